@@ -1,0 +1,194 @@
+"""Every exception of resque-fork.
+
+    ResqueError
+    ├── NoQueueError                   a job without a queue
+    ├── NoClassError                   a job without a class
+    ├── ArgumentsError                 arguments that JSON cannot carry
+    ├── DuplicateJobError              two jobs declared under one wire name
+    ├── SettingsError                  a setting that makes no sense
+    ├── NotOnMainThread                Worker.work() called from a thread
+    ├── RedisUnavailable               no answer from Redis
+    │   ├── MaybeEnqueued              ... and a push was under way
+    │   └── GaveUpWaiting              ... and the worker was told to stop
+    ├── AccessRefused                  wrong credentials, or an ACL without our commands
+    ├── WrongKeyType                   a key holds another Redis type
+    ├── NameTaken                      another live process works under our worker id
+    ├── StaleEntry                     a failed entry is no longer where it was shown
+    └── JobLost                        written to the failed list by the worker
+        ├── DirtyExit                  the child died
+        │   └── PruneDeadWorkerDirtyExit   the worker died
+        ├── PoisonPill                 it died too often
+        ├── UnreadablePayload          the payload is not a job
+        └── UnknownJob                 its class is not registered
+    DontPerform                        raised by a before_perform hook: skip this job
+    TermException (BaseException)      raised in a job that is told to stop
+    JobTimeout (BaseException)         raised in a job that is over its limit of time or CPU
+
+What ends in the failed list carries a ``wire_name``: the class name that
+dashboards of other languages know it by.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+NO_FORK = "This system cannot fork, so it runs no worker; applications can enqueue from here."
+
+
+class ResqueError(Exception):
+    """Something went wrong in resque-fork."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message if message is not None else self.__doc__)
+
+
+class NoQueueError(ResqueError):
+    """Jobs must be placed onto a queue: declare one with @job(queue="...") or use enqueue_to."""
+
+
+class NoClassError(ResqueError):
+    """Jobs must be given a class: pass a declared job or the name its workers know it by."""
+
+
+class ArgumentsError(ResqueError):
+    """The arguments of a job must be JSON: strings, numbers, booleans, null, lists and objects."""
+
+
+class DuplicateJobError(ResqueError):
+    """Two different jobs are declared under one wire name."""
+
+
+class SettingsError(ResqueError):
+    """A setting does not make sense."""
+
+
+class NotOnMainThread(ResqueError):
+    """Worker.work() handles signals, so call it from the main thread of its process."""
+
+
+class RedisUnavailable(ResqueError):
+    """Redis does not answer."""
+
+
+class MaybeEnqueued(RedisUnavailable):
+    """The connection to Redis broke during a push: the job may or may not have been queued."""
+
+
+class GaveUpWaiting(RedisUnavailable):
+    """Redis was away for too long after the worker had been told to stop."""
+
+
+class AccessRefused(ResqueError):
+    """Redis refused the credentials, or they do not allow the commands we need."""
+
+
+class WrongKeyType(ResqueError):
+    """A key holds another Redis type than Resque's."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(
+            f"The Redis key {key!r} does not hold what Resque keeps there; rename or delete it."
+        )
+
+
+class NameTaken(ResqueError):
+    """Another live process works under the same worker id."""
+
+    def __init__(self, worker_id: str) -> None:
+        self.worker_id = worker_id
+        super().__init__(
+            f"Another process has taken the worker id {worker_id!r}: two containers share a "
+            f"host name. Give each its own host name."
+        )
+
+
+class StaleEntry(ResqueError):
+    """The failed entry is no longer where it was shown; list the failed jobs again."""
+
+
+class JobLost(ResqueError):
+    """The worker could not bring a job to its end."""
+
+    wire_name = "ResqueFork::JobLost"
+
+
+class DirtyExit(JobLost):
+    """The child process died before it had said how the job went."""
+
+    wire_name = "Resque::DirtyExit"
+    pid: int | None = None
+    wait_status: int | None = None  # as os.waitpid gives it; of a child only
+
+    @classmethod
+    def of(cls, pid: int, wait_status: int) -> DirtyExit:
+        """Phrased from the wait status, in Ruby's words where Ruby has them."""
+        if os.WIFSIGNALED(wait_status):
+            number = os.WTERMSIG(wait_status)
+            end = f"received unhandled signal pid {pid} {signal_name(number)} (signal {number})"
+        else:
+            status = os.waitstatus_to_exitcode(wait_status)
+            end = f"exited without finishing its job pid {pid} exit {status}"
+        error = cls(f"Child process {end}")
+        error.pid, error.wait_status = pid, wait_status
+        return error
+
+
+class PruneDeadWorkerDirtyExit(DirtyExit):
+    """A worker stopped sending heartbeats while it had a job."""
+
+    wire_name = "Resque::PruneDeadWorkerDirtyExit"
+
+    @classmethod
+    def by(cls, worker_id: str, class_name: str | None) -> PruneDeadWorkerDirtyExit:
+        job = class_name or "<Unknown Job>"
+        return cls(f"Worker {worker_id} did not gracefully exit while processing {job}")
+
+
+class PoisonPill(JobLost):
+    """The job took its worker or child with it too often to be tried again."""
+
+    wire_name = "ResqueFork::PoisonPill"
+
+
+class UnreadablePayload(JobLost):
+    """The payload is not a job."""
+
+    wire_name = "ResqueFork::UnreadablePayload"
+
+
+class UnknownJob(JobLost):
+    """No job is registered under this class."""
+
+    wire_name = "ResqueFork::UnknownJob"
+
+
+class DontPerform(Exception):
+    """Raise it in a before_perform hook to skip the job; a skipped job has not failed."""
+
+
+class TermException(BaseException):
+    """Raised once in a job whose worker was told to stop.
+
+    A BaseException, so that ``except Exception`` in a job does not swallow it.
+    """
+
+    wire_name = "Resque::TermException"
+
+
+class JobTimeout(BaseException):
+    """Raised in a job that is over its limit of time or CPU; TERM and KILL follow if it goes on.
+
+    A BaseException, so that ``except Exception`` in a job does not swallow it.
+    """
+
+    wire_name = "ResqueFork::JobTimeout"
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` for 9; realtime signals have no name of their own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"

@@ -1,0 +1,69 @@
+"""The names of all keys in Redis.
+
+Resque's own keys are shared with workers and dashboards in other languages;
+``fork:*`` is ours alone. Names travel as text: bytes that are not UTF-8 are
+kept by surrogate escapes, so that every queue that exists can be named.
+"""
+
+from __future__ import annotations
+
+DEFAULT_NAMESPACE = "resque"
+
+
+class Keys:
+    """Key names in one namespace: ``Keys("resque").queue("mail")`` is ``resque:queue:mail``."""
+
+    def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
+        self.namespace = namespace
+        self.prefix = f"{namespace}:"
+        # Resque's
+        self.queues = f"{namespace}:queues"
+        self.workers = f"{namespace}:workers"
+        self.heartbeats = f"{namespace}:workers:heartbeat"
+        self.failed = f"{namespace}:failed"
+        self.failed_queues = f"{namespace}:failed_queues"
+        self.pruning_lock = f"{namespace}:pruning_dead_workers_in_progress"
+        self.pause = f"{namespace}:pause-all-workers"
+        # ours
+        self.attempts = f"{namespace}:fork:attempts"
+        self.access = f"{namespace}:fork:access"
+        # what the server announces changes of: `queues` and every `queue:<name>`, and the pause
+        self.bell_prefixes = (f"{namespace}:queue", self.pause)
+
+    def queue(self, name: str) -> str:
+        """List of payloads, taken from the left."""
+        return f"{self.namespace}:queue:{name}"
+
+    def worker(self, worker_id: str) -> str:
+        """String: the job that the worker has on record; missing while it has none."""
+        return f"{self.namespace}:worker:{worker_id}"
+
+    def started(self, worker_id: str) -> str:
+        return f"{self.namespace}:worker:{worker_id}:started"
+
+    def stat(self, name: str, worker_id: str | None = None) -> str:
+        """String: a count, of the whole fleet or of one worker."""
+        whose = f":{worker_id}" if worker_id else ""
+        return f"{self.namespace}:stat:{name}{whose}"
+
+    def failed_list(self, name: str) -> str:
+        """List of failed entries; ``failed``, or ``<queue>_failed`` of redis_multi_queue."""
+        return f"{self.namespace}:{name}"
+
+    def fork(self, worker_id: str) -> str:
+        """Hash: what identifies a worker's process, and the number of its last step."""
+        return f"{self.namespace}:fork:{worker_id}"
+
+    def unread(self, worker_id: str) -> str:
+        """Hash: a job on record that is not fit for ``worker:<id>``, byte for byte."""
+        return f"{self.namespace}:fork:unread:{worker_id}"
+
+
+def to_text(name: bytes | str) -> str:
+    """A name as Redis returns it, as text."""
+    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+
+
+def to_bytes(name: str) -> bytes:
+    """The bytes behind such a text."""
+    return name.encode("utf-8", "surrogateescape")

@@ -1,0 +1,149 @@
+"""How log lines look, and where they go.
+
+Two loggers: ``resque_fork`` speaks at Resque's points and levels;
+``resque_fork.life`` (starts, stops, pauses) is seen even without ``-v``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import stat
+import sys
+from datetime import UTC, datetime
+
+from .procline import printable
+
+LONGEST_WAIT = 1.0  # seconds for a stderr that nobody reads
+PIECE = 1000  # characters: at most 4,000 bytes, which a pipe takes if it takes any
+
+LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)  # by number of -v
+
+log = logging.getLogger("resque_fork")
+life = logging.getLogger("resque_fork.life")
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-11-23 06:51:50 [23004] INFO: got: ...``"""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "%(asctime)s [%(process)d] %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S"
+        )
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
+class RubyFormatter(logging.Formatter):
+    """``D, [2020-10-20T15:14:17.652536 #21501] DEBUG -- : Checking send_mail``"""
+
+    def __init__(self) -> None:
+        super().__init__("%(letter)s, [%(moment)s #%(process)d] %(severity)5s -- : %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        severity = {"WARNING": "WARN", "CRITICAL": "FATAL"}.get(record.levelname, record.levelname)
+        record.severity, record.letter = severity, severity[:1]
+        record.moment = datetime.fromtimestamp(record.created).isoformat(timespec="microseconds")
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
+class JsonFormatter(logging.Formatter):
+    """``{"time":"...","level":"INFO","pid":23004,"message":"..."}``, one object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
+            "level": record.levelname,
+            "pid": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+FORMATS = {"text": TextFormatter, "ruby": RubyFormatter, "json": JsonFormatter}
+
+
+def set_up(log_format: str = "text", verbose: int = 0) -> None:
+    """Send our log lines to stderr. For programs: libraries leave logging alone."""
+    handler = StderrHandler()
+    handler.setFormatter(FORMATS[log_format]())
+    log.handlers = [handler]
+    log.propagate = False
+    log.setLevel(LEVELS[min(verbose, 2)])
+    life.setLevel(min(logging.INFO, log.level))
+
+
+class StderrHandler(logging.Handler):
+    """Writes to stderr, but drops a line rather than wait long for a reader that is stuck.
+
+    A worker that hung in a log line would hear no signal and send no heartbeat.
+    """
+
+    _patience = LONGEST_WAIT
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record) + "\n"
+            for start in range(0, len(line), PIECE):
+                if not select.select([], [2], [], self._patience)[1]:
+                    self._patience = 0.0
+                    return
+                self._patience = LONGEST_WAIT
+                sys.stderr.write(line[start : start + PIECE])
+                sys.stderr.flush()
+        except Exception:  # as every handler does
+            self.handleError(record)
+
+
+class LogFiles:
+    """The files that log lines go to, opened anew after they were moved away.
+
+    These are stdout and stderr where they are regular files, and the files of
+    the application's own logging handlers. Make it before anyone moves them.
+    """
+
+    def __init__(self) -> None:
+        self._outputs = {fd: path for fd in (1, 2) if (path := _regular_file(fd))}
+
+    def reopen(self) -> None:
+        """What cannot be opened goes on as it was, and that is said."""
+        try:
+            for fd, path in self._outputs.items():
+                _append(path, fd)
+            for handler in _file_handlers():
+                if handler.stream is not None and (old := handler.setStream(handler._open())):
+                    old.close()
+        except OSError as error:
+            log.error("A log file cannot be opened anew: %s", error)
+
+
+def append_output_to(path: str) -> None:
+    """Make `path` our stdout and stderr."""
+    _append(path, 1)
+    _append(path, 2)
+
+
+def _append(path: str, fd: int) -> None:
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(opened, fd)
+    os.close(opened)
+
+
+def _regular_file(fd: int) -> str | None:
+    try:
+        return os.readlink(f"/dev/fd/{fd}") if stat.S_ISREG(os.fstat(fd).st_mode) else None
+    except OSError:
+        return None
+
+
+def _file_handlers() -> list[logging.FileHandler]:
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    handlers = {id(h): h for logger in [logging.root, *loggers] for h in logger.handlers}
+    return [h for h in handlers.values() if isinstance(h, logging.FileHandler)]

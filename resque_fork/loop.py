@@ -1,0 +1,109 @@
+"""The parent's one event loop: what is readable, and what is due.
+
+Nothing here knows about jobs. A callback does what cannot wait (note a signal,
+drain a pipe, send a KILL) and returns; the worker's own story is told in
+straight lines that call `wait` wherever they have to wait for something.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import selectors
+import time
+from collections.abc import Callable
+
+Callback = Callable[[], object]
+
+
+class Timer:
+    """Something due at a moment of the loop's clock, unless it is cancelled first."""
+
+    __slots__ = ("callback", "due")
+
+    def __init__(self, due: float, callback: Callback) -> None:
+        self.due = due
+        self.callback: Callback | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class Loop:
+    """Waits for descriptors and timers. The clock is in seconds and never steps back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+
+    def watch(self, fd: int, callback: Callback) -> None:
+        """Call back whenever `fd` is readable."""
+        self._watch(fd, selectors.EVENT_READ, callback)
+
+    def watch_writable(self, fd: int, callback: Callback) -> None:
+        """Call back whenever `fd` can be written to, or read from."""
+        self._watch(fd, selectors.EVENT_READ | selectors.EVENT_WRITE, callback)
+
+    def _watch(self, fd: int, events: int, callback: Callback) -> None:
+        if fd in self._selector.get_map():
+            self._selector.modify(fd, events, callback)
+        else:
+            self._selector.register(fd, events, callback)
+
+    def forget(self, fd: int) -> None:
+        """Watch `fd` no longer; call it before closing."""
+        if fd in self._selector.get_map():
+            self._selector.unregister(fd)
+
+    def at(self, due: float, callback: Callback) -> Timer:
+        timer = Timer(due, callback)
+        heapq.heappush(self._timers, (due, next(self._order), timer))
+        return timer
+
+    def after(self, seconds: float, callback: Callback) -> Timer:
+        return self.at(self.clock() + seconds, callback)
+
+    def wait(self, until: float | None = None) -> None:
+        """Sleep until something happens, at the latest until `until`; then call back.
+
+        Returns after one round, whether or not what the caller waits for is
+        among what happened: call it in a loop, with a condition.
+        """
+        now = self.clock()
+        due = self._next_due()
+        if until is None or (due is not None and due < until):
+            until = due
+        timeout = None if until is None else max(0.0, until - now)
+        for key, _events in self._selector.select(timeout):
+            # an earlier callback of this round may have forgotten this descriptor
+            if key.fd in self._selector.get_map():
+                key.data()
+        self._run_due()
+
+    def poll(self) -> None:
+        """Handle what has already happened, without sleeping."""
+        self.wait(until=self.clock())
+
+    @property
+    def fds(self) -> list[int]:
+        """What a forked child must close, without touching what its parent watches."""
+        if hasattr(selectors, "EpollSelector") and isinstance(
+            self._selector, selectors.EpollSelector
+        ):  # the only kind that a fork shares
+            return [self._selector.fileno()]
+        return []
+
+    def _next_due(self) -> float | None:
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def _run_due(self) -> None:
+        now = self.clock()
+        while (due := self._next_due()) is not None and due <= now:
+            timer = heapq.heappop(self._timers)[2]
+            callback, timer.callback = timer.callback, None
+            if callback is not None:
+                callback()

@@ -1,0 +1,355 @@
+"""The JSON that meets Redis: a job, a worker's record, a failed entry, and their times.
+
+These bytes are the contract with Ruby, Node and every dashboard. JSON is
+compact UTF-8 with keys in Resque's order. A payload that came from a queue is
+never encoded again: its bytes are spliced into records and entries as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import ArgumentsError, UnreadablePayload
+
+MAX_PAYLOAD = 8 * 1024 * 1024
+MAX_DEPTH = 500  # levels; every Python reads them without running out of stack
+DEPTH_FOR_OTHERS = 99  # Ruby's JSON reads 100, and a record or a failed entry adds one
+SHOWN_OF_UNREADABLE = 1000  # characters of an unreadable payload shown in its failed entry
+KEPT_OF_TOO_LARGE = 256 * 1024  # bytes; what any Redis takes in base64
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_ENVELOPE = re.compile(rb'"payload":')
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def encode(value: Any) -> bytes:
+    """`value` as Resque writes JSON. Raises ValueError for what JSON cannot say."""
+    return _ENCODER.encode(value).encode("utf-8")
+
+
+def decode(raw: bytes) -> Any:
+    """The value of strict JSON. Raises ValueError, with a reason that can be shown."""
+    if depth_of(raw) > MAX_DEPTH:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON ({error})") from None
+    except RecursionError:
+        raise ValueError("it is nested too deep to be read") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it is not JSON ({name} is not a number)")
+
+
+def depth_of(raw: bytes) -> int:
+    """How many levels deep JSON is nested; told exactly only where it could matter."""
+    depth = deepest = raw.count(b"[") + raw.count(b"{")
+    if deepest > DEPTH_FOR_OTHERS:
+        depth = deepest = 0
+        for bracket in re.findall(rb"[\[{\]}]", _STRING.sub(b"", raw)):
+            depth += 1 if bracket in b"[{" else -1
+            deepest = max(deepest, depth)
+    return deepest
+
+
+# --- a job
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One job as it stands in a queue: its bytes, and what they say."""
+
+    raw: bytes
+    class_name: str
+    args: list[Any]
+
+    @classmethod
+    def of(cls, class_name: str, args: Sequence[Any]) -> Payload:
+        """A new job's payload. Raises ArgumentsError, naming the argument that is not JSON."""
+        check_arguments(class_name, args)
+        try:
+            raw = encode({"class": class_name, "args": list(args)})
+        except ValueError:
+            raise ArgumentsError(_why_not_encoded(class_name, args)) from None
+        return cls(raw, class_name, list(args))
+
+    @classmethod
+    def of_item(cls, item: Mapping[str, Any]) -> Payload:
+        """The payload of an object that has a ``class``; keys beside it and ``args`` are kept."""
+        class_name, args = item["class"], item.get("args") or []
+        if not isinstance(args, (list, tuple)):
+            raise ArgumentsError(
+                f"{class_name}: args must be a list of arguments, not a {_type_name(args)}."
+            )
+        check_arguments(class_name, args)
+        if found := _not_json({**item, "args": None}, "", 1):
+            where, problem = found
+            raise ArgumentsError(f"{class_name}: the payload{where} {problem}.")
+        whole = {**item, "args": list(args)}
+        try:
+            raw = encode(whole)
+        except ValueError:
+            raise ArgumentsError(_why_not_encoded(class_name, args)) from None
+        return cls(raw, class_name, whole["args"])
+
+    @classmethod
+    def read(cls, raw: bytes, limit: int = MAX_PAYLOAD) -> Payload:
+        """What a payload from a queue says. Raises UnreadablePayload, saying why.
+
+        Missing or null ``args`` mean none; keys beside ``class`` and ``args`` are kept in `raw`.
+        """
+        if len(raw) > limit:
+            raise UnreadablePayload(
+                f"The payload has {len(raw)} bytes, which is over the limit of {limit}."
+            )
+        try:
+            item = decode(raw)
+        except ValueError as error:
+            raise UnreadablePayload(f"The payload cannot be read: {error}.") from None
+        if not isinstance(item, dict):
+            raise UnreadablePayload("The payload cannot be read: it is not a JSON object.")
+        class_name, args = item.get("class"), item.get("args")
+        if not isinstance(class_name, str) or not class_name:
+            raise UnreadablePayload('The payload cannot be read: it has no "class".')
+        if args is not None and not isinstance(args, list):
+            raise UnreadablePayload('The payload cannot be read: its "args" are not an array.')
+        return cls(raw, class_name, args or [])
+
+    @property
+    def presentable(self) -> bool:
+        """Whether other languages can read it too.
+
+        A lone surrogate is text, and 1e999 a number, to Python alone.
+        """
+        try:
+            encode(decode(self.raw))
+        except ValueError:
+            return False
+        return depth_of(self.raw) <= DEPTH_FOR_OTHERS
+
+
+def check_arguments(class_name: str, args: Iterable[Any]) -> None:
+    """Raises ArgumentsError for the first argument that JSON would lose or change."""
+    for position, argument in enumerate(args, 1):
+        where, problem = _not_json(argument, "", 3) or ("", "")  # in an array in an object
+        if problem:
+            inside = f" at {where}" if where else ""
+            raise ArgumentsError(
+                f"{class_name}: argument {position}{inside} {problem}; "
+                f"pass strings, numbers, booleans, None, lists or dictionaries with string keys."
+            )
+
+
+def _why_not_encoded(class_name: str, args: Sequence[Any]) -> str:
+    for position, argument in enumerate(args, 1):
+        try:
+            encode(argument)
+        except UnicodeEncodeError:
+            return (
+                f"{class_name}: argument {position} holds a lone surrogate, "
+                "which UTF-8 cannot carry."
+            )
+        except ValueError as error:  # an integer of thousands of digits
+            return f"{class_name}: argument {position} cannot be written as JSON: {error}."
+    return f"{class_name!r} holds a lone surrogate, which UTF-8 cannot carry."
+
+
+def _not_json(value: Any, path: str, depth: int) -> tuple[str, str] | None:
+    if value is None or isinstance(value, (str, int)):
+        return None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else (path, f"is {value}, which JSON cannot say")
+    if depth > MAX_DEPTH:
+        return "", f"refers to itself, or is nested more than {MAX_DEPTH - 2} levels deep"
+    if isinstance(value, (list, tuple)):
+        inside: Iterable[tuple[Any, Any]] = enumerate(value)
+    elif isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                return path, f"has the key {key!r}, a {_type_name(key)} and not a string"
+        inside = value.items()
+    else:
+        return path, f"is a {_type_name(value)}, which is not JSON"
+    for key, item in inside:
+        found = _not_json(item, f"{path}[{key!r}]", depth + 1)
+        if found:
+            return found
+    return None
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return module + kind.__qualname__
+
+
+# --- what a worker has on record
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """``worker:<id>``: queue, time of reservation (``2026-11-23T06:51:50Z``), payload's bytes."""
+
+    queue: str
+    run_at: str
+    raw: bytes
+
+    def to_json(self) -> bytes:
+        head = encode({"queue": self.queue, "run_at": self.run_at})
+        return head[:-1] + b',"payload":' + self.raw + b"}"
+
+    @classmethod
+    def read(cls, record: bytes) -> WorkerRecord:
+        """A record by whatever language. Raises ValueError if it is none."""
+        item = decode(record)
+        if not isinstance(item, dict) or not isinstance(item.get("queue"), str):
+            raise ValueError("it is not a worker's record")
+        return cls(item["queue"], str(item.get("run_at", "")), _raw_payload(record, item))
+
+
+def _raw_payload(record: bytes, item: Mapping[str, Any]) -> bytes:
+    """The payload's own bytes where they stand last, as in all records but Node's."""
+    payload = item.get("payload")
+    for found in _ENVELOPE.finditer(record):
+        raw = record[found.end() : record.rindex(b"}")].strip()
+        try:
+            if decode(raw) == payload:
+                return raw
+        except ValueError:
+            continue
+    return encode(payload)
+
+
+# --- a failed entry
+
+
+def failed_entry(
+    *,
+    failed_at: float,
+    raw: bytes,
+    exception: str,
+    error: str,
+    backtrace: Sequence[str],
+    worker: str,
+    queue: str,
+    forensics: Mapping[str, Any] | None = None,
+) -> bytes:
+    """An entry of the failed list, in Resque's words and order; ours come last.
+
+    `raw` is spliced in if it is JSON; else the entry shows its beginning as a
+    string and keeps all of it, in base64, under ``raw``.
+    """
+    after: dict[str, Any] = {
+        "exception": sayable(exception),
+        "error": sayable(error),
+        "backtrace": [sayable(line) for line in backtrace],
+        "worker": sayable(worker),
+        "queue": sayable(queue),
+    }
+    if forensics:
+        after["forensics"] = {
+            key: [sayable(line) for line in value] if isinstance(value, list) else value
+            for key, value in forensics.items()
+        }
+    payload = raw
+    if not is_presentable_job(raw):
+        payload = encode(raw[:SHOWN_OF_UNREADABLE].decode("utf-8", "backslashreplace"))
+        after["raw"] = base64.b64encode(raw).decode("ascii")
+    head = encode({"failed_at": failed_time(failed_at)})[:-1]
+    return head + b',"payload":' + payload + b"," + encode(after)[1:]
+
+
+def shortened_entry(entry: bytes) -> bytes:
+    """One of our entries that Redis would not take for its size, with less of its payload.
+
+    It shows the beginning as that of an unreadable payload is shown, and its
+    error says that this is not all.
+    """
+    item = json.loads(entry)
+    if "raw" in item:
+        raw = base64.b64decode(item["raw"])
+    else:
+        start = entry.index(b'"payload":') + len(b'"payload":')
+        raw = entry[start : entry.rindex(b',"exception":')]
+    item["payload"] = raw[:SHOWN_OF_UNREADABLE].decode("utf-8", "backslashreplace")
+    item["error"] += (
+        f" (The payload of {len(raw)} bytes was too large for a failed entry in Redis, "
+        f"which keeps the first {KEPT_OF_TOO_LARGE}.)"
+    )
+    item["raw"] = base64.b64encode(raw[:KEPT_OF_TOO_LARGE]).decode("ascii")
+    return encode(item)
+
+
+def is_presentable_job(raw: bytes) -> bool:
+    """Whether the payload is a job that every language can read."""
+    try:
+        return Payload.read(raw, limit=len(raw)).presentable
+    except UnreadablePayload:
+        return False
+
+
+def sayable(text: str) -> str:
+    """Text that UTF-8 can carry: what it cannot is shown as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# --- times (seconds since the epoch in and out; all we write is UTC)
+
+
+def run_time(seconds: float) -> str:
+    """``2026-11-23T06:51:50Z``, of a worker's record."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def failed_time(seconds: float) -> str:
+    """``2026/11/23 06:51:55 UTC``, of a failed entry."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y/%m/%d %H:%M:%S UTC")
+
+
+def started_time(seconds: float) -> str:
+    """``2026-11-23 06:51:48 +0000``, of a worker's start."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S +0000")
+
+
+LONGEST_TIME = 200  # characters; patterns would take for ever over a megabyte of blanks
+
+_FOREIGN_TIMES = (
+    "%Y/%m/%d %H:%M:%S %z",
+    "%Y-%m-%d %H:%M:%S %z",
+    "%a %b %d %Y %H:%M:%S GMT%z",
+    "%a %b %d %H:%M:%S %z %Y",
+)
+
+
+def read_time(text: str) -> float | None:
+    """Seconds since the epoch of a time that any Resque wrote, or None if it cannot be told.
+
+    A time without a zone, or with a zone's local name, is taken as UTC.
+    """
+    if len(text) > LONGEST_TIME:
+        return None
+    text = re.sub(r"\s*\(.*\)$", "", text.strip())  # Node's zone in words
+    if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
+        return float(text)
+    zoned = re.sub(r"\b[A-Z]{3,5}$|\b[A-Z]{3,5}(?= \d{4}$)", "+0000", text)
+    for layout in _FOREIGN_TIMES:
+        try:
+            return datetime.strptime(zoned, layout).timestamp()
+        except ValueError:
+            continue
+    try:
+        moment = datetime.fromisoformat(text.replace("/", "-"))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

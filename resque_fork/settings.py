@@ -1,0 +1,354 @@
+"""The one table of settings: from it come flags, environment, file, ``config`` and docs.
+
+A value is looked for as a flag, then in the environment, then in the config
+file (TOML, one key per setting), then it is the default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import SettingsError
+from .keys import DEFAULT_NAMESPACE
+from .payload import MAX_PAYLOAD
+
+DEFAULT_URL = "redis://localhost:6379/0"
+RUBY_PRUNES_AFTER = 300.0  # seconds without a heartbeat
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a setting's text is read: `parse` raises ValueError with what it must be."""
+
+    metavar: str
+    parse: Callable[[Any], Any]
+    choices: tuple[str, ...] = ()
+
+
+def _seconds(value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 <= seconds < float("inf"):
+        raise ValueError("must be a number of seconds, 0 or more")
+    return seconds
+
+
+def _limit(value: Any) -> float:
+    seconds = _seconds(value)
+    if not seconds:
+        raise ValueError("must be a number of seconds, more than 0")
+    return seconds
+
+
+def _count(value: Any) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or int(text) < 1:
+        raise ValueError("must be a whole number, 1 or more")
+    return int(text)
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"1": True, "true": True, "yes": True, "on": True}
+    words |= {"": False, "0": False, "false": False, "no": False, "off": False}
+    try:
+        return words[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError("must be true or false") from None
+
+
+def _size(value: Any) -> int:
+    text = str(value).strip().upper().removesuffix("B")
+    units = {"K": 1024, "M": 1024**2, "G": 1024**3}
+    number = text[:-1] if text[-1:] in units else text
+    if isinstance(value, bool) or not number.isdecimal() or int(number) < 1:
+        raise ValueError("must be a size such as 512K, 8M or 1G")
+    return int(number) * units.get(text[-1:], 1)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    return value
+
+
+def _optional_text(value: Any) -> str | None:
+    return _text(value) or None
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not all(isinstance(i, str) for i in items):
+        raise ValueError("must be names, separated by commas")
+    parts = [name.strip() for item in items for name in item.split(",")]
+    return tuple(dict.fromkeys(name for name in parts if name))
+
+
+def _choice(*choices: str) -> Kind:
+    def parse(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return str(value)
+
+    return Kind("|".join(choices), parse, choices)
+
+
+SECONDS = Kind("SECONDS", _seconds)
+LIMIT = Kind("SECONDS", _limit)
+COUNT = Kind("N", _count)
+BOOLEAN = Kind("", _boolean)
+SIZE = Kind("SIZE", _size)
+TEXT = Kind("TEXT", _text)
+FILE = Kind("FILE", _optional_text)
+NAMES = Kind("NAMES", _names)
+VERBOSITY = Kind("", lambda value: int(_boolean(value)))
+FATE = _choice("fail", "requeue")
+
+
+def _setting(
+    default: Any, kind: Kind, help: str, *env: str, flags: tuple[str, ...] = (), group: str = "work"
+) -> Any:
+    metadata = {"kind": kind, "help": help, "env": env, "flags": flags, "group": group}
+    # the URL may have a password, and a repr ends in logs and error trackers
+    return field(default=default, metadata=metadata, repr=default != DEFAULT_URL)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings with their defaults; times in seconds, sizes in bytes."""
+
+    # fmt: off
+    redis: str = _setting(
+        DEFAULT_URL, TEXT,
+        "Where Redis is, as a redis, rediss, unix, redis+sentinel or redis+cluster URL.",
+        "RESQUE_REDIS", "REDIS_URL", group="common")
+    namespace: str = _setting(
+        DEFAULT_NAMESPACE, TEXT, "What every key in Redis begins with.", group="common")
+    queues: tuple[str, ...] = _setting(
+        (), NAMES, "Queues by priority, comma-separated; globs and !exclusions are welcome.",
+        "QUEUES", "QUEUE", flags=("-q",))
+    require: tuple[str, ...] = _setting(
+        (), NAMES, "Module that declares the application's jobs; may be given several times.",
+        flags=("-r",))
+    interval: float = _setting(
+        5.0, SECONDS, "Longest time between two looks; 0 works until the queues are empty.",
+        "INTERVAL")
+    min_interval: float | None = _setting(
+        None, SECONDS, "Shortest time between two looks at empty queues.", "MIN_INTERVAL")
+    max_interval: float | None = _setting(
+        None, SECONDS, "Longest time between two looks when the interval grows.", "MAX_INTERVAL")
+    backoff_interval: float | None = _setting(
+        None, SECONDS, "How much the interval grows with each look that found nothing.",
+        "BACKOFF_INTERVAL")
+    count: int = _setting(
+        1, COUNT, "Number of workers; if more than one, a supervisor keeps them running.", "COUNT")
+    fork_per_job: bool = _setting(
+        True, BOOLEAN, "Fork a child for each job; without, jobs run in the worker, for debugging.",
+        "FORK_PER_JOB")
+    jobs_per_fork: int = _setting(
+        1, COUNT, "Jobs that one child performs, one after the other, before it is replaced.")
+    fork_ahead: bool = _setting(
+        True, BOOLEAN, "While a job runs and more are waiting, fork the child of the next one.")
+    huge_pages: bool = _setting(
+        True, BOOLEAN, "Have the kernel put a large application into huge pages, to fork faster.")
+    term_timeout: float = _setting(
+        4.0, SECONDS, "Time a child has to end after TERM, before it is killed.",
+        "RESQUE_TERM_TIMEOUT")
+    pre_shutdown_timeout: float = _setting(
+        0.0, SECONDS, "Time a child has to finish its job before it gets TERM.",
+        "RESQUE_PRE_SHUTDOWN_TIMEOUT")
+    term_child: bool = _setting(
+        True, BOOLEAN, "Stop a child with TERM first, which raises TermException in its job.",
+        "TERM_CHILD")
+    graceful_term: bool = _setting(
+        False, BOOLEAN, "Let TERM finish the running job, as QUIT does.", "GRACEFUL_TERM")
+    run_at_exit_hooks: bool = _setting(
+        False, BOOLEAN, "Run atexit functions when a child leaves.", "RUN_AT_EXIT_HOOKS")
+    on_lost: str = _setting(
+        "fail", FATE, "What becomes of a job whose worker or child died.")
+    on_term: str = _setting(
+        "fail", FATE, "What becomes of a job that is stopped with its worker.")
+    max_attempts: int = _setting(
+        3, COUNT, "How often a job may be lost before it fails as a poison pill.")
+    timeout: float | None = _setting(
+        None, LIMIT, "Time one job may take; its own declaration wins.")
+    memory: int | None = _setting(
+        None, SIZE, "Memory one job may add, e.g. 512M; its own declaration wins.")
+    cpu: float | None = _setting(
+        None, LIMIT, "CPU time one job may use; its own declaration wins.")
+    max_payload: int = _setting(
+        MAX_PAYLOAD, SIZE, "Largest payload that is performed.")
+    heartbeat_interval: float = _setting(
+        60.0, SECONDS, "Time between two heartbeats, under 300.")
+    prune_interval: float = _setting(
+        300.0, SECONDS, "Time without a heartbeat after which a worker counts as dead.")
+    pidfile: str | None = _setting(
+        None, FILE, "Write the worker's process id to this file.", "PIDFILE")
+    logfile: str | None = _setting(
+        None, FILE, "Append output and log lines to this file; HUP opens it anew.", "LOGFILE")
+    daemon: bool = _setting(
+        False, BOOLEAN, "Run in the background.", "BACKGROUND")
+    failure_backend: tuple[str, ...] = _setting(
+        ("redis",), NAMES,
+        "Where failures go: redis, redis_multi_queue, log, MODULE:CLASS, or several.",
+        "FAILURE_BACKEND")
+    procline_prefix: str = _setting(
+        "", TEXT, "Text in front of the process title.", "RESQUE_PROCLINE_PREFIX")
+    verbose: int = _setting(
+        0, VERBOSITY, "Log each job; -vv logs every step, with tracebacks.", "VERBOSE",
+        flags=("-v",), group="common")
+    log_format: str = _setting(
+        "text", _choice("text", "ruby", "json"), "How log lines look.")
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        if not self.namespace:
+            raise SettingsError("The namespace must not be empty.")
+        if self.heartbeat_interval >= RUBY_PRUNES_AFTER:
+            raise SettingsError(
+                f"The heartbeat interval must be under {RUBY_PRUNES_AFTER:g} seconds, "
+                "or Ruby workers would take this one for dead."
+            )
+        if self.heartbeat_interval <= 0:
+            raise SettingsError("The heartbeat interval must be more than 0 seconds.")
+        if self.prune_interval <= self.heartbeat_interval:
+            raise SettingsError("The prune interval must be longer than the heartbeat interval.")
+
+
+def table() -> tuple[dataclasses.Field[Any], ...]:
+    """Every setting; ``metadata`` holds kind, help, env, flags and group."""
+    return dataclasses.fields(Settings)
+
+
+def variables(setting: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """The environment variables that set it, the strongest first."""
+    return setting.metadata["env"] or (f"RESQUE_{setting.name.upper()}",)
+
+
+def flag(setting: dataclasses.Field[Any]) -> str:
+    return "--" + setting.name.replace("_", "-")
+
+
+def value_of(name: str, given: Any, environ: Mapping[str, str]) -> Any:
+    """One setting as given, from the environment, or its default. Raises SettingsError."""
+    setting = _named(name)
+    candidates = [(name, given), *((v, environ.get(v) or None) for v in variables(setting))]
+    for source, value in candidates:
+        if value is not None:
+            return _parse(setting, value, source)
+    return setting.default
+
+
+def parse(name: str, value: Any, source: str) -> Any:
+    """A setting's value from text or a number. Raises SettingsError, naming the source."""
+    return _parse(_named(name), value, source)
+
+
+def _named(name: str) -> dataclasses.Field[Any]:
+    return next(setting for setting in table() if setting.name == name)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A setting as it was found: its value, its source in words, and what is wrong with it.
+
+    If something is, the value is as it was given.
+    """
+
+    value: Any
+    source: str
+    problem: SettingsError | None = None
+
+
+def load(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    config: Path | None = None,
+    only: Collection[str] | None = None,
+) -> tuple[Settings, dict[str, str]]:
+    """The settings, and for each its source in words.
+
+    `flags` holds only what was given. With `only` all others are left at their
+    defaults, whatever was said of them. Raises SettingsError, naming the source.
+    """
+    found = find(flags, environ, config)
+    wanted = {name: one for name, one in found.items() if only is None or name in only}
+    for one in wanted.values():
+        if one.problem:
+            raise one.problem
+    values = {name: one.value for name, one in wanted.items()}
+    return Settings(**values), {name: one.source for name, one in found.items()}
+
+
+def find(
+    flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None = None
+) -> dict[str, Found]:
+    """Every setting, also those that will not do. Raises SettingsError for a bad file only."""
+    in_file = _read_file(config) if config else {}
+    found: dict[str, Found] = {}
+    for setting in table():
+        candidates = [(flag(setting), flags.get(setting.name))]
+        # an empty variable is one that is not set
+        candidates += [
+            (f"environment {name}", environ.get(name) or None) for name in variables(setting)
+        ]
+        if setting.name == "verbose" and _boolean_or_off(environ.get("VVERBOSE")):
+            candidates.insert(1, ("environment VVERBOSE", 2))
+        candidates.append((f"file {config}", in_file.get(setting.name)))
+        found[setting.name] = Found(setting.default, "default")
+        for source, value in candidates:
+            if value is not None:
+                found[setting.name] = _found(setting, value, source)
+                break
+    return found
+
+
+def _found(setting: dataclasses.Field[Any], value: Any, source: str) -> Found:
+    try:
+        return Found(_parse(setting, value, source), source)
+    except SettingsError as problem:
+        return Found(value, source, problem)
+
+
+def _parse(setting: dataclasses.Field[Any], value: Any, source: str) -> Any:
+    if setting.name == "verbose" and isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise SettingsError(f"{source}: {value!r} will not do, it must be 0, 1 or 2.")
+        return value
+    try:
+        return setting.metadata["kind"].parse(value)
+    except ValueError as error:
+        raise SettingsError(f"{source}: {value!r} will not do, it {error}.") from None
+
+
+def _boolean_or_off(value: str | None) -> bool:
+    try:
+        return _boolean(value or "")
+    except ValueError:
+        return True
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"The config file cannot be read: {error}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The config file {path} is not TOML: {error}.") from None
+    names = [setting.name for setting in table()]
+    values = {key.replace("-", "_"): value for key, value in content.items()}
+    for name in values:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise SettingsError(f"The config file {path} sets {name!r}, which is unknown{hint}")
+    return values
