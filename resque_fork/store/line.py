@@ -1,0 +1,363 @@
+"""The parent's one connection to Redis, an event among the events of its loop.
+
+Replies are read as they come in, never waited for with a blocking read: a
+server that accepts and never answers leaves the parent free to obey signals
+and deadlines. Only connecting blocks, for `CONNECT_SECONDS` at most.
+
+Every command that the parent sends may be repeated without harm (the steps are
+numbered), so a command whose reply was lost is simply sent again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    MaxConnectionsError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+
+from ..errors import (
+    AccessRefused,
+    GaveUpWaiting,
+    RedisUnavailable,
+    ResqueError,
+    SettingsError,
+    WrongKeyType,
+)
+from ..loop import Loop
+from .refusals import ELSEWHERE, PASSING, code_of, is_too_large, key_at_fault, passes
+from .server import ANSWER_SECONDS, REDIS_ERRORS, Server, in_our_words
+
+log = logging.getLogger("resque_fork")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+
+# Refusals that redis-py has among the errors of connections.
+REFUSALS = (AuthenticationError, AuthorizationError, BusyLoadingError, MaxConnectionsError)
+
+
+class _Ring:
+    """What reading returns for a message of the bell: ``invalidate`` and the keys.
+
+    No keys means all of them: the database was emptied.
+    """
+
+    def __init__(self, message: list[Any]) -> None:
+        self.keys: list[bytes] | None = message[1]
+
+
+class _Reply:
+    """The place of one reply in the order of those still expected."""
+
+    __slots__ = ("arrived", "value")
+
+    def __init__(self) -> None:
+        self.arrived = False
+        self.value: Any = None
+
+
+class OfOthers:
+    """The same line, for the keys of other workers, with which one's own work can do without.
+
+    A key of the wrong type is told by WrongKeyType, and not waited for.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def execute_command(self, *command: Any) -> Any:
+        return self._line._until_answered(command, [c for c in PASSING if c != "WRONGTYPE"])
+
+
+class Line:
+    """Commands in, replies out, over one connection to the node that holds `key`.
+
+    `patience` is asked, while Redis is away, until when to go on trying: a time
+    of the loop's clock, or None for ever.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        loop: Loop,
+        key: str,
+        patience: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        self.server = server
+        self.bell_supported = False
+        self.let_in = True
+        # told of the keys that the bell rang for, or of None: all of them, or the line went dead
+        self.on_ring: Callable[[list[bytes] | None], None] = lambda keys: None
+        self._loop = loop
+        self._key = key
+        self._patience = patience
+        self._connection: Any = None
+        self._fd = -1
+        self._moved = 0.0  # when something last came in or went out: large things take their time
+        self._expected: deque[_Reply] = deque()
+        self._unsent: deque[bytes | memoryview] = deque()
+
+    def execute_command(self, *command: Any) -> Any:
+        """Send a command and wait for its reply, for as long as it takes to get one.
+
+        Raises redis-py's ResponseError for a refusal that will not pass,
+        SettingsError for a server of the wrong kind, GaveUpWaiting once
+        patience has run out, AccessRefused while we have not been `let_in`.
+        """
+        return self._until_answered(command)
+
+    def _until_answered(self, command: Sequence[Any], passing: Sequence[str] = PASSING) -> Any:
+        pause, complained = FIRST_PAUSE, ""
+        while True:
+            try:
+                reply = self._ask(*command)
+                if complained:
+                    log.warning("Redis at %s answers again", self.server)
+                return reply
+            except GaveUpWaiting:
+                raise
+            except (*REDIS_ERRORS, RedisUnavailable, OSError) as error:
+                problem = self._in_our_words(error, command)
+                if isinstance(problem, SettingsError) or (
+                    isinstance(problem, AccessRefused) and not self.let_in
+                ):
+                    raise problem from None
+                if isinstance(error, ResponseError) and not passes(error, passing):
+                    if complained:  # a server that was restarted has forgotten the scripts
+                        log.warning("Redis at %s answers again", self.server)
+                    if isinstance(problem, WrongKeyType):
+                        raise problem from None
+                    raise
+                if type(problem).__name__ != complained:
+                    log.warning("%s Trying again.", problem)
+                    complained = type(problem).__name__
+                self._rest(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def try_command(self, *command: Any) -> bool:
+        """Send a command once; False if it is refused, or if Redis is away.
+
+        Raises GaveUpWaiting.
+        """
+        try:
+            self._ask(*command)
+        except GaveUpWaiting:
+            raise
+        except (*REDIS_ERRORS, RedisUnavailable, OSError):
+            return False
+        return True
+
+    @property
+    def session(self) -> object:
+        """The connection of this moment, to be compared only; None while there is none."""
+        return self._connection
+
+    def send(self, *command: Any) -> None:
+        """Send a command whose reply does not matter, if there is a connection."""
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._send(*command)
+
+    def open_or_refuse(self) -> None:
+        """Connect, however long it takes; from now on being refused raises AccessRefused.
+
+        Once a worker has done its work, set `let_in`, and refusals are waited
+        out: a password that is changed under it must not cost its job.
+        """
+        self.let_in = False
+        self.execute_command("PING")
+
+    def close(self) -> None:
+        """Hang up; whatever was still expected will not come."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self._loop.forget(self._fd)
+        connection.disconnect()
+        self._unsent.clear()
+        self._expected.clear()
+        self.on_ring(None)
+
+    @property
+    def fds(self) -> list[int]:
+        """The connection, which a forked child must close without speaking on it."""
+        return [] if self._connection is None else [self._fd]
+
+    # --- one command
+
+    def _ask(self, *command: Any) -> Any:
+        if self._connection is None:
+            self._open()
+        return self._wait_for(self._send(*command))
+
+    def _send(self, *command: Any) -> _Reply:
+        reply = _Reply()
+        self._expected.append(reply)
+        self._unsent.append(_packed(command))
+        try:
+            self._write()
+        except OSError:
+            if not reply.arrived:
+                raise
+        return reply
+
+    def _wait_for(self, reply: _Reply) -> Any:
+        connection = self._connection
+        self._moved = self._loop.clock()
+        while not reply.arrived:
+            late = self._moved + ANSWER_SECONDS
+            deadline = self._patience()
+            now = self._loop.clock()
+            if self._connection is not connection:
+                raise RedisUnavailable("The connection was closed.")
+            if deadline is not None and now >= deadline:
+                self._give_up()
+            if now >= late:
+                self.close()
+                raise RedisUnavailable(f"No reply within {ANSWER_SECONDS:g} seconds.")
+            self._loop.wait(late if deadline is None else min(late, deadline))
+        if isinstance(reply.value, Exception):
+            if code_of(reply.value) in ELSEWHERE or is_too_large(reply.value):
+                self.close()
+            raise reply.value
+        return reply.value
+
+    def _rest(self, pause: float) -> None:
+        until = self._loop.clock() + pause
+        while (now := self._loop.clock()) < until:
+            deadline = self._patience()
+            if deadline is not None and now >= deadline:
+                self._give_up()
+            self._loop.wait(until if deadline is None else min(until, deadline))
+
+    def _give_up(self) -> None:
+        raise GaveUpWaiting(f"Redis at {self.server} was away for too long; leaving without it.")
+
+    def _in_our_words(self, error: Exception, command: Sequence[Any] = ()) -> ResqueError:
+        if isinstance(error, RedisUnavailable):
+            return RedisUnavailable(f"Redis at {self.server} does not answer. {error}")
+        return in_our_words(error, self.server, key_at_fault(error, command))
+
+    # --- the connection
+
+    def _open(self) -> None:
+        connection: Any = self.server.connection(self._key, on_connect=_start_parser)
+        connection.connect()
+        connection._parser.set_invalidation_push_handler(_Ring)
+        self._connection = connection
+        self._fd = connection._sock.fileno()
+        self._loop.watch(self._fd, self._read)
+        try:
+            self._shake_hands()
+        except BaseException:
+            self.close()  # half a handshake could leave us in another database
+            raise
+
+    def _shake_hands(self) -> None:
+        """Log in, and switch to RESP3, without which the server cannot ring the bell."""
+        connection = self._connection
+        login: tuple[str, ...] = ()
+        if connection.credential_provider:
+            login = tuple(connection.credential_provider.get_credentials())
+        elif connection.password:
+            login = (connection.username or "default", connection.password)
+        try:
+            self._wait_for(self._send("HELLO", 3, *(("AUTH", *login) if login else ())))
+            self.bell_supported = True
+        except ResponseError as error:
+            if not str(error).lower().startswith(("unknown command", "err unknown command")):
+                raise
+            self.bell_supported = False  # Redis before 6: RESP2, and we look at intervals
+            if login:
+                self._wait_for(self._send("AUTH", login[-1]))
+        if connection.db:
+            self._wait_for(self._send("SELECT", connection.db))
+
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                data = self._unsent[0]
+                self._connection._sock.settimeout(0)
+                sent = self._connection._sock.send(data)
+                self._moved = self._loop.clock()
+                if sent == len(data):
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = memoryview(data)[sent:]
+        except OSError as error:
+            if not _would_block(error):
+                self._read()  # the server may have said why it hangs up
+                self.close()
+                raise
+            self._loop.watch_writable(self._fd, self._read_and_write)
+
+    def _read_and_write(self) -> None:
+        self._loop.watch(self._fd, self._read)
+        try:
+            self._write()
+        except OSError:
+            return
+        self._read()
+
+    def _read(self) -> None:
+        """Take in all replies and rings that have arrived."""
+        self._moved = self._loop.clock()
+        while self._connection is not None:
+            try:
+                value = self._connection.read_response(
+                    timeout=0, disconnect_on_error=False, push_request=True, disable_decoding=True
+                )
+            except TimeoutError:
+                return  # the rest has not arrived yet; the parser keeps what has
+            except ResponseError as error:
+                value = error
+            except REFUSALS as error:  # the parser keeps such a reply: nothing can follow it
+                if self._expected:
+                    reply = self._expected.popleft()
+                    reply.value, reply.arrived = error, True
+                self.close()
+                return
+            except (RedisError, OSError):
+                self.close()
+                return
+            if isinstance(value, _Ring):
+                self.on_ring(value.keys)
+            elif self._expected:
+                reply = self._expected.popleft()
+                reply.value, reply.arrived = value, True
+
+
+def _start_parser(connection: Any) -> None:
+    connection._parser.on_connect(connection)
+
+
+def _packed(command: Sequence[Any]) -> bytes:
+    """A command as it travels. (The packer of redis-py takes twice as long.)"""
+    parts = [_text(part) if isinstance(part, str) else _bulk(part) for part in command]
+    return b"*%d\r\n%b" % (len(command), b"".join(parts))
+
+
+def _bulk(part: Any) -> bytes:
+    data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogateescape")
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+_text = functools.lru_cache(4096)(_bulk)  # of keys and words, which are the same each time
+
+
+def _would_block(error: OSError) -> bool:
+    return isinstance(error, BlockingIOError) or type(error).__name__ in (
+        "SSLWantReadError",
+        "SSLWantWriteError",
+    )

@@ -1,0 +1,26 @@
+-- Say which of the commands of a worker's scripts its user may not give.
+--
+-- KEYS  1 a key that nobody else uses
+-- ARGV  none
+-- Returns the names of those that are refused, in lower case.
+
+local refused = {}
+local function try(name, ...)
+  if is_forbidden(redis.pcall(name, ...)) then refused[#refused + 1] = string.lower(name) end
+end
+
+-- A string that expires by itself: most of what follows cannot change one.
+try('SET', KEYS[1], '', 'PX', 1)
+if #refused > 0 then return refused end
+for _, name in ipairs({'EXISTS', 'GET', 'HGETALL', 'INCR', 'LPOP', 'SCARD', 'SMEMBERS', 'TYPE'}) do
+  try(name, KEYS[1])
+end
+for _, name in ipairs({
+  'HDEL', 'HEXISTS', 'HGET', 'HMGET', 'LPUSH', 'RPUSH', 'SADD', 'SETNX', 'SISMEMBER', 'SREM',
+}) do
+  try(name, KEYS[1], '')
+end
+for _, name in ipairs({'HINCRBY', 'HSET', 'HSETNX'}) do try(name, KEYS[1], '', 1) end
+try('DEL', KEYS[1])
+try('TIME')
+return refused

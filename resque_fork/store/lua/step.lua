@@ -1,0 +1,99 @@
+-- Finish the job on record and reserve the next one.
+--
+-- KEYS  1 fork:<id>  2 worker:<id>  3 fork:unread:<id>
+--       4 stat:processed  5 stat:processed:<id>  6 stat:failed  7 stat:failed:<id>
+--       8 pause-all-workers  9 failed_queues  10 queues  11 fork:attempts
+--       12 'queue:' with namespace, no key itself
+--       13.. queue:<name>, in order of priority
+-- ARGV  1 token of the worker's process  2 number of this step, one more than the last
+--       3 what became of the job on record: done, failed, back (to the front of
+--         its queue), lost (back, unless it was lost too often), none (there is none)
+--       4 run_at of the next job, '' to reserve none  5 length of KEYS 12
+--       6 losses that make a poison pill
+--       7.. failed entries, three values each (see push_failed), for failed and poison
+--
+-- Returns {'stranger'} or {'taken'}, having changed nothing, if the process is not
+-- (or no longer) registered, or another one is, under this id; else
+--       {finish, found, queue, run_at, payload, number of known queues,
+--        1 if that queue has more jobs, wrong key...}
+--       finish: none, gone (somebody rescued the job: nothing was counted), or ARGV 3,
+--               but failed for a job that was lost too often
+--       found: job, unread (not fit for others), empty, paused, none (not asked)
+-- Repeated, it changes nothing and returns the record as it stands.
+
+local fork, worker, unread = KEYS[1], KEYS[2], KEYS[3]
+local state = redis.call('HMGET', fork, 'token', 'step', 'finish')
+if state[1] ~= ARGV[1] then return {state[1] and 'taken' or 'stranger'} end
+local known = redis.pcall('SCARD', KEYS[10])
+if type(known) == 'table' then known = -1 end
+
+if tonumber(state[2]) >= tonumber(ARGV[2]) then
+  local queue, run_at, payload, fit = on_record(fork, worker, unread)
+  local found = not queue and 'empty' or fit and 'job' or 'unread'
+  return {state[3], found, queue or '', run_at or '', payload or '', known, 0}
+end
+
+local finish, queue, payload, _ = ARGV[3], nil, nil, nil
+if finish == 'back' or finish == 'lost' or redis.call('EXISTS', KEYS[11]) == 1 then
+  queue, _, payload = on_record(fork, worker, unread)
+end
+local queue_key = string.sub(KEYS[12], 1, tonumber(ARGV[5])) .. (queue or '')
+local targets = failed_lists(7, #ARGV)
+if queue then targets[#targets + 1] = queue_key end
+local refusal = refuse_unless_lists(targets, fork)
+if refusal then return refusal end
+
+-- A full Redis refuses a script's first write that needs memory, and none after
+-- one that does not: free before you add, and nothing is refused half way.
+redis.call('HDEL', fork, 'queue', 'run_at')
+if finish ~= 'none' and redis.call('DEL', worker, unread) == 0 then finish = 'gone' end
+
+if finish == 'lost' and is_poison(KEYS[11], payload, ARGV[6]) then finish = 'failed' end
+if finish == 'back' or finish == 'lost' then
+  put_back(KEYS[10], queue, queue_key, payload)
+elseif finish == 'done' or finish == 'failed' then
+  count(KEYS[4], KEYS[5])
+  if payload then redis.pcall('HDEL', KEYS[11], redis.sha1hex(payload)) end
+  if finish == 'failed' then
+    count(KEYS[6], KEYS[7])
+    push_failed(7, #ARGV, KEYS[9])
+  end
+end
+redis.call('HSET', fork, 'step', ARGV[2], 'finish', finish)
+
+if ARGV[4] == '' then return {finish, 'none', '', '', '', known, 0} end
+local pause = redis.pcall('GET', KEYS[8])
+if type(pause) == 'string' and string.lower(string.match(pause, '^%s*(.-)%s*$')) == 'true' then
+  return {finish, 'paused', '', '', '', known, 0}
+end
+
+-- What is popped has to go on record: see that it may, while nothing is popped.
+local attempt = redis.pcall('SET', worker, '', 'XX')
+if is_forbidden(attempt) then return attempt end
+
+local reply = {finish, 'empty', '', '', '', known, 0}
+for first = 13, #KEYS, 64 do
+  local last = math.min(first + 63, #KEYS)
+  if first == last or redis.call('EXISTS', unpack(KEYS, first, last)) > 0 then
+    for i = first, last do
+      local item = redis.pcall('LPOP', KEYS[i])
+      if is_forbidden(item) then return item end
+      if type(item) == 'table' then
+        reply[#reply + 1] = KEYS[i]
+      elseif item then
+        local name, run_at = string.sub(KEYS[i], tonumber(ARGV[5]) + 1), ARGV[4]
+        if is_fit_for_others(name, item) then
+          redis.call('SET', worker, record_head(name, run_at) .. item .. '}')
+          reply[2] = 'job'
+        else
+          redis.call('HSET', unread, 'queue', name, 'run_at', run_at, 'payload', item)
+          reply[2] = 'unread'
+        end
+        redis.call('HSET', fork, 'queue', name, 'run_at', run_at)
+        reply[3], reply[4], reply[5], reply[7] = name, run_at, item, redis.call('EXISTS', KEYS[i])
+        return reply
+      end
+    end
+  end
+end
+return reply

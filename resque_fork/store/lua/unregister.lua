@@ -1,0 +1,14 @@
+-- Forget a worker that leaves.
+--
+-- KEYS  1 workers  2 workers:heartbeat  3 fork:<id>
+--       4.. its other keys: worker:<id>, worker:<id>:started, fork:unread:<id>,
+--       stat:processed:<id>, stat:failed:<id>
+-- ARGV  1 id  2 token of its process
+-- Returns 1, or 0 if another process has the id now (nothing changed).
+
+local token = redis.call('HGET', KEYS[3], 'token')
+if token and token ~= ARGV[2] then return 0 end
+redis.call('SREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('DEL', unpack(KEYS, 3))
+return 1

@@ -1,0 +1,65 @@
+"""The Lua scripts, by name: ``lua/<name>.lua`` behind the shared ``lua/prelude.lua``."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any, NamedTuple, Protocol
+
+from redis.exceptions import NoScriptError, ResponseError
+
+
+class Commands(Protocol):
+    """Whatever carries a command to Redis and returns its reply."""
+
+    def execute_command(self, *command: Any) -> Any: ...
+
+
+class NamingKeys:
+    """Commands whose errors say in ``key`` which key they are about; scripts say it in words."""
+
+    def __init__(self, redis: Commands) -> None:
+        self._redis = redis
+
+    def execute_command(self, *command: Any) -> Any:
+        try:
+            return self._redis.execute_command(*command)
+        except ResponseError as error:
+            if "EVAL" not in command[0]:
+                error.key = command[1]  # type: ignore[attr-defined]
+            raise
+
+
+def replies(pipe: Any, *keys: str) -> list[Any]:
+    """Run a pipeline; raises the first error, which says in ``key`` whose it is of the keys."""
+    found = list(pipe.execute(raise_on_error=False))
+    for key, reply in zip(keys, found, strict=True):
+        if isinstance(reply, Exception):
+            reply.key = key  # type: ignore[attr-defined]
+            raise reply
+    return found
+
+
+class Script(NamedTuple):
+    sha: str
+    source: str
+
+
+@functools.cache
+def script(name: str) -> Script:
+    folder = resources.files(__package__) / "lua"
+    source = (folder / "prelude.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text(
+        "utf-8"
+    )
+    return Script(hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), source)
+
+
+def run(redis: Commands, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    """Run one script. A server that does not know it yet (or any more) is sent its text."""
+    sha, source = script(name)
+    try:
+        return redis.execute_command("EVALSHA", sha, len(keys), *keys, *args)
+    except NoScriptError:
+        return redis.execute_command("EVAL", source, len(keys), *keys, *args)

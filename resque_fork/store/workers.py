@@ -1,0 +1,198 @@
+"""The workers that Redis knows of, of every language: who they are and what they do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from ..keys import Keys, to_text
+from ..payload import read_time
+from . import scripts
+from .books import FailedEntry
+from .refusals import is_too_large
+from .scripts import Commands
+
+LONGEST_PID = 10  # digits; Python refuses to read numbers of thousands
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerId:
+    """``host:pid:queue,queue``; `pid` is None where another implementation puts more there."""
+
+    text: str
+    host: str
+    pid: int | None
+    queues: tuple[str, ...]
+
+    @classmethod
+    def read(cls, text: str) -> WorkerId:
+        """Of any id, however few parts it has; nothing here raises."""
+        host, _, rest = text.partition(":")
+        pid, _, queues = rest.partition(":")
+        is_pid = pid.isascii() and pid.isdecimal() and len(pid) <= LONGEST_PID
+        number = int(pid) if is_pid else None
+        return cls(text, host, number, tuple(queues.split(",")) if queues else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A worker as it was found: what a rescue of it is conditional on.
+
+    `process` is what it left under ``fork:<id>`` (empty for other
+    implementations), `record` the bytes of its job on record, as they stand
+    in ``worker:<id>`` or, if `unread`, in ``fork:unread:<id>``; None if it has none.
+    """
+
+    worker_id: str
+    process: dict[str, str]
+    record: bytes | None = None
+    unread: bool = False
+    queue: str = ""  # of an unread job
+
+
+class Workers:
+    """Reads and takes off the books; a worker keeps its own with `Books`.
+
+    `others` carries what concerns the keys of a single worker.
+    """
+
+    def __init__(self, redis: Commands, keys: Keys, others: Commands | None = None) -> None:
+        self._redis = redis
+        self._others = others or redis
+        self._keys = keys
+
+    def ids(self) -> list[str]:
+        """Every registered worker's id, sorted."""
+        return sorted(
+            to_text(i) for i in self._redis.execute_command("SMEMBERS", self._keys.workers)
+        )
+
+    def exists(self, worker_id: str) -> bool:
+        return bool(self._redis.execute_command("SISMEMBER", self._keys.workers, worker_id))
+
+    def records(self, worker_ids: Sequence[str]) -> dict[str, bytes]:
+        """What is on record, for those that have a job; the bytes may be anything."""
+        if not worker_ids:
+            return {}
+        values = self._redis.execute_command("MGET", *map(self._keys.worker, worker_ids))
+        return {i: value for i, value in zip(worker_ids, values, strict=True) if value}
+
+    def heartbeats(self) -> dict[str, float | None]:
+        """Seconds since the epoch by worker id; None for a time that cannot be read."""
+        beats = self._redis.execute_command("HGETALL", self._keys.heartbeats)
+        return {to_text(i): read_time(to_text(beat)) for i, beat in _pairs(beats)}
+
+    def started(self, worker_id: str) -> float | None:
+        """Seconds since the epoch, or None."""
+        text = self._redis.execute_command("GET", self._keys.started(worker_id))
+        return read_time(to_text(text)) if text else None
+
+    def now(self) -> float:
+        """The server's clock, which all heartbeats are told by."""
+        seconds, micros = self._redis.execute_command("TIME")
+        return int(seconds) + int(micros) / 1e6
+
+    def process(self, worker_id: str) -> dict[str, str]:
+        """What one of our workers left under ``fork:<id>``; empty for others."""
+        fields = self._others.execute_command("HGETALL", self._keys.fork(worker_id))
+        return {to_text(name): to_text(value) for name, value in _pairs(fields)}
+
+    def find(self, worker_id: str) -> Found:
+        """The worker with its job on record, as it stands now."""
+        process = self.process(worker_id)
+        record = self._others.execute_command("GET", self._keys.worker(worker_id))
+        if record is not None:
+            return Found(worker_id, process, record)
+        held = dict(_pairs(self._others.execute_command("HGETALL", self._keys.unread(worker_id))))
+        if b"payload" in held:
+            queue = to_text(held.get(b"queue", b""))
+            return Found(worker_id, process, held[b"payload"], unread=True, queue=queue)
+        return Found(worker_id, process)
+
+    def rescue(
+        self,
+        found: Found,
+        fate: str = "none",
+        *,
+        queue: str = "",
+        raw: bytes = b"",
+        failed: Sequence[FailedEntry] = (),
+        poison: Sequence[FailedEntry] = (),
+        max_attempts: int = 1,
+    ) -> str:
+        """Take a dead worker off the books and its job to the failed list or its queue.
+
+        `fate` is ``fail``, ``requeue`` or, without a job, ``none``. Returns
+        ``rescued``, ``failed`` or ``requeued``, or ``changed`` if the worker is no
+        longer as it was found: somebody else rescued it, or it lives. Atomic.
+        """
+        asked = (found, fate, queue, raw, max_attempts)
+        try:
+            return self._rescue(*asked, failed, poison)
+        except ResponseError as error:
+            if not is_too_large(error):
+                raise
+            short = ([entry.shortened() for entry in entries] for entries in (failed, poison))
+            return self._rescue(*asked, *short)
+
+    def _rescue(
+        self,
+        found: Found,
+        fate: str,
+        queue: str,
+        raw: bytes,
+        max_attempts: int,
+        failed: Sequence[FailedEntry],
+        poison: Sequence[FailedEntry],
+    ) -> str:
+        keys, worker_id = self._keys, found.worker_id
+        answer = scripts.run(
+            self._others,
+            "rescue",
+            [
+                keys.workers,
+                keys.heartbeats,
+                keys.fork(worker_id),
+                keys.worker(worker_id),
+                keys.unread(worker_id),
+                keys.started(worker_id),
+                keys.stat("processed", worker_id),
+                keys.stat("failed", worker_id),
+                keys.stat("failed"),
+                keys.failed_queues,
+                keys.queues,
+                keys.attempts,
+                keys.queue(queue),
+            ],
+            [
+                worker_id,
+                found.process.get("token", ""),
+                hashlib.sha1(found.record or b"", usedforsecurity=False).hexdigest(),
+                fate,
+                max_attempts,
+                queue,
+                raw,
+                3 * len(failed),
+                *(part for f in (*failed, *poison) for part in (f.list_key, f.member, f.entry)),
+            ],
+        )
+        return to_text(answer)
+
+    def lock_pruning(self, worker_id: str, seconds: int) -> bool:
+        """Take Resque's lock on looking for dead workers; it is never released, it expires."""
+        return bool(
+            self._redis.execute_command(
+                "SET", self._keys.pruning_lock, worker_id, "EX", seconds, "NX"
+            )
+        )
+
+
+def _pairs(reply: Any) -> Iterable[tuple[bytes, bytes]]:
+    """The pairs of a hash, which RESP2 returns as a flat list."""
+    if isinstance(reply, dict):
+        return reply.items()
+    return zip(reply[::2], reply[1::2], strict=True)

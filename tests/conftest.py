@@ -1,0 +1,77 @@
+"""One real Redis server for each test session, emptied before each test."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from life.harness import Stage
+from redis import Redis
+
+from resque_fork import Resque, embedded
+from resque_fork.registry import registry
+
+# A machine that is busy is no reason to fail.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
+# A shell that runs us in the background has Ctrl-C ignored, also in the programs that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have measured (`record_property`), also in other processes."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        if report.user_properties and report.when == "call":
+            figures = ", ".join(f"{name}: {value}" for name, value in report.user_properties)
+            terminalreporter.write_line(f"{report.nodeid}: {figures}")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[embedded.Server]:
+    """The server of this test process. A test that stops or configures one starts its own."""
+    with embedded.Server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(server: embedded.Server) -> str:
+    """The address of the server, which is empty."""
+    with Redis.from_url(server.url) as client:
+        client.flushall()
+    return server.url
+
+
+@pytest.fixture
+def stage(tmp_path: Path, redis_url: str) -> Iterator[Stage]:
+    """A directory and an empty Redis; ends every process that the test has started."""
+    stage = Stage(tmp_path, redis_url)
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A client of the server, which is empty. Keys and values are bytes."""
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def resque(redis_url: str) -> Iterator[Resque]:
+    """A Resque on the server, which is empty."""
+    resque = Resque(redis_url)
+    yield resque
+    resque.close()
+
+
+@pytest.fixture
+def own_jobs() -> Iterator[None]:
+    """What a test declares as a job is forgotten after it."""
+    before = set(registry.names())
+    yield
+    for name in set(registry.names()) - before:
+        registry.forget(name)

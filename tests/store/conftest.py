@@ -1,0 +1,125 @@
+"""What the tests of the store share: key names, a client, and books kept over it."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from redis._parsers import _HiredisParser, _RESP3Parser
+from redis.connection import Connection
+
+from resque_fork import embedded
+from resque_fork.keys import Keys
+from resque_fork.loop import Loop
+from resque_fork.store.books import Books
+from resque_fork.store.server import Server
+
+ID = "vm:22916:email,low"
+IDENTITY = {"boot": "b", "pid_namespace": "p", "start": "1"}
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys()
+
+
+@pytest.fixture(scope="module")
+def long_client(server: embedded.Server) -> Iterator[Any]:
+    """A client for tests that empty the server by themselves, many times over."""
+    with Server(server.url).client() as client:
+        yield client
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Any]:
+    """A client of the kind that applications get, of a server that is empty."""
+    with Server(redis_url).client() as client:
+        yield client
+
+
+@pytest.fixture
+def books(client: Any, keys: Keys) -> Books:
+    """The books of a worker that is registered."""
+    books = Books(client, keys, ID, IDENTITY)
+    assert books.heartbeat()
+    return books
+
+
+@pytest.fixture
+def full_server() -> Iterator[embedded.Server]:
+    """A server of the test's own, which may be filled up with `fill`."""
+    with embedded.Server(config={"maxmemory-policy": "noeviction"}) as server:
+        yield server
+
+
+def fill(client: Any) -> None:
+    """From now on the server refuses every command that needs memory."""
+    client.config_set("maxmemory", "1mb")
+
+
+def dump(client: Any) -> dict[bytes, Any]:
+    """Everything in the database, by key."""
+    read = {
+        b"string": client.get,
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"set": client.smembers,
+        b"hash": client.hgetall,
+    }
+    return {key: read[client.type(key)](key) for key in client.scan_iter()}
+
+
+class Clock:
+    """A clock that moves only when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hasty_loop() -> Iterator[Loop]:
+    """A loop in whose every round a second goes by, but no time."""
+    clock = Clock()
+    loop = Loop(clock)
+    reader, writer = os.pipe()
+
+    def tick() -> None:
+        clock.now += 1
+
+    loop.watch(reader, tick)
+    os.write(writer, b"never read")
+    yield loop
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.fixture(params=["hiredis", "pure"])
+def parser(request: pytest.FixtureRequest) -> type:
+    """Each of the parsers that redis-py may choose."""
+    if request.param == "pure":
+        return _RESP3Parser
+    pytest.importorskip("hiredis")
+    return _HiredisParser
+
+
+class ParsedBy(Server):
+    """A server whose connections have a certain parser."""
+
+    def __init__(self, url: str, parser: type) -> None:
+        super().__init__(url)
+        self.parser = parser
+
+    def connection(self, key: str, on_connect: Callable[[Any], None]) -> Connection:
+        connection = super().connection(key, on_connect)
+        connection.set_parser(self.parser)
+        return connection
+
+
+def wait_for(loop: Loop, condition: Callable[[], object], seconds: float = 20) -> None:
+    """Let the loop go on until the condition holds."""
+    deadline = loop.clock() + seconds
+    while not condition():
+        assert loop.clock() < deadline, "nothing happened"
+        loop.wait(deadline)

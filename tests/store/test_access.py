@@ -1,0 +1,119 @@
+"""A user of Redis that may not do all that a worker has to is found out at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from resque_fork import AccessRefused, embedded
+from resque_fork.keys import Keys
+from resque_fork.loop import Loop
+from resque_fork.store.access import check_access
+from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish
+from resque_fork.store.line import Line
+from resque_fork.store.server import Server
+
+from .conftest import ID, IDENTITY, fill
+
+LUA = resources.files("resque_fork.store") / "lua"
+OF_A_WORKER = ("prelude", "heartbeat", "record", "rescue", "step", "unregister")
+USED = sorted(
+    {
+        command.lower()
+        for name in OF_A_WORKER
+        for command in re.findall(r"redis\.p?call\('(\w+)'", (LUA / f"{name}.lua").read_text())
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[embedded.Server]:
+    """A server with a user ``worker``."""
+    with embedded.Server() as server:
+        yield server
+
+
+@pytest.fixture
+def admin(guarded: embedded.Server) -> Iterator[Any]:
+    """Sees to it that the user may do everything, and that the server is empty."""
+    with Redis.from_url(guarded.url) as admin:
+        admin.flushall()
+        admin.execute_command("ACL", "SETUSER", "worker", "reset", "on", ">pw", "~*", "+@all")
+        yield admin
+
+
+@pytest.fixture
+def server(guarded: embedded.Server) -> Server:
+    return Server(guarded.url.replace("unix://", "unix://worker:pw@"))
+
+
+@pytest.fixture
+def line(server: Server, admin: Any) -> Iterator[Line]:
+    line = Line(server, Loop(), Keys().queues)
+    line.open_or_refuse()
+    yield line
+    line.close()
+
+
+def test_nothing_is_lacking(line: Line, server: Server, admin: Any) -> None:
+    """Who may do everything is let in, and nothing is left behind."""
+    check_access(line, server, Keys())
+    assert admin.keys() == []
+
+
+@pytest.mark.parametrize("command", USED)
+def test_each_command_of_a_script(line: Line, server: Server, admin: Any, command: str) -> None:
+    """One sentence names the command that is lacking, whichever script would come to it."""
+    admin.execute_command("ACL", "SETUSER", "worker", f"-{command}")
+    with pytest.raises(AccessRefused, match=rf"what we need: its user lacks \+{command}\."):
+        check_access(line, server, Keys())
+
+
+def test_several_commands(line: Line, server: Server, admin: Any) -> None:
+    """All of them are named."""
+    admin.execute_command("ACL", "SETUSER", "worker", "-hset", "-rpush", "-time")
+    with pytest.raises(AccessRefused, match=r"its user lacks \+rpush \+hset \+time\."):
+        check_access(line, server, Keys())
+
+
+def test_a_full_server_and_a_replica(line: Line, server: Server, admin: Any) -> None:
+    """What passes by itself is no lack of permissions."""
+    admin.config_set("maxmemory-policy", "noeviction")
+    fill(admin)
+    check_access(line, server, Keys())
+    admin.config_set("maxmemory", 0)
+    admin.replicaof("127.0.0.1", "1")
+    check_access(line, server, Keys())
+    admin.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize(("verb", "lacking"), [("failed", "rpush"), ("back", "lpush")])
+def test_a_push_that_is_forbidden_later(
+    line: Line, admin: Any, verb: str, lacking: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The step waits with the job on record, and loses nothing half way."""
+    keys = Keys()
+    books = Books(line, keys, ID, IDENTITY)
+    books.heartbeat()
+    admin.rpush(keys.queue("low"), b'{"class":"A","args":[]}')
+    assert books.step(NOTHING, ["low"]).found == "job"
+    line.let_in = True
+    admin.execute_command("ACL", "SETUSER", "worker", f"-{lacking}")
+    held: list[bytes] = []
+
+    def allow() -> None:
+        held.append(admin.get(keys.worker(ID)))
+        admin.execute_command("ACL", "SETUSER", "worker", f"+{lacking}")
+
+    line._loop.after(0.3, allow)
+    entries = [FailedEntry(keys.failed, b"entry")] if verb == "failed" else []
+    assert books.step(Finish(verb, entries), None).finish == verb
+    assert b'"class":"A"' in held[0]
+    assert admin.lrange(keys.failed, 0, -1) == ([b"entry"] if verb == "failed" else [])
+    assert admin.llen(keys.queue("low")) == (verb == "back")
+    assert "does not allow what we need" in caplog.text

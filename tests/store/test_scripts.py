@@ -1,0 +1,57 @@
+"""The scripts: one file each, loaded by name, known to the server or sent along."""
+
+import re
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from resque_fork.store.scripts import run, script
+
+LUA = resources.files("resque_fork.store") / "lua"
+NAMES = sorted(
+    file.name.removesuffix(".lua") for file in LUA.iterdir() if "prelude" not in file.name
+)
+
+
+class Recorder:
+    """A connection that remembers which commands went over it."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.said: list[str] = []
+
+    def execute_command(self, *command: Any) -> Any:
+        self.said.append(command[0])
+        return self.client.execute_command(*command)
+
+
+def test_there_are_scripts() -> None:
+    """The scripts are found where the package is."""
+    assert "step" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_server_understands_every_script(client: Any, name: str) -> None:
+    """Each script, with the prelude before it, is Lua that the server takes, under our digest."""
+    sha, source = script(name)
+    assert client.script_load(source) == sha
+    assert source.startswith("-- In front of every script")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_script_says_what_it_takes(name: str) -> None:
+    """Each script begins with what it does, its keys, its arguments and what it returns."""
+    text = (LUA / f"{name}.lua").read_text()
+    header = text[: re.search(r"^(?!--)", text, re.MULTILINE).start()]  # type: ignore[union-attr]
+    for part in ("KEYS", "ARGV", "Returns"):
+        assert re.search(rf"^-- {part}", header, re.MULTILINE), f"{name}.lua does not say {part}"
+
+
+def test_unknown_script_is_sent_once(client: Any) -> None:
+    """A script that the server does not know is sent with the command, and known from then on."""
+    connection = Recorder(client)
+    client.script_flush()
+    for _ in range(2):
+        assert run(connection, "remove_failed", ["x"], [0, b"a"]) == [0]
+    assert connection.said == ["EVALSHA", "EVAL", "EVALSHA"]

@@ -1,0 +1,300 @@
+"""Workers of every language are read as they are, and a dead one is rescued exactly once."""
+
+import re
+import threading
+from typing import Any
+
+import pytest
+from redis.exceptions import ResponseError
+
+from resque_fork import embedded
+from resque_fork.keys import Keys
+from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish
+from resque_fork.store.server import Server
+from resque_fork.store.workers import Found, Workers
+
+from .conftest import ID, IDENTITY, dump, fill
+
+A, B = b'{"class":"A","args":[]}', b'{"class":"B","args":[[]]}'
+RUBY = "vm:7:email"
+RECORD = b'{"queue":"email","run_at":"2026-11-23T06:51:50Z","payload":' + A + b"}"
+
+
+@pytest.fixture
+def workers(client: Any, keys: Keys) -> Workers:
+    return Workers(client, keys)
+
+
+def dead_worker(client: Any, *payloads: bytes, max_attempts: int = 1) -> Books:
+    """The books of one of our workers that has died over the first of the payloads."""
+    books = Books(client, Keys(), ID, IDENTITY, max_attempts)
+    books.heartbeat()
+    if payloads:
+        client.sadd("resque:queues", "email")
+        client.rpush("resque:queue:email", *payloads)
+        assert books.step(NOTHING, ["email"]).found in ("job", "unread")
+    return books
+
+
+def dead_ruby_worker(client: Any, record: bytes | None = RECORD) -> None:
+    """What a Ruby worker leaves that was killed over a job."""
+    client.sadd("resque:workers", RUBY)
+    client.set(f"resque:worker:{RUBY}:started", "2026-11-23 06:51:48 +0000")
+    client.hset("resque:workers:heartbeat", RUBY, "2026-11-23T06:51:48+00:00")
+    if record is not None:
+        client.set(f"resque:worker:{RUBY}", record)
+
+
+def entry(text: bytes = b"entry") -> list[FailedEntry]:
+    return [FailedEntry("resque:failed", text)]
+
+
+# --- reading
+
+
+def test_nobody(workers: Workers) -> None:
+    """Where there are no workers there is nothing of them, and no error."""
+    assert workers.ids() == []
+    assert workers.records([]) == workers.heartbeats() == workers.process(ID) == {}
+    assert workers.started(ID) is None
+    assert not workers.exists(ID)
+    assert workers.find(ID) == Found(ID, {})
+
+
+def test_heartbeat_read(workers: Workers, client: Any) -> None:
+    """Heartbeats are read in every form, and what cannot be read is None, not an error."""
+    beats = {
+        "a": "2026-11-23T06:51:48+00:00",
+        "b": "2026-11-23T01:51:48-05:00",
+        "c": "garbage",
+        "d": "1795416708",
+    }
+    client.hset("resque:workers:heartbeat", mapping=beats)
+    assert workers.heartbeats() == {"a": 1795416708, "b": 1795416708, "c": None, "d": 1795416708}
+
+
+def test_old_heartbeat_replaced_at_start(workers: Workers, client: Any) -> None:
+    """A heartbeat that an earlier worker left under our id is replaced by our first."""
+    client.hset("resque:workers:heartbeat", ID, "2020-01-01T00:00:00+00:00")
+    dead_worker(client)
+    beat = workers.heartbeats()[ID]
+    assert beat is not None
+    assert abs(workers.now() - beat) < 60
+
+
+def test_reads_ours_and_rubys(workers: Workers, client: Any) -> None:
+    """Ids, start and job of our workers and of Ruby's are read alike; ours say who they are."""
+    books = dead_worker(client, A)
+    dead_ruby_worker(client)
+    assert workers.ids() == sorted([ID, RUBY])
+    assert workers.exists(RUBY)
+    assert workers.started(RUBY) == 1795416708
+    assert workers.records([ID, RUBY, "none"]).keys() == {ID, RUBY}
+    assert workers.process(RUBY) == {}
+    found = workers.find(ID)
+    assert found.process["token"] == books.token
+    assert found.process.items() >= IDENTITY.items()
+    assert found.record == client.get(f"resque:worker:{ID}")
+    assert workers.find(RUBY) == Found(RUBY, {}, RECORD)
+
+
+def test_unknown_worker(workers: Workers, client: Any) -> None:
+    """Nothing is found of an id that is not registered, and looking for it writes nothing."""
+    dead_ruby_worker(client)
+    before = {key: client.dump(key) for key in client.keys("*")}
+    assert workers.find("vm:99:none") == Found("vm:99:none", {}, None)
+    assert not workers.exists("vm:99:none")
+    assert workers.started("vm:99:none") is None
+    assert workers.process("vm:99:none") == {}
+    assert {key: client.dump(key) for key in client.keys("*")} == before
+
+
+def test_unread_job_is_found(workers: Workers, client: Any) -> None:
+    """A job that is not fit for others' eyes is found with its queue and its bytes."""
+    dead_worker(client, b"oops")
+    found = workers.find(ID)
+    assert (found.record, found.unread, found.queue) == (b"oops", True, "email")
+
+
+# --- rescuing
+
+
+def test_rescue_to_the_failed_list(workers: Workers, client: Any) -> None:
+    """A dead worker's job becomes a failed entry and is counted; nothing else of it is left."""
+    dead_worker(client, A)
+    found = workers.find(ID)
+    assert workers.rescue(found, "fail", queue="email", raw=A, failed=entry()) == "failed"
+    assert dump(client) == {
+        b"resque:queues": {b"email"},
+        b"resque:failed": [b"entry"],
+        b"resque:stat:failed": b"1",
+    }
+
+
+def test_rescue_to_its_queue(workers: Workers, client: Any) -> None:
+    """A dead worker's job goes back to the front of its queue, byte for byte."""
+    dead_worker(client, B, A, max_attempts=3)
+    found = workers.find(ID)
+    answer = workers.rescue(found, "requeue", queue="email", raw=B, max_attempts=3)
+    assert answer == "requeued"
+    assert client.lrange("resque:queue:email", 0, -1) == [B, A]
+    assert not client.exists("resque:stat:failed", "resque:failed")
+
+
+def test_job_that_kills_its_workers_is_poison(workers: Workers, client: Any) -> None:
+    """A job whose workers die over it again and again fails in the end, as poison."""
+    answers = []
+    dead_worker(client, A, max_attempts=3)
+    for _ in range(3):
+        found = workers.find(ID)
+        answers.append(
+            workers.rescue(
+                found, "requeue", queue="email", raw=A,
+                failed=entry(b"dead"), poison=entry(b"poison"), max_attempts=3,
+            )
+        )  # fmt: skip
+        books = Books(client, Keys(), ID, IDENTITY, 3)
+        books.heartbeat()
+        books.step(NOTHING, ["email"])
+    assert answers == ["requeued", "requeued", "failed"]
+    assert client.lrange("resque:failed", 0, -1) == [b"poison"]
+    assert not client.exists("resque:fork:attempts", "resque:queue:email")
+
+
+@pytest.mark.parametrize("record", [RECORD, b"", b"oops"])
+def test_rescue_of_a_foreign_worker(workers: Workers, client: Any, record: bytes) -> None:
+    """A Ruby worker's job is rescued too, even if its record cannot be read."""
+    dead_ruby_worker(client, record)
+    found = workers.find(RUBY)
+    assert found.record == record
+    assert workers.rescue(found, "fail", failed=entry()) == "failed"
+    assert dump(client) == {b"resque:failed": [b"entry"], b"resque:stat:failed": b"1"}
+
+
+def test_rescue_without_a_job(workers: Workers, client: Any) -> None:
+    """A dead worker without a job is taken off the books, and that is all."""
+    dead_worker(client)
+    dead_ruby_worker(client, None)
+    for worker_id in (ID, RUBY):
+        assert workers.rescue(workers.find(worker_id)) == "rescued"
+        assert workers.rescue(workers.find(worker_id)) == "changed"
+    assert dump(client) == {}
+
+
+def test_rescue_of_an_unread_job(workers: Workers, client: Any) -> None:
+    """A job that nobody but us could see is rescued like any other."""
+    dead_worker(client, b"oops")
+    found = workers.find(ID)
+    assert workers.rescue(found, "requeue", queue="email", raw=b"oops", max_attempts=9) == (
+        "requeued"
+    )
+    assert client.lrange("resque:queue:email", 0, -1) == [b"oops"]
+
+
+def test_empty_payload_is_a_payload(workers: Workers, client: Any) -> None:
+    """Even a job of no bytes at all is not lost with its worker."""
+    dead_worker(client, b"")
+    found = workers.find(ID)
+    assert found.record == b""
+    assert workers.rescue(found, "fail", queue="email", failed=entry()) == "failed"
+    assert client.lrange("resque:failed", 0, -1) == [b"entry"]
+
+
+def test_ten_rescuers_rescue_once(workers: Workers, client: Any, redis_url: str) -> None:
+    """Of ten that find the same dead worker at once, one rescues its job."""
+    dead_worker(client, A)
+    found = workers.find(ID)
+    start = threading.Barrier(10)
+    answers: list[str] = []
+
+    def rescue() -> None:
+        with Server(redis_url).client() as own:
+            start.wait(30)
+            mine = Workers(own, Keys())
+            answers.append(mine.rescue(found, "fail", queue="email", raw=A, failed=entry()))
+
+    threads = [threading.Thread(target=rescue) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(answers) == ["changed"] * 9 + ["failed"]
+    assert client.lrange("resque:failed", 0, -1) == [b"entry"]
+    assert client.get("resque:stat:failed") == b"1"
+
+
+def test_living_worker_is_not_rescued(workers: Workers, client: Any) -> None:
+    """A worker that has gone on since it was found keeps its job."""
+    books = dead_worker(client, A, B)
+    found = workers.find(ID)
+    books.step(Finish("done"), ["email"])
+    before = dump(client)
+    assert workers.rescue(found, "fail", queue="email", raw=A, failed=entry()) == "changed"
+    idle = Found(ID, workers.process(ID))
+    assert workers.rescue(idle) == "changed"
+    assert dump(client) == before
+
+
+def test_successor_under_the_same_id_is_not_rescued(workers: Workers, client: Any) -> None:
+    """A new process under a dead one's id is another worker, even with an equal job."""
+    dead_worker(client, A)
+    found = workers.find(ID)
+    workers.rescue(found, "requeue", queue="email", raw=A, max_attempts=9)
+    books = Books(client, Keys(), ID, IDENTITY)
+    books.heartbeat()
+    books.step(NOTHING, ["email"])
+    record = client.get(f"resque:worker:{ID}")
+    client.set(f"resque:worker:{ID}", found.record)  # the same second
+    assert workers.rescue(found, "fail", queue="email", raw=A, failed=entry()) == "changed"
+    assert client.get(f"resque:worker:{ID}") == found.record
+    assert record is not None
+
+
+def test_worker_that_finishes_after_its_rescue(workers: Workers, client: Any) -> None:
+    """A worker that was taken for dead and comes back counts nothing for the rescued job."""
+    books = dead_worker(client, A)
+    workers.rescue(workers.find(ID), "fail", queue="email", raw=A, failed=entry())
+    assert books.step(Finish("done"), ["email"]).finish == "unregistered"
+    assert not client.exists("resque:stat:processed")
+
+
+def test_rescue_that_is_refused_changes_nothing(workers: Workers, client: Any) -> None:
+    """Where the job cannot go, the dead worker keeps it until it can."""
+    dead_worker(client, A)
+    found = workers.find(ID)
+    client.set("resque:failed", "x")
+    before = dump(client)
+    with pytest.raises(ResponseError) as caught:
+        workers.rescue(found, "fail", queue="email", raw=A, failed=entry())
+    assert str(caught.value) == "WRONGTYPE resque:failed is a string, not a list"
+    client.set("resque:queue:email", "x")
+    with pytest.raises(ResponseError, match=re.escape("WRONGTYPE resque:queue:email is a string")):
+        workers.rescue(found, "requeue", queue="email", raw=A, max_attempts=9)
+    client.delete("resque:queue:email")
+    assert dump(client) == before
+
+
+def test_rescue_while_redis_is_full(full_server: embedded.Server) -> None:
+    """With memory at its limit dead workers are rescued all the same, to wherever it may be."""
+    with Server(full_server.url).client() as client:
+        workers = Workers(client, Keys())
+        dead_worker(client, A)
+        dead_ruby_worker(client)
+        fill(client)
+        found = workers.find(ID)
+        assert workers.rescue(found, "requeue", queue="email", raw=A, max_attempts=9) == (
+            "requeued"
+        )
+        assert workers.rescue(workers.find(RUBY), "fail", failed=entry(b"x" * 5000)) == "failed"
+        assert client.llen("resque:queue:email") == client.llen("resque:failed") == 1
+
+
+# --- the lock
+
+
+def test_lock_holds_others_off(workers: Workers, client: Any) -> None:
+    """Resque's lock is taken by one, for a time, and not given back."""
+    assert workers.lock_pruning(ID, 60)
+    assert not workers.lock_pruning(RUBY, 60)
+    assert client.get("resque:pruning_dead_workers_in_progress") == ID.encode()
+    assert 0 < client.ttl("resque:pruning_dead_workers_in_progress") <= 60
