@@ -1,0 +1,134 @@
+"""Resque for Python: a worker forks one child per job, and loses nothing.
+
+from resque_fork import Job, Resque, job
+"""
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    NO_FORK,
+    AccessRefused,
+    ArgumentsError,
+    DirtyExit,
+    DontPerform,
+    DuplicateJobError,
+    GaveUpWaiting,
+    JobLost,
+    JobTimeout,
+    MaybeEnqueued,
+    NameTaken,
+    NoClassError,
+    NoQueueError,
+    NotOnMainThread,
+    PoisonPill,
+    PruneDeadWorkerDirtyExit,
+    RedisUnavailable,
+    ResqueError,
+    SettingsError,
+    StaleEntry,
+    TermException,
+    UnknownJob,
+    UnreadablePayload,
+    WrongKeyType,
+)
+from .hooks import (
+    HookError,
+    after_fork,
+    after_pause,
+    before_first_fork,
+    before_fork,
+    before_pause,
+    queue_empty,
+    shutdown,
+    worker_exit,
+)
+from .job import FunctionJob, Job, job
+from .reservation import Reservation
+from .settings import Settings
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .failed import FailedJob, FailedJobs, Filter
+    from .failure import Backend, ListBackend, LogBackend, RedisBackend, RedisMultiQueueBackend
+    from .resque import Resque
+    from .worker import Worker
+
+# Loaded when they are asked for: they need redis, whose import takes longer than all of the above.
+# And a producer needs no worker, and may run where there is no fork.
+_LATER = {
+    "Backend": "failure",
+    "FailedJob": "failed",
+    "FailedJobs": "failed",
+    "Filter": "failed",
+    "ListBackend": "failure",
+    "LogBackend": "failure",
+    "RedisBackend": "failure",
+    "RedisMultiQueueBackend": "failure",
+    "Resque": "resque",
+    "Worker": "worker",
+}
+
+__all__ = [
+    "AccessRefused",
+    "ArgumentsError",
+    "Backend",
+    "DirtyExit",
+    "DontPerform",
+    "DuplicateJobError",
+    "FailedJob",
+    "FailedJobs",
+    "Filter",
+    "FunctionJob",
+    "GaveUpWaiting",
+    "HookError",
+    "Job",
+    "JobLost",
+    "JobTimeout",
+    "ListBackend",
+    "LogBackend",
+    "MaybeEnqueued",
+    "NameTaken",
+    "NoClassError",
+    "NoQueueError",
+    "NotOnMainThread",
+    "PoisonPill",
+    "PruneDeadWorkerDirtyExit",
+    "RedisBackend",
+    "RedisMultiQueueBackend",
+    "RedisUnavailable",
+    "Reservation",
+    "Resque",
+    "ResqueError",
+    "Settings",
+    "SettingsError",
+    "StaleEntry",
+    "TermException",
+    "UnknownJob",
+    "UnreadablePayload",
+    "Worker",
+    "WrongKeyType",
+    "__version__",
+    "after_fork",
+    "after_pause",
+    "before_first_fork",
+    "before_fork",
+    "before_pause",
+    "job",
+    "queue_empty",
+    "shutdown",
+    "worker_exit",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "Worker" and not hasattr(os, "fork"):
+        raise ImportError(NO_FORK)
+    return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

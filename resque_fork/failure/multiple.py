@@ -1,0 +1,70 @@
+"""The backends that a worker was told to use, one or several."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import SettingsError
+from ..keys import Keys
+from ..store.books import FailedEntry
+from .base import ListBackend, payload_object
+from .log import LogBackend
+from .redis import RedisBackend
+from .redis_multi_queue import RedisMultiQueueBackend
+
+log = logging.getLogger("resque_fork")
+
+BY_NAME: dict[str, Any] = {
+    "redis": RedisBackend,
+    "redis_multi_queue": RedisMultiQueueBackend,
+    "log": LogBackend,
+}
+
+
+class Backends:
+    """`lists` are data for the worker's step; `savers` are classes to be made for each failure."""
+
+    def __init__(self, kinds: Sequence[Any] = (RedisBackend,)) -> None:
+        self.lists = [kind() for kind in kinds if issubclass(kind, ListBackend)]
+        self.savers = [kind for kind in kinds if not issubclass(kind, ListBackend)]
+
+    @classmethod
+    def named(cls, names: Sequence[str]) -> Backends:
+        """By a name in `BY_NAME` or as ``MODULE:CLASS``. Raises SettingsError."""
+        if not names:
+            raise SettingsError("There must be a failure backend, such as redis.")
+        return cls([BY_NAME.get(name) or _load(name) for name in names])
+
+    def entries(self, entry: bytes, keys: Keys, queue: str, saved: bool) -> list[FailedEntry]:
+        """What the worker's step writes; if no other backend took it, the list ``failed`` does."""
+        lists = self.lists or ([] if saved else [RedisBackend()])
+        return [backend.entry(entry, keys, queue) for backend in lists]
+
+    def save(self, error: BaseException, worker: str, queue: str, raw: bytes) -> bool:
+        """Hand a failure to the savers; False if one of them raised, which is logged."""
+        saved = True
+        for kind in self.savers:
+            try:
+                kind(error, worker, queue, payload_object(raw)).save()
+            except Exception as problem:  # a user's class may raise anything
+                saved = False
+                log.error("The failure backend %s raised %r", kind.__name__, problem)
+        return saved
+
+
+def _load(name: str) -> Any:
+    module_name, colon, class_name = name.partition(":")
+    if not colon:
+        known = ", ".join(BY_NAME)
+        raise SettingsError(f"No failure backend is called {name!r}: use {known} or MODULE:CLASS.")
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:  # a user's module may raise anything
+        raise SettingsError(f"The failure backend {name!r} cannot be loaded: {error}.") from None
+    saves = isinstance(kind, type) and callable(getattr(kind, "save", None))
+    if saves or (isinstance(kind, type) and issubclass(kind, ListBackend)):
+        return kind
+    raise SettingsError(f"The failure backend {name!r} is not a class with a save method.")

@@ -1,0 +1,51 @@
+"""What one job may use: seconds of time, seconds of CPU, bytes of memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .settings import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None means no limit. Memory counts what the job adds to what it inherited."""
+
+    timeout: float | None = None
+    memory: int | None = None
+    cpu: float | None = None
+
+    @classmethod
+    def declared(cls, timeout: Any = None, memory: Any = None, cpu: Any = None) -> Limits:
+        """As a job declares them: seconds, and sizes such as ``"512M"``. Raises SettingsError."""
+        given = {"timeout": timeout, "memory": memory, "cpu": cpu}
+        return cls(**{k: None if v is None else parse(k, v, f"{k}=") for k, v in given.items()})
+
+    def or_else(self, others: Limits) -> Limits:
+        """These limits, and those of others where these say nothing."""
+        return Limits(
+            others.timeout if self.timeout is None else self.timeout,
+            others.memory if self.memory is None else self.memory,
+            others.cpu if self.cpu is None else self.cpu,
+        )
+
+    def out_of_time(self) -> str:
+        return f"The job ran longer than its limit of {self.timeout:g} seconds"
+
+    def out_of_cpu(self) -> str:
+        return f"The job used more CPU than its limit of {self.cpu:g} seconds"
+
+    def out_of_memory(self) -> str:
+        return f"The job needed more memory than its limit of {shown_size(self.memory or 0)}"
+
+
+NO_LIMITS = Limits()
+
+
+def shown_size(size: int) -> str:
+    """``512M`` for what was given as such."""
+    for unit, factor in (("G", 1024**3), ("M", 1024**2), ("K", 1024)):
+        if size % factor == 0:
+            return f"{size // factor}{unit}"
+    return f"{size} bytes"

@@ -1,0 +1,121 @@
+"""A job that has been taken from its queue, and how it is performed with its hooks."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import DontPerform
+from .hooks import job_hooks
+from .payload import Payload
+from .redaction import redacted, shown_args
+from .registry import Declaration, registry
+
+log = logging.getLogger("resque_fork")
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Which queue a job came from, what it says, and when it was taken."""
+
+    queue: str
+    payload: Payload
+    run_at: str = ""
+
+    @property
+    def class_name(self) -> str:
+        return self.payload.class_name
+
+    @property
+    def args(self) -> list[Any]:
+        return self.payload.args
+
+    @property
+    def shown(self) -> bytes:
+        """The payload as failed entries and failure backends may show it."""
+        return redacted(self.payload.raw)
+
+    def __str__(self) -> str:
+        """As log lines show it: ``(Job{send_mail} | UserMailWorker | [7])``."""
+        return f"(Job{{{self.queue}}} | {self.class_name} | {self._shown_args()})"
+
+    def perform(self) -> bool:
+        """Perform it here and now with its hooks; False if a hook kept it from that.
+
+        Raises UnknownJob if it is not declared here, and what the job raises,
+        after its on_failure hooks.
+        """
+        declaration = registry.find(self.class_name)
+        try:
+            return perform(declaration, self.args)
+        except BaseException as error:
+            raise run_failure_hooks(declaration, error, self.args) from None
+
+    def _shown_args(self) -> str:
+        declaration = registry.get(self.class_name)
+        if declaration is not None and declaration.sensitive:
+            return "[not shown]"
+        args = self.args if declaration is None else shown_args(declaration, self.args)
+        try:
+            shown = repr(args)
+        except RecursionError:
+            return "[...]"
+        return shown if len(shown) <= 2000 else shown[:2000] + "..."
+
+
+def perform(declaration: Declaration, args: Sequence[Any]) -> bool:
+    """Perform a job with its hooks; False if a hook kept it from being performed.
+
+    1. before_perform hooks, in order; DontPerform from one of them ends it here.
+    2. around_perform hooks, each around the next, and inside them the job.
+    3. after_perform hooks, also when an around hook did not call the job.
+
+    Whatever else is raised, raises: the caller runs `run_failure_hooks`.
+    """
+    try:
+        for hook in job_hooks(declaration.hook_owners, "before_perform"):
+            hook(*args)
+    except DontPerform:
+        return False
+
+    performed = False
+
+    def innermost() -> Any:
+        nonlocal performed
+        result = declaration.perform(*args)
+        performed = True
+        return result
+
+    step = innermost
+    for hook in reversed(job_hooks(declaration.hook_owners, "around_perform")):
+        step = functools.partial(hook, step, *args)
+    step()
+    for hook in job_hooks(declaration.hook_owners, "after_perform"):
+        hook(*args)
+    return performed
+
+
+def run_failure_hooks(
+    declaration: Declaration, error: BaseException, args: Sequence[Any]
+) -> BaseException:
+    """Run the on_failure hooks; returns the error to record.
+
+    That is the one that was passed in, unless a hook raised: then, as in
+    Resque, a RuntimeError that tells of both, with the traceback of the first.
+    The log has both too: of a job whose process died, the entry may be written.
+    """
+    try:
+        for hook in job_hooks(declaration.hook_owners, "on_failure"):
+            hook(error, *args)
+    except Exception as second:
+        told = (
+            f"Additional error ({type(second).__name__}: {second}) occurred in running failure "
+            f"hooks for job {declaration.wire_name}",
+            f"Original error that caused job failure was {type(error).__name__}: {error}",
+        )
+        log.error("%s. %s", *told)
+        return RuntimeError("\n".join(told)).with_traceback(error.__traceback__)
+    return error
