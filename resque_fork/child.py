@@ -1,0 +1,332 @@
+"""The child: perform a job, say how it went, leave.
+
+It never speaks to Redis. What it has to say goes through a pipe to the parent,
+which keeps the books; without a word there is no success.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from . import process, report
+from .errors import JobTimeout, TermException
+from .failure import Backends, Failure
+from .hooks import job_hooks, worker_hooks
+from .limits import NO_LIMITS, Limits
+from .payload import Payload
+from .procline import Procline
+from .registry import registry
+from .reservation import Reservation, perform, run_failure_hooks
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the parent gives a child on its way.
+
+    `parents_fds` are the parent's alone; `outbox` and `inbox` are the child's
+    ends of the pipes (no inbox: a single job).
+    """
+
+    parent: int
+    worker_id: str
+    parents_fds: list[int]
+    outbox: int
+    inbox: int | None
+    null: int
+    stderr: int
+    stack: int
+    procline: Procline
+    backends: Backends
+    limits: Limits = NO_LIMITS
+    run_at_exit_hooks: bool = False
+
+
+def main(scene: Scene, reservation: Reservation | None = None) -> None:
+    """A child's life. Without a reservation it waits for its first job.
+
+    1. Let go of the parent: its descriptors, its signals, its process group, its terminal.
+    2. Run the after_fork hooks, then the job with its hooks. TERM raises
+       TermException there, once, and nowhere else.
+    3. Tell the parent how it went. A failure is told at once, then settled:
+       on_failure hooks and failure backends run.
+    4. Take the next job, if the parent sends one.
+    5. Flush, run exit hooks if asked, and leave.
+    """
+    term = TermSwitch()
+    settle_in(scene, term)
+    outbox = Outbox(scene.outbox)
+    inbox = None if scene.inbox is None else report.Inbox(scene.inbox, report.LONGEST_JOB)
+    following = reservation
+    if following is None and inbox is not None:
+        scene.procline.spare()
+        following = _next_job(inbox)
+        if following is None:  # it was not needed, and has nothing to put in order
+            process.leave(0)
+    while following is not None:
+        reusable = _perform_one(scene, term, outbox, following)
+        following = _next_job(inbox) if inbox and reusable else None
+    _flush(scene.run_at_exit_hooks)
+    process.leave(0)
+
+
+def mourn(scene: Scene, reservation: Reservation, error: BaseException) -> None:
+    """The life of a child that only settles the failure of one that died."""
+    settle_in(scene, TermSwitch())
+    outbox = Outbox(scene.outbox)
+    outbox.send(_settle(scene, reservation, error))
+    _flush(run_exit_hooks=False)
+    process.leave(0)
+
+
+def settle_in(scene: Scene, term: TermSwitch) -> None:
+    """Become a process of one's own, in an order that leaves no gap for a signal.
+
+    INT, QUIT, HUP, USR1 and USR2 are the parent's business. Its handlers, which do
+    nothing, stay: ignored signals would stay so even in programs that a job starts.
+    """
+    process.let_go(scene.parents_fds)
+    process.set_handler(signal.SIGCHLD, signal.SIG_DFL)
+    process.set_handler(signal.SIGCONT, signal.SIG_DFL)
+    process.set_handler(signal.SIGTERM, term.thrown)
+    process.set_handler(process.LIMIT_SIGNAL, term.out_of_limit)
+    os.setpgid(0, 0)
+    process.die_with_parent(scene.parent)
+    process.unblock_signals()
+    os.dup2(scene.null, 0)
+    os.dup2(scene.stderr, 2)
+    process.offer_to_oom_killer()
+    faulthandler.enable(scene.stack)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:  # Python reseeds its own generator, NumPy's is a copy of ours
+        numpy_random.seed()
+
+
+class TermSwitch:
+    """Turns TERM into a TermException, once, in the job and nowhere else: ``with term: ...``
+
+    Likewise the parent's word that a limit is exceeded into a JobTimeout.
+    """
+
+    def __init__(self) -> None:
+        self._in_job = False
+        self._asked = False
+        self._raised = False
+        self._limits = NO_LIMITS
+        self._started = 0.0
+
+    def hold_to(self, limits: Limits) -> None:
+        """The limits of the job that begins now."""
+        self._limits = limits
+        self._started = time.monotonic()
+
+    def thrown(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        self._raise_if_due()
+
+    def out_of_limit(self, number: int, frame: FrameType | None) -> None:
+        if self._in_job:
+            limits, elapsed = self._limits, time.monotonic() - self._started
+            timeout = limits.timeout
+            late = timeout is not None and (limits.cpu is None or elapsed >= timeout)
+            raise JobTimeout(limits.out_of_time() if late else limits.out_of_cpu())
+
+    def __enter__(self) -> None:
+        try:
+            self._in_job = True
+            self._raise_if_due()
+        except (TermException, JobTimeout):
+            self._in_job = False
+            raise
+
+    def __exit__(self, *exception: object) -> None:
+        self._in_job = False
+
+    def _raise_if_due(self) -> None:
+        if self._asked and self._in_job and not self._raised:
+            self._raised = True
+            raise TermException("SIGTERM")
+
+
+class Outbox:
+    """The way to the parent, as long as the job has left it open."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._owner = os.getpid()
+        self._pipe = self._inode()
+
+    def send(self, word: dict[str, Any]) -> None:
+        """Say it, or leave without a word if this is no longer ours to say.
+
+        A job may have forked and returned twice, or closed every descriptor and
+        opened others under their numbers.
+        """
+        if os.getpid() != self._owner:
+            process.leave(0)
+        if self._inode() != self._pipe:
+            process.leave(process.CRASHED)
+        report.send(self._fd, word)
+
+    def _inode(self) -> tuple[int, int] | None:
+        try:
+            status = os.fstat(self._fd)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+def _perform_one(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Reservation) -> bool:
+    """Perform and report one job; whether this process is fit for another."""
+    scene.procline.processing(reservation.queue, reservation.class_name)
+    meter = Meter(reused=scene.inbox is not None)
+    declaration = registry.get(reservation.class_name)
+    limits = declaration.limits.or_else(scene.limits) if declaration else scene.limits
+    term.hold_to(limits)
+    try:
+        with MemoryLimit(limits), term:
+            if worker_hooks.any("after_fork"):
+                worker_hooks.run("after_fork", reservation)
+                process.die_with_parent(scene.parent)  # a change of user has cleared it
+            performed = perform(registry.find(reservation.class_name), reservation.args)
+    # Whatever a job raises is its failure and not ours, SystemExit and all.
+    except BaseException as error:
+        _report_failure(scene, outbox, reservation, error, meter)
+        return _is_fit_after(error)
+    outbox.send({"word": "performed" if performed else "skipped", "used": meter.read()})
+    return True
+
+
+def _report_failure(
+    scene: Scene, outbox: Outbox, reservation: Reservation, error: BaseException, meter: Meter
+) -> None:
+    final = not has_aftermath(reservation, scene.backends)
+    outbox.send(
+        {
+            "word": "failed",
+            "final": final,
+            "leaving": not _is_fit_after(error),
+            "used": meter.read(),
+            **_told(error),
+        }
+    )
+    if not final:
+        outbox.send(_settle(scene, reservation, error))
+
+
+def _is_fit_after(error: BaseException) -> bool:
+    """Whether a process can perform another job after one that ended so."""
+    return isinstance(error, Exception)
+
+
+def has_aftermath(reservation: Reservation, backends: Backends) -> bool:
+    """Whether a failure of this job is more than an entry in a list."""
+    declaration = registry.get(reservation.class_name)
+    owners = declaration.hook_owners if declaration else ()
+    return bool(backends.savers or job_hooks(owners, "on_failure"))
+
+
+def _settle(scene: Scene, reservation: Reservation, error: BaseException) -> dict[str, Any]:
+    declaration = registry.get(reservation.class_name)
+    if declaration is not None:
+        error = run_failure_hooks(declaration, error, reservation.args)
+    saved = scene.backends.save(error, scene.worker_id, reservation.queue, reservation.shown)
+    return {"word": "settled", "saved": saved, **_told(error)}
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    failure = Failure.of(error)
+    return {
+        "exception": failure.exception,
+        "error": failure.error,
+        "backtrace": list(failure.backtrace),
+    }
+
+
+class MemoryLimit:
+    """Has the kernel refuse memory beyond what this process has now and the limit.
+
+    A MemoryError that comes of it says so.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._before = (0, 0)
+
+    def __enter__(self) -> None:
+        if self._limits.memory is not None:
+            self._before = resource.getrlimit(resource.RLIMIT_DATA)
+            most = _data_size() + self._limits.memory
+            resource.setrlimit(resource.RLIMIT_DATA, (most, self._before[1]))
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        if self._limits.memory is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, self._before)
+            if isinstance(error, MemoryError) and not error.args:
+                error.args = (self._limits.out_of_memory(),)
+
+
+def _data_size() -> int:
+    """Bytes of memory that count against RLIMIT_DATA."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[5]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+class Meter:
+    """What one job uses: milliseconds, and KiB by which this process has grown."""
+
+    def __init__(self, *, reused: bool) -> None:
+        if reused:
+            process.forget_peak_memory()
+        self._wall = time.monotonic()
+        self._used = resource.getrusage(resource.RUSAGE_SELF)
+
+    def read(self) -> dict[str, int]:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        in_kib = 1 if sys.platform == "linux" else 1024
+        return {
+            "rss_growth_kb": max(0, used.ru_maxrss - self._used.ru_maxrss) // in_kib,
+            "user_ms": round((used.ru_utime - self._used.ru_utime) * 1000),
+            "system_ms": round((used.ru_stime - self._used.ru_stime) * 1000),
+            "wall_ms": round((time.monotonic() - self._wall) * 1000),
+        }
+
+
+def _next_job(inbox: report.Inbox) -> Reservation | None:
+    while not inbox.closed:
+        for message in inbox.read():
+            raw = message["raw"].encode("latin-1")
+            payload = Payload.read(raw, limit=len(raw))
+            return Reservation(message["queue"], payload, message["run_at"])
+    return None
+
+
+def job_message(reservation: Reservation) -> dict[str, Any]:
+    """What the parent sends for the next job; any bytes travel as latin-1."""
+    return {
+        "queue": reservation.queue,
+        "run_at": reservation.run_at,
+        "raw": reservation.payload.raw.decode("latin-1"),
+    }
+
+
+def _flush(run_exit_hooks: bool) -> None:
+    if run_exit_hooks:
+        atexit._run_exitfuncs()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # a job may have closed or replaced them
+            stream.flush()

@@ -1,0 +1,149 @@
+"""What is left to tell of a child that died: its last words on stderr, its stack, its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import tempfile
+import time
+from typing import Any
+
+from . import process
+from .errors import signal_name
+from .failure.base import OUR_FOLDER
+from .loop import Loop
+from .process import End
+from .watch import Watch
+
+TAIL_BYTES = 8192
+TAIL_LINES = 20
+STACK_BYTES = 65536
+STACK_LINES = 100
+MEMFD = "resque-fork-"
+CRASH, STACKS = "crash", "stacks"  # names of files for a crash, and for the asking
+CHUNK = 4096  # what a pipe that says it is writable takes without blocking
+
+
+class StderrTail:
+    """Passes on what children write to stderr, and remembers the end of it.
+
+    One pipe serves all children, one after the other. If our own stderr is
+    stuck, nothing is read until it moves again: the child waits, the parent
+    does not.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._reader, self.writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        self._kept = b""
+        loop.watch(self._reader, self._pass_on)
+
+    def start(self) -> None:
+        """A new job begins: forget what the last one wrote."""
+        self._kept = b""
+
+    def lines(self) -> list[str]:
+        """The last lines, now that the child is dead."""
+        while self._pass_on():
+            pass
+        return _last_lines(self._kept, TAIL_LINES)
+
+    @property
+    def fds(self) -> list[int]:
+        """What a forked child must close: it keeps only the writing end, as its stderr."""
+        return [self._reader]
+
+    def close(self) -> None:
+        self.lines()
+        self._loop.forget(self._reader)
+        os.close(self._reader)
+        os.close(self.writer)
+
+    def _pass_on(self) -> bool:
+        if not select.select([], [2], [], 0)[1]:
+            self._loop.forget(self._reader)
+            self._loop.watch_writable(2, self._resume)
+            return False
+        try:
+            data = os.read(self._reader, CHUNK)
+        except BlockingIOError:
+            return False
+        self._kept = (self._kept + data)[-TAIL_BYTES:]
+        try:
+            while data:
+                data = data[os.write(2, data) :]
+        except OSError:
+            pass  # nobody reads our stderr; the tail is kept all the same
+        return True
+
+    def _resume(self) -> None:
+        self._loop.forget(2)
+        self._loop.watch(self._reader, self._pass_on)
+
+
+class StackFile:
+    """Where faulthandler writes the Python stacks of children. In memory."""
+
+    def __init__(self, name: str) -> None:
+        if hasattr(os, "memfd_create"):
+            self.fd = os.memfd_create(MEMFD + name)
+        else:
+            with tempfile.TemporaryFile() as file:
+                self.fd = os.dup(file.fileno())
+
+    def take(self) -> list[str]:
+        """The lines written since the last time, and forget them."""
+        data = os.pread(self.fd, STACK_BYTES, 0)
+        if not data:
+            return []
+        os.ftruncate(self.fd, 0)
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        return stack_lines(data.decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def describe(
+    child: Watch, end: End, stack: list[str], stderr: list[str], oom: bool
+) -> dict[str, Any]:
+    """The ``forensics`` of a dead child; what there is nothing to say about is left out.
+
+    What it used is that of its last job alone.
+    """
+    told: dict[str, Any] = {}
+    if os.WIFSIGNALED(end.wait_status):
+        told["signal"] = signal_name(os.WTERMSIG(end.wait_status))
+    else:
+        told["exit_status"] = os.waitstatus_to_exitcode(end.wait_status)
+    if oom:
+        told["oom"] = "probably"
+    if stack:
+        told["stack"] = stack
+    if stderr:
+        told["stderr"] = stderr
+    user_before, system_before = child.used_before
+    told["rss_growth_kb"] = max(0, end.max_rss - (child.rss_before or process.rss_kib()))
+    told["user_ms"] = max(0, round(end.user * 1000) - user_before)
+    told["system_ms"] = max(0, round(end.system * 1000) - system_before)
+    told["wall_ms"] = round((time.monotonic() - child.started) * 1000)
+    return told
+
+
+def stack_lines(text: str) -> list[str]:
+    """What faulthandler wrote, without our own frames and all that they stand on."""
+    kept, below_job = [], False
+    for line in text.splitlines():
+        if not line.startswith("  "):
+            below_job = False
+        elif f'File "{OUR_FOLDER}' in line:
+            below_job = True
+        if line and not below_job and not line.startswith("Extension modules"):
+            kept.append(line)
+    return kept[:STACK_LINES]
+
+
+def _last_lines(data: bytes, count: int) -> list[str]:
+    lines = data.decode("utf-8", "replace").splitlines()
+    return [line[:1000] for line in lines[-count:]]

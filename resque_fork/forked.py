@@ -1,0 +1,296 @@
+"""Performs each job in a child: forks it, watches it, and sweeps up behind it."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+from . import process
+from .child import Scene, has_aftermath, job_message, main, mourn
+from .failure import Backends, Failure
+from .forensics import CRASH, STACKS, StackFile, StderrTail, describe
+from .hooks import worker_hooks
+from .limits import NO_LIMITS, Limits
+from .loop import Loop
+from .oom import OomCounters
+from .procline import Procline
+from .registry import registry
+from .reservation import Reservation
+from .settings import Settings
+from .sweep import SWEEP_SECONDS, Sweeper
+from .verdict import Verdict, judge
+from .watch import LEAVE_SECONDS, Watch
+
+log = logging.getLogger("resque_fork")
+
+
+class ForkedPerformer:
+    """`wait` lets the loop go on once; `fds` are what a child must not keep of the worker's."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        settings: Settings,
+        backends: Backends,
+        worker_id: str,
+        procline: Procline,
+        wait: Callable[[], None],
+        fds: Callable[[], list[int]],
+    ) -> None:
+        self.idle_since = loop.clock()
+        self._loop = loop
+        self._settings = settings
+        self._backends = backends
+        self._worker_id = worker_id
+        self._procline = procline
+        self._wait = wait
+        self._fds_of_worker = fds
+        self._limits = Limits(settings.timeout, settings.memory, settings.cpu)
+        self._null = os.open(os.devnull, os.O_RDONLY)
+        self._tail = StderrTail(loop)
+        self._stack = StackFile(CRASH)  # written when a child crashes
+        self._dump = StackFile(STACKS)  # written when it is asked where it is
+        self._oom = OomCounters()
+        faulthandler.register(process.DUMP_SIGNAL, self._dump.fd, all_threads=True)
+        self._child: Watch | None = None
+        self._jobs_left = 0
+        self._spare: Watch | None = None  # forked ahead, and waits for its job
+        self._sweeper = Sweeper(loop, lambda: [child.pid for child in self._children()])
+        process.adopt_orphans()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a child lives."""
+        return self._child is not None and not self._child.ended
+
+    def perform(self, reservation: Reservation, *, more: bool = False) -> Verdict:
+        """Perform one job in a child, and wait until all has been said about it.
+
+        If `more` are waiting, the next child is forked while this one is at work.
+        """
+        try:
+            worker_hooks.run("before_fork", reservation)
+        except Exception as error:  # a hook of the application's may raise anything
+            return Verdict("failed", Failure.of(error), error)
+        try:
+            child = self._child_for(reservation)
+        except OSError as error:  # no process, no descriptor, no memory: not the job's fault
+            return Verdict("unperformed", error=error)
+        self._procline.forked(child.pid)
+        self._tail.start()
+        self._dump.take()
+        child.hold_to(_limits_of(reservation).or_else(self._limits))
+        self._jobs_left -= 1
+        if more:
+            self._fork_spare()
+        while not (child.ended or (child.reusable and self._jobs_left > 0)):
+            if child.answered and not child.leaving:
+                child.dismiss()
+            self._wait()
+        verdict = self._judge(child)
+        if child.ended:
+            self._bury(child, sweep=_is_swept(reservation))
+        return verdict
+
+    def stop(self) -> None:
+        """Make the running child end."""
+        if self._child is not None:
+            self._child.stop()
+
+    def rest(self) -> None:
+        """There is no job for the moment: an idle worker has no children."""
+        self._end_spare()
+        child = self._child
+        if child is None:
+            return
+        child.dismiss()
+        while not child.ended:
+            self._wait()
+        self._bury(child, sweep=True)
+
+    def settle(self, reservation: Reservation, error: BaseException) -> bool:
+        """Have on_failure hooks and other backends run for a job that cannot run them itself.
+
+        They run in a short-lived child. Whether all backends took the failure.
+        """
+        if not has_aftermath(reservation, self._backends):
+            return False
+        self.rest()
+        child = self._child = self._fork(lambda scene: mourn(scene, reservation, error))
+        child.leave_by(LEAVE_SECONDS)
+        while not child.ended:
+            self._wait()
+        settled = child.settled
+        self._bury(child, sweep=True)
+        return bool(settled and settled["saved"])
+
+    def look_around(self) -> None:
+        """From time to time, when no child runs: what happens to others is not its doing."""
+        if not self.busy:
+            self._oom.look()
+
+    def reap(self) -> None:
+        """A child of ours has ended, or one that we did not know we had."""
+        for child in self._children():
+            child.reap()
+        if self._child is not None and self._child.ended:
+            self.idle_since = self._loop.clock()
+        process.reap_strangers({child.pid for child in self._children()})
+
+    def refresh(self) -> None:
+        """Something of ours is new, such as a log file: a child forked before is of no use."""
+        if self._spare is not None:
+            self._spare.dismiss()
+
+    def close(self) -> None:
+        """End whatever still runs, and let go of everything."""
+        for child in self._children():
+            process.kill_group(child.pid)
+            while not child.ended:
+                self._loop.wait(self._loop.clock() + SWEEP_SECONDS)
+                child.reap()
+        self._end_spare()
+        if self._child is not None:
+            self._bury(self._child, sweep=True)
+        self._tail.close()
+        faulthandler.unregister(process.DUMP_SIGNAL)
+        self._stack.close()
+        self._dump.close()
+        os.close(self._null)
+
+    # --- children
+
+    def _children(self) -> list[Watch]:
+        return [child for child in (self._child, self._spare) if child is not None]
+
+    def _child_for(self, reservation: Reservation) -> Watch:
+        """The present child, if it can take another job, or the spare one, or a new one."""
+        child = self._child
+        if child is not None:
+            if child.reusable and child.send_job(job_message(reservation)):
+                return child
+            self.rest()
+        self._jobs_left = self._settings.jobs_per_fork
+        spare = self._spare
+        if spare is not None:
+            if spare.send_job(job_message(reservation), last=self._jobs_left == 1):
+                self._child, self._spare = spare, None
+                return spare
+            self._end_spare()
+        self._sweeper.spare_present()
+        self._child = self._fork(
+            lambda scene: main(scene, reservation), takes_jobs=self._jobs_left > 1
+        )
+        return self._child
+
+    def _fork_spare(self) -> None:
+        """Fork the next child ahead of its job, unless it could not be told from one forked then.
+
+        Only while a job runs and more are waiting, after that job's child.
+        """
+        wanted = self._settings.fork_ahead and self._jobs_left == 0
+        if not wanted or self._spare is not None or worker_hooks.any("before_fork"):
+            return
+        try:
+            self._spare = self._fork(main, takes_jobs=True)
+        except OSError as error:  # it is only for speed
+            log.debug("No child could be forked ahead: %s", error)
+
+    def _end_spare(self) -> None:
+        spare = self._spare
+        if spare is not None:
+            spare.dismiss()
+            while not spare.ended:
+                self._wait()
+            spare.close()
+            self._spare = None
+
+    def _fork(self, life: Callable[[Scene], None], *, takes_jobs: bool = False) -> Watch:
+        words, outbox = os.pipe()
+        inbox, jobs = os.pipe() if takes_jobs else (None, None)
+        scene = Scene(
+            parent=os.getpid(),
+            worker_id=self._worker_id,
+            parents_fds=self._parents_fds(words, jobs),
+            outbox=outbox,
+            inbox=inbox,
+            null=self._null,
+            stderr=self._tail.writer,
+            stack=self._stack.fd,
+            procline=self._procline,
+            backends=self._backends,
+            limits=self._limits,
+            run_at_exit_hooks=self._settings.run_at_exit_hooks,
+        )
+        try:
+            pid = process.fork(lambda: life(scene))
+        except OSError:
+            os.close(words)
+            if jobs is not None:
+                os.close(jobs)
+            raise
+        finally:
+            os.close(outbox)
+            if inbox is not None:
+                os.close(inbox)
+        return Watch(self._loop, self._settings, pid, words, jobs)
+
+    def _parents_fds(self, *new: int | None) -> list[int]:
+        """All that is the parent's alone, and that a child must not keep."""
+        fds = [*self._fds_of_worker(), *self._tail.fds]
+        for child in self._children():
+            fds += child.fds
+        return fds + [fd for fd in new if fd is not None]
+
+    def _judge(self, child: Watch) -> Verdict:
+        verdict = judge(
+            pid=child.pid,
+            word=child.word,
+            settled=child.settled,
+            end=child.end,
+            stopped=child.stopped,
+            killed_after_grace=child.killed_after_grace,
+            dawdled=child.dawdled,
+            term_child=self._settings.term_child,
+            term_timeout=self._settings.term_timeout,
+            over=child.over,
+            steps=child.steps,
+        )
+        stack = self._stack.take() or (self._dump.take() if child.over else [])
+        if verdict.failure is not None and child.end is not None and verdict.error is not None:
+            oom = self._was_oom_killed(child)
+            return verdict.explained(describe(child, child.end, stack, self._tail.lines(), oom))
+        if stack:
+            return verdict.explained({"stack": stack})
+        return verdict
+
+    def _was_oom_killed(self, child: Watch) -> bool:
+        """Probably: by a SIGKILL that is not ours, while the kernel counted such a kill."""
+        if child.end is None or child.killed:
+            return False
+        status = child.end.wait_status
+        by_kill = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        return by_kill and self._oom.look()
+
+    def _bury(self, child: Watch, sweep: bool) -> None:
+        """Let go of a child that has ended; end what it left behind."""
+        child.close()
+        self._child = None
+        self._stack.take()
+        if sweep:
+            self._sweeper.sweep()
+        else:
+            self._sweeper.spare_present()
+
+
+def _limits_of(reservation: Reservation) -> Limits:
+    declaration = registry.get(reservation.class_name)
+    return declaration.limits if declaration else NO_LIMITS
+
+
+def _is_swept(reservation: Reservation) -> bool:
+    declaration = registry.get(reservation.class_name)
+    return declaration is None or declaration.sweep

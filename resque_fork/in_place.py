@@ -1,0 +1,109 @@
+"""Performs jobs in the worker's own process, for debugging: a debugger can read the terminal.
+
+There and only there a thread sends the heartbeats, and TERM raises in the job.
+Nothing isolates a job: if it dies, the worker dies, and is rescued by others.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+
+from .child import TermSwitch, has_aftermath
+from .errors import TermException
+from .failure import Backends, Failure
+from .procline import Procline
+from .registry import registry
+from .reservation import Reservation, perform, run_failure_hooks
+from .verdict import Verdict
+
+
+class InPlacePerformer:
+    """`beat` sends one heartbeat from the thread, on a connection of its own.
+
+    The signals in `raising` raise TermException in the job; `poll` has what
+    signals came meanwhile take their effect on the worker.
+    """
+
+    def __init__(
+        self,
+        backends: Backends,
+        worker_id: str,
+        procline: Procline,
+        beat: Callable[[], None],
+        beat_interval: float,
+        raising: Sequence[int],
+        poll: Callable[[], None],
+    ) -> None:
+        self.busy = False
+        self.idle_since = 0.0
+        self._backends = backends
+        self._worker_id = worker_id
+        self._procline = procline
+        self._beat = beat
+        self._beat_interval = beat_interval
+        self._raising = raising
+        self._poll = poll
+
+    def perform(self, reservation: Reservation, *, more: bool = False) -> Verdict:
+        """Perform one job here and now."""
+        self._procline.processing(reservation.queue, reservation.class_name)
+        term = TermSwitch()
+        before = {number: signal.signal(number, term.thrown) for number in self._raising}
+        over = threading.Event()
+        thread = threading.Thread(target=self._beat_until, args=[over], name="heartbeat")
+        thread.start()
+        declaration = registry.find(reservation.class_name)
+        self.busy = True
+        try:
+            with term:
+                perform(declaration, reservation.args)
+        # Whatever a job raises is its failure, SystemExit and all.
+        except BaseException as error:
+            kind = "stopped" if isinstance(error, TermException) else "failed"
+            error = run_failure_hooks(declaration, error, reservation.args)
+            saved = self._save(reservation, error)
+            return Verdict(kind, Failure.of(error), saved=saved)
+        finally:
+            self.busy = False
+            over.set()
+            thread.join()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._poll()
+        return Verdict("done")
+
+    def settle(self, reservation: Reservation, error: BaseException) -> bool:
+        """Run on_failure hooks and other backends; whether all backends took the failure."""
+        if not has_aftermath(reservation, self._backends):
+            return False
+        declaration = registry.get(reservation.class_name)
+        if declaration is not None:
+            error = run_failure_hooks(declaration, error, reservation.args)
+        return self._save(reservation, error)
+
+    def stop(self) -> None:
+        """A job here can only be stopped by raising in it, which the signal has done."""
+
+    def rest(self) -> None:
+        """There is nothing to put away."""
+
+    def refresh(self) -> None:
+        """Nothing was made ahead."""
+
+    def look_around(self) -> None:
+        """There is nothing to keep an eye on."""
+
+    def reap(self) -> None:
+        """Children here are the job's own business."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def _save(self, reservation: Reservation, error: BaseException) -> bool:
+        return self._backends.save(error, self._worker_id, reservation.queue, reservation.shown)
+
+    def _beat_until(self, over: threading.Event) -> None:
+        while not over.wait(self._beat_interval):
+            self._beat()

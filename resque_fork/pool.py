@@ -1,0 +1,131 @@
+"""The supervisor of ``--count N``: one application, loaded once, and N workers forked from it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+from . import process
+from .logs import LogFiles, life
+from .loop import Loop
+from .procline import Procline
+from .settings import Settings
+from .signals import Signals
+from .worker import RESPITE, Worker
+
+log = logging.getLogger("resque_fork")
+
+YOUNG = 5.0  # seconds: a worker that dies before has not started well
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
+
+
+class Pool:
+    """Keeps `settings.count` workers running; `make_worker` is called in each new process.
+
+    Every signal is passed on to the workers. One that dies is started again, at
+    once if it had been running well, else after a growing pause. If the
+    supervisor dies, the kernel sends its workers TERM.
+    """
+
+    def __init__(self, make_worker: Callable[[], Worker], settings: Settings) -> None:
+        self._make_worker = make_worker
+        self._settings = settings
+        self._pid = os.getpid()
+        self._loop = Loop()
+        self._log_files = LogFiles()
+        self._workers: dict[int, float] = {}  # pid: when it was started
+        self._missing = settings.count
+        self._pause = 0.0
+        self._stopping = False
+        self._failed = False
+
+    def run(self) -> int:
+        """Supervise until told to stop and all workers have left; the exit status.
+
+        Signals stay blocked at the end: the program leaves next.
+        """
+        table: dict[int, Callable[[], None]] = {n: self._stop_with(n) for n in STOPPING}
+        table |= {number: self._pass_on_with(number) for number in PASSED_ON}
+        table |= {signal.SIGHUP: self._reopen, signal.SIGCHLD: self._reap}
+        self._signals = Signals(self._loop, table)
+        self._signals.install()
+        process.adopt_orphans()
+        Procline(self._settings.procline_prefix).supervising(self._settings.count)
+        life.info("Supervising %d workers", self._settings.count)
+        self._start_missing()
+        while self._workers or self._missing:
+            self._loop.wait()
+        process.block_signals()
+        life.info("All workers have left")
+        return 1 if self._failed else 0
+
+    def _start_missing(self) -> None:
+        while self._missing and not self._stopping:
+            try:
+                pid = process.fork(self._be_a_worker)
+            except OSError as error:
+                log.error("A worker cannot be started now: %s", error)
+                self._loop.after(RESPITE, self._start_missing)
+                return
+            self._missing -= 1
+            self._workers[pid] = self._loop.clock()
+
+    def _be_a_worker(self) -> None:
+        """In the new process: forget the supervisor, and work."""
+        process.let_go([*self._signals.fds, *self._loop.fds])
+        handled = (*STOPPING, *PASSED_ON, signal.SIGHUP, signal.SIGCHLD)
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+        process.unblock_signals(but=handled)  # those wait until the worker handles them
+        process.die_with_parent(self._pid, signal.SIGTERM)
+        status = self._make_worker().run()
+        logging.shutdown()
+        process.leave(status)
+
+    def _reap(self) -> None:
+        for pid, started in list(self._workers.items()):
+            end = process.reap(pid)
+            if end is None:
+                continue
+            del self._workers[pid]
+            if end.wait_status != 0 and self._stopping:
+                self._failed = True
+            drained = end.wait_status == 0 and self._settings.interval == 0
+            if not self._stopping and not drained:
+                self._replace(pid, self._loop.clock() - started)
+        process.reap_strangers(set(self._workers))
+
+    def _replace(self, pid: int, lived: float) -> None:
+        if lived >= YOUNG:
+            self._pause = 0.0
+        self._missing += 1
+        log.warning("Worker %d has died, starting another in %g seconds", pid, self._pause)
+        self._loop.after(self._pause, self._start_missing)
+        if lived < YOUNG:
+            self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
+
+    def _stop_with(self, number: int) -> Callable[[], None]:
+        def stop() -> None:
+            if not self._stopping:
+                life.info("Exiting...")
+            self._stopping = True
+            self._missing = 0
+            self._pass_on(number)
+
+        return stop
+
+    def _pass_on_with(self, number: int) -> Callable[[], None]:
+        return lambda: self._pass_on(number)
+
+    def _reopen(self) -> None:
+        self._log_files.reopen()
+        self._pass_on(signal.SIGHUP)
+
+    def _pass_on(self, number: int) -> None:
+        for pid in self._workers:
+            process.kill(pid, number)

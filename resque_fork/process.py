@@ -1,0 +1,298 @@
+"""The one module that forks, waits and exits, and what the kernel is told about processes."""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, NoReturn
+
+from .errors import ResqueError
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+MADV_COLLAPSE = 25
+CRASHED = 70  # exit status of a child whose own machinery failed (EX_SOFTWARE)
+CHILD_OOM_SCORE = 200  # added to the worker's, of 1000: the kernel takes children first
+
+# What a parent says to its child beside TERM and KILL: show your stack; you are over your
+# limit. Elsewhere than on Linux, signals that hardly anybody uses.
+DUMP_SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGPROF
+LIMIT_SIGNAL = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGVTALRM
+
+# What a worker or a child of it handles. All other signals are left to the system.
+HANDLED = frozenset(
+    (
+        *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD),
+        *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, LIMIT_SIGNAL),
+    )
+)
+
+# The functions of the C module itself: those of `signal` turn all numbers into enums and
+# back, which makes a forked child copy dozens of pages that it would else share.
+set_handler = inspect.unwrap(signal.signal)
+_set_mask = inspect.unwrap(signal.pthread_sigmask)
+
+try:
+    _libc: ctypes.CDLL | None = (
+        ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+    )
+except OSError:  # a libc that cannot be loaded by itself
+    _libc = None
+
+
+class End(NamedTuple):
+    """How a child ended: its wait status, and what it used (seconds, and KiB at most)."""
+
+    wait_status: int
+    user: float
+    system: float
+    max_rss: int
+
+
+def fork(main: Callable[[], object]) -> int:
+    """Fork a child that runs `main` and leaves; returns its pid.
+
+    Signals that are handled are blocked across the fork. In the child they still are:
+    `main` drops the parent's wake-up descriptor and then calls `unblock_signals`.
+    """
+    mask = _set_mask(signal.SIG_BLOCK, HANDLED)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _run_and_leave(main)
+        try:
+            os.setpgid(pid, pid)  # the child does it too: whoever comes first
+        except OSError:
+            pass
+    finally:
+        _set_mask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _run_and_leave(main: Callable[[], object]) -> NoReturn:
+    try:
+        main()
+    # This is the edge of the process: nothing may unwind into the parent's frames.
+    except BaseException:
+        traceback.print_exc()
+        leave(CRASHED)
+    leave(0)
+
+
+def leave(status: int) -> NoReturn:
+    """End this process at once, running nothing more of it."""
+    os._exit(status)
+
+
+def let_go(parents_fds: Iterable[int]) -> None:
+    """In a child: close what is the parent's alone, and let no signal speak in its pipe."""
+    signal.set_wakeup_fd(-1)
+    for fd in parents_fds:
+        os.close(fd)
+
+
+def unblock_signals(but: Iterable[int] = ()) -> None:
+    _set_mask(signal.SIG_SETMASK, but)
+
+
+def block_signals() -> None:
+    """For a process that is about to leave: nothing can interrupt it any more."""
+    _set_mask(signal.SIG_SETMASK, signal.valid_signals())
+
+
+def reap(pid: int) -> End | None:
+    """How the child ended, or None if it has not."""
+    try:
+        ended, status, used = os.wait4(pid, os.WNOHANG)
+    except ChildProcessError:  # somebody else waited for it: how it ended is not to be known
+        return End(CRASHED << 8, 0.0, 0.0, 0)
+    if ended == 0:
+        return None
+    in_kib = 1 if sys.platform == "linux" else 1024
+    return End(status, used.ru_utime, used.ru_stime, used.ru_maxrss // in_kib)
+
+
+def rss_kib(pid: int | str = "self") -> int:
+    """Resident memory of a process in KiB; 0 where that cannot be told."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as statm:
+            pages = int(statm.readall().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def forget_peak_memory() -> None:
+    """Have this process's peak of resident memory counted from now on."""
+    try:
+        with open("/proc/self/clear_refs", "wb", buffering=0) as control:
+            control.write(b"5")
+    except OSError:
+        pass  # then it is the peak of all jobs of this process
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time that a child has used so far; None where that cannot be told."""
+    if sys.platform != "linux":
+        return _cpu_by_psutil(pid)
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # the clock of a process, by its pid
+    except OSError:
+        return None
+
+
+def _cpu_by_psutil(pid: int) -> float | None:
+    import psutil
+
+    try:
+        used = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return None
+    return float(used.user + used.system)
+
+
+def kill(pid: int, number: int) -> None:
+    """Send a signal to a child that may be gone already."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def kill_group(pid: int) -> None:
+    """Kill a child with everything in its process group."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+    kill(pid, signal.SIGKILL)
+
+
+# --- children that nobody asked for
+
+
+def adopt_orphans() -> None:
+    """Have this process become the parent of what its children leave behind."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def children() -> set[int]:
+    """The pids of all children of this process, zombies too; where that can be told."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return set()
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as listing:
+            return set(map(int, listing.readall().split()))
+    except OSError:
+        return _children_by_psutil()
+
+
+def _children_by_psutil() -> set[int]:
+    import psutil
+
+    return {process.pid for process in psutil.Process().children()}
+
+
+def reap_strangers(known: set[int]) -> None:
+    """Reap every dead child that is not one of `known`."""
+    try:
+        dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return
+    if dead is None:
+        return
+    for pid in children() - known:
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
+
+
+# --- what a child tells the kernel about itself
+
+
+def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+    """Be sent a signal when the parent dies; leave at once if it is dead already.
+
+    Where the kernel cannot do it, a thread watches. A change of user clears
+    it: call it again after one.
+    """
+    if not _prctl(PR_SET_PDEATHSIG, number):
+        _watch_parent(parent, number)
+    if os.getppid() != parent:
+        leave(CRASHED)
+
+
+def _watch_parent(parent: int, number: int) -> None:
+    import threading
+    import time
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def offer_to_oom_killer() -> None:
+    """Have the kernel take this process before its parent when memory runs out."""
+    try:
+        fd = os.open("/proc/self/oom_score_adj", os.O_RDWR)
+    except OSError:
+        return
+    try:
+        score = int(os.read(fd, 16))
+        os.pwrite(fd, b"%d" % min(1000, score + CHILD_OOM_SCORE), 0)
+    except (OSError, ValueError):
+        pass  # a container may forbid it; then the kernel chooses
+    finally:
+        os.close(fd)
+
+
+def trim_memory() -> None:
+    """Give back to the system what loading has used and freed."""
+    if _libc is not None and hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
+
+def collapse(start: int, length: int) -> bool:
+    """Put a piece of this process's memory into huge pages; False if that cannot be."""
+    if _libc is None:
+        return False
+    done = _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), MADV_COLLAPSE)
+    return bool(done == 0)
+
+
+def _prctl(option: int, value: int) -> bool:
+    return _libc is not None and _libc.prctl(option, value, 0, 0, 0) == 0
+
+
+# --- the background
+
+
+def daemonize() -> None:
+    """Go on in the background: no terminal, no output, a session of our own.
+
+    The process that was started exits 0. Raises ResqueError where there is no fork.
+    """
+    if not hasattr(os, "fork"):
+        raise ResqueError("This system cannot fork, so it cannot run a worker in the background.")
+    if os.fork():
+        leave(0)
+    os.setsid()
+    if os.fork():
+        leave(0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    if null > 2:
+        os.close(null)

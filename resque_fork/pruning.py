@@ -1,0 +1,232 @@
+"""Dead workers are found here and taken off the books, their jobs rescued.
+
+Two ways of finding them: on this host by their processes, at once and without
+any lock; anywhere by heartbeats that stopped, under Resque's lock. However many
+find the same one, it is rescued once.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+from redis.exceptions import ResponseError
+
+from .errors import (
+    DirtyExit,
+    JobLost,
+    PoisonPill,
+    PruneDeadWorkerDirtyExit,
+    UnreadablePayload,
+    WrongKeyType,
+)
+from .failure import Backends, Failure
+from .identity import Identity
+from .keys import Keys
+from .payload import Payload, WorkerRecord
+from .redaction import redacted
+from .reservation import Reservation
+from .settings import Settings
+from .store.books import FailedEntry
+from .store.workers import Found, WorkerId, Workers
+
+log = logging.getLogger("resque_fork")
+
+LOOK_AROUND = 4.0  # seconds between two looks of a worker at the processes of its host
+FOREIGN_BEATS = 2 * 60.0  # seconds: two of Ruby's heartbeat intervals
+CHECKED_AT_ONCE = 20  # living workers that one look makes sure of: five hundred start together
+
+
+class Pruner:
+    """Looks for dead workers on behalf of one worker, or of an operator.
+
+    `on_failed` is told of each job that went to the failed list, with the
+    error that explains it.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        keys: Keys,
+        settings: Settings,
+        backends: Backends | None = None,
+        on_failed: Callable[[Reservation, JobLost], object] = lambda reservation, error: None,
+    ) -> None:
+        self.fleet = self.neighbours = 1  # workers at the last look, anywhere and on this host
+        self._workers = workers
+        self._keys = keys
+        self._settings = settings
+        self._backends = backends or Backends.named(settings.failure_backend)
+        self._on_failed = on_failed
+        self._hostname = socket.gethostname()
+        self._alive: dict[str, Identity] = {}  # what was found alive, and needs no second look
+        self._stuck: dict[str, str] = {}  # whom it cannot rescue, and why, which is said once
+        self._to_check = CHECKED_AT_ONCE
+
+    def prune(self, queues: Sequence[str] = ("*",)) -> list[tuple[str, str]]:
+        """Rescue all that are found dead now; ids, and ``rescued``, ``failed`` or ``requeued``."""
+        return self.prune_here(queues) + self.prune_everywhere()
+
+    def prune_here(self, queues: Sequence[str], but: str = "") -> list[tuple[str, str]]:
+        """Rescue workers of this host whose processes are gone. `but` is the asking worker."""
+        ids = self._workers.ids()
+        self.fleet = max(1, len(ids))
+        here = [w for w in map(WorkerId.read, ids) if w.host == self._hostname and w.text != but]
+        self.neighbours = 1 + len(here)
+        self._alive = {w.text: self._alive[w.text] for w in here if w.text in self._alive}
+        self._to_check = CHECKED_AT_ONCE
+        return self._rescued(
+            [w.text for w in here],
+            lambda _: DirtyExit("Job still being processed"),
+            lambda worker_id: self._is_dead_here(WorkerId.read(worker_id), queues),
+        )
+
+    def pause(self) -> float:
+        """Seconds until the next `prune_here`: all workers of a host together look often enough."""
+        return LOOK_AROUND * (1 + self.neighbours / 20) * random.uniform(0.75, 1.25)
+
+    def prune_everywhere(self, but: str = "") -> list[tuple[str, str]]:
+        """Rescue workers of any host whose heartbeats stopped longer ago than prune_interval."""
+        beats = self._workers.heartbeats()
+        now = self._workers.now()
+        dead = [
+            worker_id
+            for worker_id, beat in beats.items()
+            if beat is not None
+            and int(now - beat) > self._settings.prune_interval
+            and worker_id != but
+        ]
+        return self._rescued(
+            dead, lambda found: PruneDeadWorkerDirtyExit.by(found.worker_id, _class_of(found))
+        )
+
+    def prune_under_lock(self, worker_id: str) -> list[tuple[str, str]]:
+        """`prune_everywhere`, if no other worker of the fleet has done so in the last minute."""
+        if self._workers.lock_pruning(worker_id, 60):
+            return self.prune_everywhere(but=worker_id)
+        return []
+
+    def remove(self, worker_id: str) -> str:
+        """Take one worker off the books with its job, dead or not; says what became of it."""
+        return self._rescue(worker_id, lambda _: DirtyExit("Job still being processed"))
+
+    # --- who is dead
+
+    def _is_dead_here(self, worker: WorkerId, queues: Sequence[str]) -> bool:
+        if worker.pid is None:
+            return False
+        now = Identity.of(worker.pid)
+        if now is not None:
+            if self._alive.get(worker.text) == now or not self._to_check:
+                return False  # it is there; another look will tell whether its pid was used again
+            self._to_check -= 1
+        registered = Identity.from_fields(self._workers.process(worker.text))
+        if registered is None:
+            return now is None and self._is_dead_foreigner(worker, queues)
+        if not registered.is_here():  # another container of the same host name: see its heartbeat
+            return False
+        if now is not None and now.start == registered.start:
+            self._alive[worker.text] = now
+            return False
+        return True
+
+    def _is_dead_foreigner(self, worker: WorkerId, queues: Sequence[str]) -> bool:
+        """Ruby's rule, which spares workers of other queues, and a heartbeat that stopped."""
+        if "*" not in queues and set(worker.queues) != set(queues):
+            return False
+        beat = self._workers.heartbeats().get(worker.text)
+        return beat is not None and self._workers.now() - beat > FOREIGN_BEATS
+
+    # --- rescuing
+
+    def _rescued(
+        self,
+        worker_ids: Sequence[str],
+        error_of: Callable[[Found], JobLost],
+        is_dead: Callable[[str], bool] = lambda worker_id: True,
+    ) -> list[tuple[str, str]]:
+        """Rescue the dead among these. One that cannot be must not keep us from the others."""
+        rescued = []
+        for worker_id in worker_ids:
+            try:
+                if not is_dead(worker_id):
+                    continue
+                answer = self._rescue(worker_id, error_of)
+            except (ResponseError, WrongKeyType) as problem:
+                if self._stuck.get(worker_id) != str(problem):
+                    log.error("Cannot rescue what worker %s left: %s", worker_id, problem)
+                self._stuck[worker_id] = str(problem)
+                continue
+            self._stuck.pop(worker_id, None)
+            if answer != "changed":
+                log.warning("Pruned dead worker %s: %s", worker_id, _WHAT_BECAME[answer])
+                rescued.append((worker_id, answer))
+        return rescued
+
+    def _rescue(self, worker_id: str, error_of: Callable[[Found], JobLost]) -> str:
+        found = self._workers.find(worker_id)
+        if found.record is None:
+            return self._workers.rescue(found)
+        error = error_of(found)
+        queue, raw = _job_of(found)
+        if self._settings.on_lost == "requeue" and queue:
+            attempts = self._settings.max_attempts
+            poison = PoisonPill(f"Lost {attempts} times, the last time because: {error}")
+            answer = self._workers.rescue(
+                found,
+                "requeue",
+                queue=queue,
+                raw=raw,
+                poison=self._entries(found, poison, queue, raw),
+                max_attempts=attempts,
+            )
+        else:
+            failed = self._entries(found, error, queue, raw)
+            answer = self._workers.rescue(found, "fail", queue=queue, failed=failed)
+        if answer == "failed":
+            self._tell(queue, raw, error)
+        return answer
+
+    def _entries(
+        self, found: Found, error: JobLost, queue: str, raw: bytes
+    ) -> Sequence[FailedEntry]:
+        entry = Failure.of(error).entry(
+            failed_at=time.time(), raw=redacted(raw), worker=found.worker_id, queue=queue
+        )
+        return self._backends.entries(entry, self._keys, queue, saved=False)
+
+    def _tell(self, queue: str, raw: bytes, error: JobLost) -> None:
+        try:
+            payload = Payload.read(raw, self._settings.max_payload)
+        except UnreadablePayload:
+            return
+        self._on_failed(Reservation(queue, payload), error)
+
+
+_WHAT_BECAME = {
+    "rescued": "it had no job",
+    "failed": "its job is in the failed list",
+    "requeued": "its job is back in its queue",
+}
+
+
+def _job_of(found: Found) -> tuple[str, bytes]:
+    """Queue and payload; a record that cannot be read is a payload that cannot be read."""
+    held = found.record or b""
+    if found.unread:
+        return found.queue, held
+    try:
+        record = WorkerRecord.read(held)
+    except (ValueError, RecursionError):
+        return "", held
+    return record.queue, record.raw
+
+
+def _class_of(found: Found) -> str | None:
+    try:
+        return Payload.read(_job_of(found)[1]).class_name
+    except UnreadablePayload:
+        return None

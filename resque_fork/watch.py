@@ -1,0 +1,265 @@
+"""The parent's eye on one child: its words, its end, and how it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from typing import Any
+
+from . import process, report
+from .limits import Limits
+from .loop import Loop, Timer
+from .process import End
+from .settings import Settings
+
+log = logging.getLogger("resque_fork")
+
+SHORTEST_CHECK = 0.01  # seconds between two looks at the CPU clock of a child
+LEAVE_SECONDS = 10.0  # for hooks, backends and flushing, once the child has said its word
+
+
+class Watch:
+    """One child from its fork to its end.
+
+    `word` is its last word about the present job, `settled` what it said after
+    a failure; `end` is how it ended, None while it lives.
+    """
+
+    def __init__(
+        self, loop: Loop, settings: Settings, pid: int, words: int, jobs: int | None
+    ) -> None:
+        self.pid = pid
+        self.word: dict[str, Any] | None = None
+        self.settled: dict[str, Any] | None = None
+        self.end: End | None = None
+        self.stopped = False  # we asked it to stop
+        self.killed_after_grace = False
+        self.killed_outright = False  # without a TERM before it
+        self.over = ""  # the limit that its job went over, in words
+        self.steps: list[str] = []  # what was done about that
+        self.leaving = jobs is None  # it has been told, or knows, that no job follows
+        self.dawdled = False  # we killed it because it did not leave
+        self.started = time.monotonic()  # of the present job
+        self.used_before = [0, 0]  # user and system CPU, in ms, of the jobs before it
+        self.rss_before = 0  # KiB at its start; 0 if it is the first
+        self._loop = loop
+        self._settings = settings
+        self._jobs = jobs
+        self._inbox = report.Inbox(words)
+        os.set_blocking(words, False)
+        if jobs is not None:
+            os.set_blocking(jobs, False)
+        self._unsent = memoryview(b"")
+        self._timer: Timer | None = None
+        self._limit_timers: list[Timer] = []
+        loop.watch(words, self._read)
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was we who sent it KILL."""
+        return (
+            self.killed_after_grace or self.dawdled or "KILL" in self.steps or self.killed_outright
+        )
+
+    @property
+    def ended(self) -> bool:
+        return self.end is not None
+
+    @property
+    def answered(self) -> bool:
+        """Whether all has been said about the present job."""
+        if self.word is None:
+            return False
+        return self.word["word"] != "failed" or self.word["final"] or self.settled is not None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the child waits for another job."""
+        if self._jobs is None or self.ended or self.stopped or self.word is None:
+            return False
+        return self.answered and not self.word.get("leaving")
+
+    def hold_to(self, limits: Limits) -> None:
+        """From now on, until it has said its word, the child may use so much."""
+        if limits.timeout is not None:
+            due = self._loop.after(limits.timeout, lambda: self._go_over(limits.out_of_time()))
+            self._limit_timers.append(due)
+        if limits.cpu is not None:
+            used = process.cpu_seconds(self.pid) or 0.0
+            self._check_cpu(used + limits.cpu, limits.out_of_cpu())
+
+    def send_job(self, message: dict[str, Any], *, last: bool = False) -> bool:
+        """Hand the child its next job, or its `last`; False if it is not there to take it."""
+        if self._jobs is None or self.ended:
+            return False
+        if self.word is not None:
+            self.used_before[0] += self.word["used"]["user_ms"]
+            self.used_before[1] += self.word["used"]["system_ms"]
+            self.rss_before = process.rss_kib(self.pid)
+        self.word = self.settled = None
+        self.over, self.steps = "", []
+        self.started = time.monotonic()
+        self.leaving = last
+        self._unsent = memoryview(report.packed(message))
+        return self._send_rest()
+
+    def dismiss(self) -> None:
+        """There is no further job: let the child leave, and see to it that it does."""
+        if self.leaving or self.ended:
+            return
+        self._close_jobs()
+        self.leaving = True
+        self.leave_by(LEAVE_SECONDS)
+
+    def stop(self) -> None:
+        """Make the child end: after pre_shutdown_timeout TERM, after term_timeout KILL."""
+        if self.stopped or self.ended:
+            return
+        self.stopped = True
+        if self.answered:
+            self.dismiss()
+        elif self._settings.pre_shutdown_timeout > 0:
+            self._after(self._settings.pre_shutdown_timeout, self._term)
+        else:
+            self._term()
+
+    def leave_by(self, seconds: float) -> None:
+        """Kill the child if it has not ended by itself by then."""
+
+        def too_late() -> None:
+            self.dawdled = True
+            process.kill_group(self.pid)
+
+        self._after(seconds, too_late)
+
+    def reap(self) -> None:
+        """See whether the child has ended, and if so, hear what it still said."""
+        if self.end is None:
+            self.end = process.reap(self.pid)
+            if self.end is not None:
+                self._cancel()
+                if not self._inbox.closed:
+                    self._read()
+
+    @property
+    def fds(self) -> list[int]:
+        """The pipes, which another child of the parent's must let go of."""
+        return [self._inbox.fd] if self._jobs is None else [self._inbox.fd, self._jobs]
+
+    def close(self) -> None:
+        """Let go of the pipes of a child that has ended."""
+        self._cancel()
+        self._loop.forget(self._inbox.fd)
+        os.close(self._inbox.fd)
+        self._close_jobs()
+
+    # --- inside
+
+    def _send_rest(self) -> bool:
+        """Send what the pipe takes of a job, and the rest when it takes more."""
+        if self._jobs is None:
+            return True
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self._jobs, self._unsent) :]
+        except BlockingIOError:
+            self._loop.watch_writable(self._jobs, self._send_rest)
+            return True
+        except OSError:  # nobody reads it: the child is gone, and its end will be heard of
+            self._close_jobs()
+            return False
+        if self.leaving:
+            self._close_jobs()
+        else:
+            self._loop.forget(self._jobs)
+        return True
+
+    def _close_jobs(self) -> None:
+        if self._jobs is not None:
+            self._loop.forget(self._jobs)
+            os.close(self._jobs)
+            self._jobs = None
+
+    def _read(self) -> None:
+        try:
+            words = [report.checked(message) for message in self._inbox.read()]
+        except report.BrokenReport as problem:
+            log.error("Child %d sent something that is no report: %s", self.pid, problem)
+            process.kill_group(self.pid)
+            self._loop.forget(self._inbox.fd)
+            return
+        if self._inbox.closed:
+            self._loop.forget(self._inbox.fd)
+        for word in words:
+            if word.get("word") == "settled":
+                self.settled = word
+            else:
+                self.word = word
+        if words and not self.ended:
+            self._heard()
+
+    def _heard(self) -> None:
+        """After its word a child has so long to settle, and to leave if it is to."""
+        self._cancel()
+        if self.leaving or not self.answered:
+            self.leave_by(LEAVE_SECONDS)
+
+    def _check_cpu(self, most: float, words: str) -> None:
+        """See whether the CPU time is used up, and if not, when that can be at the earliest."""
+        used = process.cpu_seconds(self.pid)
+        if used is None:
+            return
+        if used >= most:
+            self._go_over(words)
+            return
+        earliest = max(SHORTEST_CHECK, (most - used) / (os.cpu_count() or 1))
+        check = self._loop.after(earliest, lambda: self._check_cpu(most, words))
+        self._limit_timers.append(check)
+
+    def _go_over(self, words: str) -> None:
+        """A limit is exceeded: JobTimeout in the job, then TERM, then KILL."""
+        if self.stopped or self.over or self.ended:
+            return
+        log.warning("Child %d: %s", self.pid, words)
+        self.over, self.steps = words, ["JobTimeout"]
+        process.kill(self.pid, process.DUMP_SIGNAL)
+        process.kill(self.pid, process.LIMIT_SIGNAL)
+        self._after(self._settings.term_timeout, self._term_over)
+
+    def _term_over(self) -> None:
+        self.steps.append("TERM")
+        process.kill(self.pid, signal.SIGTERM)
+        self._after(self._settings.term_timeout, self._kill_over)
+
+    def _kill_over(self) -> None:
+        self.steps.append("KILL")
+        process.kill_group(self.pid)
+
+    def _term(self) -> None:
+        if not self._settings.term_child:
+            self.killed_outright = True
+            process.kill_group(self.pid)
+            return
+        log.debug("Sending TERM signal to child %d", self.pid)
+        process.kill(self.pid, signal.SIGTERM)
+        self._after(self._settings.term_timeout, self._kill)
+
+    def _kill(self) -> None:
+        log.debug("Sending KILL signal to child %d", self.pid)
+        self.killed_after_grace = True
+        process.kill_group(self.pid)
+
+    def _after(self, seconds: float, action: Any) -> None:
+        self._cancel()
+        self._timer = self._loop.after(seconds, action)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.word is not None or self.ended:
+            for timer in self._limit_timers:
+                timer.cancel()
+            self._limit_timers.clear()

@@ -1,0 +1,419 @@
+"""The parent: reserve a job, fork, watch the child, keep the books, again."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from . import huge_pages, process
+from .bookkeeper import Bookkeeper
+from .errors import JobLost, NotOnMainThread, ResqueError
+from .failure import Backends
+from .forked import ForkedPerformer
+from .hooks import worker_hooks
+from .identity import Identity
+from .in_place import InPlacePerformer
+from .logs import LogFiles, life
+from .loop import Loop
+from .pace import Pace
+from .procline import Procline
+from .pruning import Pruner
+from .queue_list import QueueList
+from .reservation import Reservation
+from .resque import Resque
+from .settings import Settings, load
+from .signals import Signals
+from .store.access import check_access
+from .store.bell import Bell
+from .store.books import Books
+from .store.line import Line, OfOthers
+from .store.server import REDIS_ERRORS
+from .store.workers import Workers
+
+log = logging.getLogger("resque_fork")
+
+RESPITE = 1.0  # seconds before the next try when no process could be had
+
+
+class Worker:
+    """A worker that serves `queues`, in order of priority.
+
+    ``Worker("urgent", "*", resque=resque).work()`` is what the command line
+    runs; settings that are not given come from the environment. Raises
+    NoQueueError if there is no queue, SettingsError for a failure backend that
+    cannot be loaded.
+    """
+
+    _loop: Loop
+    _line: Line
+    _bell: Bell
+    _books: Books
+    _bookkeeper: Bookkeeper
+    _pruner: Pruner
+    _performer: ForkedPerformer | InPlacePerformer
+    _signals: Signals
+
+    def __init__(
+        self, *queues: str, resque: Resque | None = None, settings: Settings | None = None
+    ) -> None:
+        self.settings = settings or load({}, os.environ)[0]
+        self.resque = resque or Resque()
+        self.queue_list = QueueList(queues or self.settings.queues)
+        self.backends = Backends.named(self.settings.failure_backend)
+        self.hostname = socket.gethostname()
+        self.pid = os.getpid()
+        self.paused = False
+        self.stopping = False
+        self._stop_asked = self._beat_due = self._look_due = 0.0
+        self._woken = self._was_rung = self._first_fork_announced = False
+        self._rescued: list[tuple[Reservation, JobLost]] = []
+
+    @property
+    def id(self) -> str:
+        """``host:pid:queues``, by which every Resque knows it."""
+        return f"{self.hostname}:{self.pid}:{self.queue_list}"
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.id}>"
+
+    # --- the loop
+
+    def work(self, interval: float | None = None) -> int:
+        """Work until told to stop; returns the exit status for a program.
+
+        `interval` is the longest time in seconds between two looks at empty
+        queues; with 0 the worker ends when they are empty. Raises
+        NotOnMainThread outside the main thread.
+        """
+        status = self.run(interval)
+        self._signals.restore()
+        process.unblock_signals()
+        gc.unfreeze()
+        return status
+
+    def run(self, interval: float | None = None) -> int:
+        """`work` for a program that leaves next: all signals stay blocked.
+
+        1. Startup: signals are handled, this worker's dead predecessor and other
+           dead workers are rescued, and it registers.
+        2. Work: jobs are reserved and performed, one after the other.
+        3. Teardown: the last outcome is written, and the worker unregistered.
+        """
+        self._set_up()
+        status = 1
+        try:
+            self.startup()
+            self._work(self.settings.interval if interval is None else interval)
+            self._performer.rest()
+            self.done_working()
+            self.unregister_worker()
+            status = 0
+        except ResqueError as error:
+            log.error("%s", error)
+        except RedisError as error:
+            log.error("Redis refused what the worker cannot do without: %s", error)
+        except Exception:
+            log.exception("The worker stops because of an error that it did not expect")
+        finally:
+            self._performer.close()
+            self._run_hooks("worker_exit")
+            process.block_signals()
+            self._line.close()
+            life.info("Worker %s has left", self.id)
+        return status
+
+    def _work(self, interval: float) -> None:
+        pace = Pace(interval, self.settings)
+        worked = False
+        while not self.stopping:
+            if self.work_one_job():
+                worked = True
+                pace.after_job()
+                continue
+            self._performer.rest()
+            self._mourn_rescued()
+            if worked and not self._is_paused():
+                self._run_hooks("queue_empty")
+                worked = False
+            if interval == 0:
+                break
+            self._sleep(pace)
+
+    def work_one_job(self) -> bool:
+        """Reserve one job and perform it; False if there is none, or the worker is paused.
+
+        Its outcome is written with the next reservation, or by `done_working`.
+        """
+        reservation = self.reserve()
+        if reservation is None:
+            return False
+        self.perform(reservation)
+        return True
+
+    def _sleep(self, pace: Pace) -> None:
+        """Sleep until the bell rings, a signal says so, or the interval is over."""
+        bell = self._bell
+        if self._was_rung and bell.armed:  # somebody else was faster
+            bell.disarm()  # and be deaf for a while, so that few wake for each job
+            self._pause(pace.after_lost_race(self._pruner.fleet))
+        if self.paused or not pace.listens(self._pruner.fleet):
+            bell.disarm()
+        elif not (self._woken or bell.armed) and bell.arm():
+            return  # look once more, now that pushes are announced
+        seconds = pace.next()
+        self._show_idle()
+        log.debug("Sleeping for %s seconds", seconds)
+        self._pause(None if self.paused else seconds)
+
+    def _pause(self, seconds: float | None) -> None:
+        until = None if seconds is None else self._loop.clock() + seconds
+        while not (self.stopping or self._woken or self._bell.rung):
+            if until is not None and self._loop.clock() >= until:
+                break
+            self._wait(until)
+        self._woken = False
+
+    # --- one job
+
+    def queues(self) -> list[str]:
+        """The queues that it looks at now, in order of priority."""
+        return list(self._bookkeeper.queues())
+
+    def reserve(self) -> Reservation | None:
+        """Finish the last job and take the next, in one step; None if there is none to take."""
+        bell = self._bell
+        self._was_rung, bell.rung = bell.rung, False  # what rings from now on wants another look
+        if self.paused:
+            self.done_working()
+            return None
+        changed, bell.queues_changed = bell.queues_changed, False
+        reservation = self._bookkeeper.reserve(look_again=changed)
+        self._line.let_in = True
+        bell.hushed = reservation is not None
+        return reservation
+
+    def perform(self, reservation: Reservation) -> None:
+        """Perform a job. What became of it is written with the next step."""
+        self._loop.poll()
+        if self.stopping:
+            self._bookkeeper.put_back()
+            return
+        log.info("got: %s", reservation)
+        verdict = self._performer.perform(reservation, more=self._bookkeeper.more)
+        self._bookkeeper.conclude(reservation, verdict)
+        if verdict.kind == "unperformed":
+            self._pause(RESPITE)
+
+    def done_working(self) -> None:
+        """Write what became of the last job, if that is still to be written."""
+        self._bookkeeper.done_working()
+
+    # --- being alive
+
+    def startup(self) -> None:
+        """Take over from a dead predecessor, rescue other dead workers, register."""
+        self._procline.starting()
+        life.info("Worker %s is starting", self.id)
+        self._line.open_or_refuse()
+        check_access(self._line, self.resque.server, self.resque.key_names)
+        self.prune_dead_workers()
+        if not self._first_fork_announced:  # work() may be called again
+            worker_hooks.run("before_first_fork")
+            self._first_fork_announced = True
+        self._settle_memory()
+        self._pruner.remove(self.id)  # the same host and pid, before this container restarted
+        self._heartbeat()
+        self._pruner.prune_under_lock(self.id)
+
+    def _settle_memory(self) -> None:
+        """What has been loaded by now stays: no collector need look at it, and it forks fast."""
+        if not self.settings.fork_per_job:
+            return
+        gc.collect()
+        gc.freeze()
+        process.trim_memory()
+        if self.settings.huge_pages:
+            for _ in huge_pages.collapse():
+                self._loop.poll()
+
+    def prune_dead_workers(self) -> None:
+        """Rescue what dead workers of this host have left."""
+        self._performer.look_around()
+        self._pruner.prune_here(self.queue_list.included, but=self.id)
+        self._look_due = self._loop.clock() + self._pruner.pause()
+
+    def _note_rescued(self, reservation: Reservation, error: JobLost) -> None:
+        """Its on_failure hooks run when this worker has no job of its own to watch."""
+        self._rescued.append((reservation, error))
+
+    def _mourn_rescued(self) -> None:
+        while self._rescued:
+            self._performer.settle(*self._rescued.pop(0))
+
+    def unregister_worker(self) -> None:
+        """Leave nothing of this worker in Redis."""
+        self._books.unregister()
+
+    def _heartbeat(self) -> None:
+        self._beat_due = self._loop.clock() + self.settings.heartbeat_interval
+        if self._books.heartbeat():
+            log.debug("Registered worker %s", self.id)
+
+    def _wait(self, until: float | None = None) -> None:
+        """Let one round of events happen, then do what is due."""
+        due = min(self._beat_due, self._look_due)
+        self._loop.wait(due if until is None else min(due, until))
+        now = self._loop.clock()
+        if now >= self._beat_due:
+            self._heartbeat()
+            self._pruner.prune_under_lock(self.id)
+        if now >= self._look_due:
+            self.prune_dead_workers()
+
+    def _patience(self) -> float | None:
+        """Until when to wait for Redis: for ever, unless told to stop with no job running."""
+        if not self.stopping or self._performer.busy:
+            return None
+        return max(self._stop_asked, self._performer.idle_since) + self.settings.term_timeout
+
+    def _is_paused(self) -> bool:
+        return self.paused or self._bookkeeper.paused
+
+    def _show_idle(self) -> None:
+        if self._is_paused():
+            self._procline.paused()
+        else:
+            self._procline.waiting_for(self.queues(), self.queue_list.included)
+
+    def _run_hooks(self, name: str, *args: object) -> None:
+        """Hooks at whose failure there is no job to fail."""
+        try:
+            worker_hooks.run(name, *args)
+        except Exception as error:
+            log.error("The hook %s raised %r", name, error)
+
+    def _set_up(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise NotOnMainThread()
+        self.pid = os.getpid()
+        keys, settings = self.resque.key_names, self.settings
+        self._loop = Loop()
+        self._beat_due = self._look_due = self._loop.clock()
+        self._log_files = LogFiles()
+        self._procline = Procline(settings.procline_prefix)
+        self._line = Line(self.resque.server, self._loop, keys.queues, self._patience)
+        self._bell = Bell(self._line, keys)
+        identity = Identity.here().to_fields()
+        self._books = Books(self._line, keys, self.id, identity, settings.max_attempts)
+        self._performer = self._make_performer()
+        self._bookkeeper = Bookkeeper(
+            self._books,
+            keys,
+            settings,
+            self.queue_list,
+            self.backends,
+            self._performer.settle,
+            lambda: self.stopping,
+        )
+        self._pruner = Pruner(
+            Workers(self._line, keys, OfOthers(self._line)),
+            keys,
+            settings,
+            self.backends,
+            self._note_rescued,
+        )
+        self._signals = Signals(self._loop, self._signal_table())
+        self._signals.install()
+
+    def _make_performer(self) -> ForkedPerformer | InPlacePerformer:
+        settings = self.settings
+        if not settings.fork_per_job:
+            return InPlacePerformer(
+                self.backends,
+                self.id,
+                self._procline,
+                self._beat_from_a_thread,
+                settings.heartbeat_interval,
+                [signal.SIGINT] if settings.graceful_term else [signal.SIGTERM, signal.SIGINT],
+                self._loop.poll,
+            )
+        return ForkedPerformer(
+            self._loop, settings, self.backends, self.id, self._procline, self._wait, self._fds
+        )
+
+    def _fds(self) -> list[int]:
+        """What a child must not keep: it is the parent's alone."""
+        return [*self._signals.fds, *self._line.fds, *self._loop.fds]
+
+    def _beat_from_a_thread(self) -> None:
+        try:
+            self._books.on(self.resque.redis).heartbeat()
+        except (ResqueError, *REDIS_ERRORS, OSError) as error:
+            log.warning("A heartbeat could not be sent: %s", error)
+
+    # --- signals
+
+    def _signal_table(self) -> dict[int, Callable[[], None]]:
+        """
+        TERM, INT   stop now: the child gets TERM, then KILL (graceful_term: TERM is QUIT)
+        QUIT        finish the job, then stop
+        USR1        stop the child, go on
+        USR2        take no new job
+        CONT        go on
+        HUP         open log files anew
+        CHLD        see which child has ended
+        """
+        return {
+            signal.SIGTERM: self.shutdown if self.settings.graceful_term else self.shutdown_now,
+            signal.SIGINT: self.shutdown_now,
+            signal.SIGQUIT: self.shutdown,
+            signal.SIGUSR1: self.kill_child,
+            signal.SIGUSR2: self.pause_processing,
+            signal.SIGCONT: self.unpause_processing,
+            signal.SIGHUP: self.reopen_logs,
+            signal.SIGCHLD: self._performer.reap,
+        }
+
+    def shutdown(self) -> None:
+        """Stop as soon as the running job is finished."""
+        if not self.stopping:
+            life.info("Exiting...")
+            self.stopping = True
+            self._stop_asked = self._loop.clock()
+            self._run_hooks("shutdown", self)
+
+    def shutdown_now(self) -> None:
+        """Stop, and stop the running job too."""
+        self.shutdown()
+        self._performer.stop()
+
+    def kill_child(self) -> None:
+        """Stop the running job and go on with the next."""
+        self._performer.stop()
+
+    def reopen_logs(self) -> None:
+        """Open log files anew, after they were moved away."""
+        self._log_files.reopen()
+        self._performer.refresh()
+
+    def pause_processing(self) -> None:
+        """Take no new job until told to go on."""
+        life.info("USR2 received; pausing job processing")
+        self._run_hooks("before_pause", self)
+        self.paused = self._woken = True
+
+    def unpause_processing(self) -> None:
+        """Take jobs again."""
+        life.info("CONT received; resuming job processing")
+        self.paused, self._woken = False, True
+        self._run_hooks("after_pause", self)

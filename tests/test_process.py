@@ -1,0 +1,112 @@
+"""Processes by what the kernel has for them, and by other means where it has nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from life.harness import is_alive, until
+
+from resque_fork import process
+
+# A process that has the kernel do nothing for it, and a child that dies with it all the same.
+ELSEWHERE = """
+import os, sys, time
+from resque_fork import process
+
+process._libc = None
+parent = os.getpid()
+
+def main():
+    process.die_with_parent(parent)
+    process.unblock_signals()
+    os.write(1, f"{os.getpid()}\\n".encode())
+    time.sleep(60)
+
+process.fork(main)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        yield child
+        child.kill()
+
+
+def test_a_child_dies_with_its_parent_elsewhere_too() -> None:
+    """Where the kernel sends no signal, the child looks itself."""
+    with subprocess.Popen([sys.executable, "-c", ELSEWHERE], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_alive(child)
+        parent.kill()
+        until(lambda: not is_alive(child))
+
+
+def test_children_elsewhere(sleeper: subprocess.Popen[bytes]) -> None:
+    """The same, by looking at all processes."""
+    assert sleeper.pid in process.children()
+    assert process._children_by_psutil() == process.children()
+
+
+def test_cpu_time_elsewhere() -> None:
+    """The same clock, if not as fine."""
+    burning = time.process_time() + 0.2
+    while time.process_time() < burning:
+        pass
+    exact = process.cpu_seconds(os.getpid())
+    by_psutil = process._cpu_by_psutil(os.getpid())
+    assert exact is not None
+    assert by_psutil is not None
+    assert by_psutil == pytest.approx(exact, abs=0.1)
+
+
+def test_of_no_process() -> None:
+    """What cannot be told is not told."""
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    assert process.cpu_seconds(gone.pid) is None
+    assert process._cpu_by_psutil(gone.pid) is None
+    assert process.rss_kib(gone.pid) == 0
+    process.kill(gone.pid, signal.SIGTERM)
+    process.kill_group(gone.pid)
+
+
+def test_memory_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is collapsed, and nothing given back."""
+    monkeypatch.setattr(process, "_libc", None)
+    assert not process.collapse(0, 4096)
+    process.trim_memory()
+
+
+def test_how_a_child_ended() -> None:
+    """Its wait status, once; if somebody else has waited for it, that it was not well."""
+    child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    end = until(lambda: process.reap(child.pid))
+    assert os.waitstatus_to_exitcode(end.wait_status) == 3
+    assert end.user > 0
+    assert end.max_rss > 1000
+    again = process.reap(child.pid)
+    assert again is not None
+    assert os.waitstatus_to_exitcode(again.wait_status) == process.CRASHED
+    child.wait()
+
+
+def test_only_strangers_are_reaped(sleeper: subprocess.Popen[bytes]) -> None:
+    """What the worker knows is left to those who wait for it."""
+    stranger = subprocess.Popen(["true"])
+    known = subprocess.Popen(["true"])
+    until(lambda: not is_alive(stranger.pid) and not is_alive(known.pid))
+    process.reap_strangers({known.pid})
+    assert stranger.pid not in process.children()
+    assert known.pid in process.children()
+    assert sleeper.poll() is None
+    assert known.wait() == 0
+    stranger.wait()
