@@ -1,0 +1,104 @@
+"""What a command knows of its call: the settings that were given, and the Resque they name."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..settings import Found, Settings, find, load, table
+
+if TYPE_CHECKING:
+    from ..resque import Resque
+    from ..store.workers import Workers
+
+
+class App:
+    """One call of the program. `flags` holds what was given, by setting.
+
+    What needs redis is imported when a command asks for it, and not to show help.
+    `uses` are the settings that the command has options for: only those can be
+    told from the environment and the file, and only those can be wrong.
+    """
+
+    def __init__(self) -> None:
+        self.flags: dict[str, Any] = {}
+        self.uses = {s.name for s in table() if s.metadata["group"] == "common"}
+        self.config: Path | None = None
+        self.json = False
+
+    @functools.cached_property
+    def _loaded(self) -> tuple[Settings, dict[str, str]]:
+        return load(self.flags, os.environ, self.config, self.uses)
+
+    @property
+    def settings(self) -> Settings:
+        """Raises SettingsError, as does everything that needs them."""
+        return self._loaded[0]
+
+    def all_settings(self) -> dict[str, Found]:
+        """Every setting by its name, whether the command uses it or not, and good or bad."""
+        return find(self.flags, os.environ, self.config)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where each setting came from, in words."""
+        return self._loaded[1]
+
+    @functools.cached_property
+    def resque(self) -> Resque:
+        from ..resque import Resque
+
+        return Resque(self.settings.redis, namespace=self.settings.namespace)
+
+    @property
+    def workers(self) -> Workers:
+        """Raises redis-py's errors: use it where `speaking`."""
+        from ..store.scripts import NamingKeys
+        from ..store.workers import Workers
+
+        return Workers(NamingKeys(self.resque.redis), self.resque.key_names)
+
+    @contextlib.contextmanager
+    def speaking(self, key: str | None = None) -> Iterator[None]:
+        """Redis' errors in our words, naming the key if it is of the wrong type."""
+        from ..store.server import REDIS_ERRORS, in_our_words
+
+        try:
+            yield
+        except REDIS_ERRORS as error:
+            at_fault = getattr(error, "key", key)
+            raise in_our_words(error, self.resque.server, at_fault) from error
+
+    def wants_tracebacks(self) -> bool:
+        try:
+            return self.settings.verbose >= 2
+        except Exception:  # the settings may be what went wrong
+            return bool(self.flags.get("verbose", 0) >= 2)
+
+
+pass_app = click.make_pass_decorator(App)
+
+
+def completing(names: Callable[[Resque], list[str]]) -> Any:
+    """Shell completion by what Redis knows; nothing is offered if it does not answer."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        app = ctx.find_object(App)
+        try:
+            found = names(app.resque) if app else []
+        except Exception:  # whatever it is, it has no place in the middle of somebody's typing
+            return []
+        return [name for name in found if name.startswith(incomplete)]
+
+    return complete
+
+
+complete_queue = completing(lambda resque: resque.queues())
+complete_worker = completing(lambda resque: resque.workers())
+complete_failed_list = completing(lambda resque: resque.failed().names())

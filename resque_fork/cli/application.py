@@ -1,0 +1,63 @@
+"""The application that declares the jobs: made importable, told which Redis, and loaded."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import ResqueError
+from ..settings import Settings
+
+OURS = str(Path(__file__).parent.parent) + os.sep
+
+
+def prepare(settings: Settings) -> None:
+    """Let the application import from here, and let its ``Resque()`` be the same as ours."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    os.environ["RESQUE_REDIS"] = settings.redis
+    os.environ["RESQUE_NAMESPACE"] = settings.namespace
+
+
+def load(modules: Iterable[str]) -> None:
+    """Import the modules. Raises ResqueError that says what is wrong, and where."""
+    for name in modules:
+        if name.endswith(".py") or "/" in name or name.startswith("."):
+            module = name.removesuffix(".py").strip("./").replace("/", ".")
+            raise ResqueError(f"--require takes the name of a module: {module}, not {name}.")
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise ResqueError(_not_found(name, error)) from error
+        # an application may do anything while it is imported, and leaving is an error too
+        except (Exception, SystemExit) as error:
+            kind = "" if isinstance(error, ResqueError) else f"{type(error).__name__}: "
+            told = str(error).removesuffix(".")
+            raise ResqueError(f"{name} cannot be loaded: {kind}{told}{_where(error)}.") from error
+
+
+def _not_found(name: str, error: ModuleNotFoundError) -> str:
+    missing = error.name or ""
+    if name == missing or name.startswith(f"{missing}."):
+        return (
+            f"There is no module {missing} to --require: it is neither in {os.getcwd()} "
+            "nor installed."
+        )
+    return f"{name} cannot be loaded: it needs {missing}, which is not installed{_where(error)}."
+
+
+def _where(error: BaseException) -> str:
+    """The innermost line of the application that was being run."""
+    if isinstance(error, SyntaxError):  # says so itself
+        return ""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<frozen", OURS)) and frame.filename != importlib.__file__
+    ]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""

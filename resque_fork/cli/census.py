@@ -1,0 +1,86 @@
+"""All workers as they are shown: what is on record of them, and whether their process lives."""
+
+from __future__ import annotations
+
+import socket
+
+from ..identity import Identity, is_alive
+from ..payload import WorkerRecord, read_time, run_time
+from ..resque import Resque
+from ..store.workers import WorkerId, Workers
+from .app import App
+from .output import Row, job_row
+
+ALIVE, GONE, ELSEWHERE = "alive", "gone", "elsewhere"
+
+
+class Census:
+    """Looks at the workers of one Resque from this host."""
+
+    def __init__(self, app: App, host: str | None = None) -> None:
+        self._app = app
+        self._resque: Resque = app.resque
+        self._workers: Workers = app.workers
+        self._host = host or socket.gethostname()
+
+    def rows(self) -> list[Row]:
+        """A row for each worker, as ``list --json`` prints it."""
+        records = self._resque.working()
+        with self._app.speaking(self._resque.key_names.workers):
+            ids = self._workers.ids()
+            beats = self._workers.heartbeats()
+            now = self._workers.now()
+            return [self._row(i, i in records, records.get(i), beats.get(i), now) for i in ids]
+
+    def process(self, worker_id: str) -> str:
+        """Whether its process is ``alive`` or ``gone``, if that can be told here."""
+        with self._app.speaking():
+            return self._whereabouts(WorkerId.read(worker_id), self._workers.process(worker_id))
+
+    def is_here(self, worker: WorkerId, identity: Identity | None) -> bool:
+        """Whether its pid is one of ours: containers may share a host name, but not their pids."""
+        return worker.host == self._host and (identity is None or identity.is_here())
+
+    def _row(
+        self,
+        worker_id: str,
+        busy: bool,
+        record: WorkerRecord | None,
+        beat: float | None,
+        now: float,
+    ) -> Row:
+        worker = WorkerId.read(worker_id)
+        process = self._workers.process(worker_id)
+        started = self._workers.started(worker_id)
+        queue, run_at, class_name = process.get("queue"), process.get("run_at", ""), None
+        if record:
+            queue, run_at = record.queue, record.run_at
+            class_name = job_row(0, record.raw)["class"]
+        since = read_time(run_at)
+        return {
+            "id": worker_id,
+            "host": worker.host,
+            "pid": worker.pid,
+            "queues": list(worker.queues),
+            "state": "working" if busy or queue else "idle",
+            "queue": queue,
+            "class": class_name,
+            "run_at": _moment(since),
+            "running_seconds": None if since is None else max(0, int(now - since)),
+            "started_at": _moment(started),
+            "heartbeat_at": _moment(beat),
+            "heartbeat_age": None if beat is None else max(0, int(now - beat)),
+            "process": self._whereabouts(worker, process),
+        }
+
+    def _whereabouts(self, worker: WorkerId, process: dict[str, str]) -> str:
+        identity = Identity.from_fields(process)
+        if worker.pid is None or not self.is_here(worker, identity):
+            return ELSEWHERE
+        if identity is None:  # another implementation's: all there is to go by is the pid
+            return ALIVE if is_alive(worker.pid) else GONE
+        return ALIVE if Identity.of(worker.pid) == identity else GONE
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else run_time(seconds)

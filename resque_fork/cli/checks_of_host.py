@@ -1,0 +1,149 @@
+"""``doctor`` looks at this host: its name, what ``ps`` shows, and threads at a fork."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import ResqueError
+from ..procline import LONGEST_QUEUE_LIST
+from ..registry import registry
+from . import application
+from .app import App
+from .checks import FAIL, OK, WARN, Finding
+from .output import counted
+
+# As Ruby workers look for others on their host, who are dead if they are not found.
+RUBY_LOOKS_FOR = re.compile(r"resque:work|resque:\sStarting|resque-[0-9]")
+RUBY_LEAVES_OUT = "resque-web"
+
+# Has a title with the longest list of queues that is shown, for as long as we let it.
+PROBE = """
+import sys
+from resque_fork.procline import Procline, make_room
+make_room()
+Procline(sys.argv[1]).waiting_for([sys.argv[2]], [])
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def look_at_host(app: App) -> Iterator[Finding]:
+    yield _host_name(socket.gethostname())
+    yield from _title(app.settings.procline_prefix)
+    yield _threads(app)
+
+
+def _host_name(name: str) -> Finding:
+    if ":" in name:
+        return Finding(
+            "host name",
+            FAIL,
+            f"{name} has a colon, at which Resque splits the ids of workers: rename the host.",
+        )
+    if name in ("localhost", "localhost.localdomain"):
+        return Finding(
+            "host name",
+            WARN,
+            f"{name} is every host's name: Ruby workers of another host that is called so, too, "
+            "would remove the records of workers here. Give the host its own.",
+        )
+    return Finding("host name", OK, f"{name} can stand in the ids of workers.")
+
+
+def _title(prefix: str) -> Iterator[Finding]:
+    queue = "q" * LONGEST_QUEUE_LIST
+    command = [sys.executable, "-c", PROBE, prefix, queue]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as probe:
+        assert probe.stdin
+        assert probe.stdout
+        probe.stdout.readline()
+        shown, way = _shown_by_ps(probe.pid), "ps"
+        whole = _shown_by_proc(probe.pid)
+        if shown is None:
+            shown, way = whole, "/proc"
+        probe.stdin.close()
+    start = shown[:40]
+    if not RUBY_LOOKS_FOR.search(shown) or RUBY_LEAVES_OUT in shown:
+        yield Finding(
+            "title",
+            FAIL,
+            f"{way} shows a worker as {start!r}, which Ruby workers on this host do not recognise: "
+            "they would remove its records. Look at --procline-prefix.",
+        )
+    elif way != "ps":
+        yield Finding(
+            "title",
+            WARN,
+            "Titles are right, but there is no ps here, with which Ruby workers look.",
+        )
+    else:
+        yield Finding("title", OK, f"ps shows a worker as {start!r}..., as Ruby workers need it.")
+    if (whole or shown).rstrip().endswith(queue):
+        yield Finding("room for titles", OK, "A title with a long list of queues is shown whole.")
+    else:
+        room = len((whole or shown).rstrip())
+        yield Finding(
+            "room for titles",
+            WARN,
+            f"Titles are cut after {room} bytes: start workers in a larger environment.",
+        )
+
+
+def _shown_by_ps(pid: int) -> str | None:
+    """What Ruby workers get to see of a process; None if there is no ps."""
+    command = ["ps", "-A", "-o", "pid,command"]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    except OSError:
+        return None
+    found = [line.split(None, 1) for line in lines]
+    return next((parts[1] for parts in found if len(parts) == 2 and parts[0] == str(pid)), "")
+
+
+def _shown_by_proc(pid: int) -> str:
+    try:
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        )
+    except OSError:
+        return ""
+
+
+def _threads(app: App) -> Finding:
+    application.prepare(app.settings)
+    modules = app.settings.require
+    try:
+        application.load(modules)
+    except ResqueError as error:
+        return Finding("threads at fork", FAIL, str(error))
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    native = _native_threads() - 1 - len(others)
+    if others or native > 0:
+        names = [thread.name for thread in others]
+        names += [counted(native, "native thread")] if native > 0 else []
+        return Finding(
+            "threads at fork",
+            WARN,
+            f"The application has threads ({', '.join(names)}): a child gets none of them, and a "
+            "lock that one holds stays locked. Start them in after_fork or in the job.",
+        )
+    if not modules:
+        return Finding("threads at fork", OK, "None; --require an application to look at that.")
+    jobs = counted(len(registry.names()), "job")
+    return Finding(
+        "threads at fork", OK, f"{', '.join(modules)} declares {jobs}, starts no thread."
+    )
+
+
+def _native_threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return threading.active_count()

@@ -1,0 +1,137 @@
+"""``doctor`` looks at the server: its version, and whether it keeps what it is given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from .app import App
+from .checks import FAIL, OK, WARN, Finding
+
+BELL_SINCE = 6  # major version of Redis that can announce changes
+SKEW, WRONG_CLOCK = 2.0, 60.0  # seconds
+
+
+def look_at_redis(app: App) -> Iterator[Finding]:
+    """Raises redis-py's errors and ours if the server does not answer."""
+    redis = app.resque.redis
+    redis.ping()
+    about = _info(redis)
+    yield _version(app, about)
+    yield _namespace(app)
+    yield _eviction(redis, about)
+    yield _persistence(redis, about)
+    yield _clock(app)
+    if app.resque.paused():
+        yield Finding("pause", WARN, "All workers are paused: resque-fork resume ends it.")
+
+
+def _version(app: App, about: dict[str, Any]) -> Finding:
+    server = app.resque.server
+    version = str(about.get("redis_version", ""))
+    name = "Redis"
+    if "valkey_version" in about:
+        name = f"Valkey {about['valkey_version']}, which is like Redis"
+    major = version.partition(".")[0]
+    if not major.isdecimal():
+        return Finding("server", WARN, f"{server} answers, but does not tell its version (INFO).")
+    if int(major) < BELL_SINCE:
+        return Finding(
+            "server",
+            WARN,
+            f"{server} is {name} {version}: before {BELL_SINCE}.0 an idle worker sees a new job "
+            "only when its --interval is over.",
+        )
+    return Finding("server", OK, f"{server} is {name} {version}.")
+
+
+def _namespace(app: App) -> Finding:
+    namespace = app.settings.namespace
+    if app.resque.server.kind == "cluster" and not ("{" in namespace and "}" in namespace):
+        return Finding(
+            "namespace",
+            FAIL,
+            f"In a cluster all keys must be on one node: --namespace='{{{namespace}}}' does that.",
+        )
+    return Finding("namespace", OK, f"Keys begin with {app.resque.key_names.prefix}")
+
+
+def _eviction(redis: Any, about: dict[str, Any]) -> Finding:
+    policy = about.get("maxmemory_policy") or _config(redis, "maxmemory-policy")
+    if policy is None:
+        return Finding(
+            "eviction",
+            WARN,
+            "The server does not tell its maxmemory-policy: make sure that it is noeviction.",
+        )
+    if policy == "noeviction":
+        return Finding("eviction", OK, "The policy is noeviction: a full server drops no jobs.")
+    limited = int(about.get("maxmemory", 0)) > 0
+    return Finding(
+        "eviction",
+        FAIL if limited else WARN,
+        f"The policy is {policy}: {'a' if limited else 'once it has a maxmemory, a'} full server "
+        "drops jobs. Set maxmemory-policy noeviction.",
+    )
+
+
+def _persistence(redis: Any, about: dict[str, Any]) -> Finding:
+    if about.get("aof_last_write_status") == "err" or about.get("rdb_last_bgsave_status") == "err":
+        return Finding("persistence", FAIL, "The server fails to write to its disk: see its log.")
+    fsync, save = _config(redis, "appendfsync"), _config(redis, "save")
+    if "aof_enabled" not in about and save is None:
+        return Finding("persistence", WARN, "The server does not tell whether it saves its data.")
+    advice = "set appendonly yes, and appendfsync always to lose none."
+    if about.get("aof_enabled"):
+        if fsync == "always":
+            return Finding("persistence", OK, "Every write is on disk before it is acknowledged.")
+        if fsync == "no":
+            return Finding(
+                "persistence", WARN, "A crash of the machine may lose jobs: set appendfsync always."
+            )
+        return Finding(
+            "persistence",
+            OK,
+            "Writes are appended to disk; a crash may lose the last second, "
+            "unless you set appendfsync always.",
+        )
+    if save:
+        return Finding("persistence", WARN, f"A crash loses jobs since the last snapshot: {advice}")
+    if save is None:
+        return Finding("persistence", WARN, f"There is no append-only file: {advice}")
+    return Finding("persistence", WARN, f"A restart of the server loses all jobs: {advice}")
+
+
+def _clock(app: App) -> Finding:
+    before = time.time()
+    server = app.workers.now()
+    skew = server - (before + time.time()) / 2
+    if abs(skew) <= SKEW:
+        return Finding("clock", OK, "The clocks here and of the server agree.")
+    way = "ahead of" if skew > 0 else "behind"
+    return Finding(
+        "clock",
+        FAIL if abs(skew) > WRONG_CLOCK else WARN,
+        f"The server's clock is {abs(skew):.0f} seconds {way} the one here: "
+        "let NTP set both, or times of jobs cannot be compared.",
+    )
+
+
+def _info(redis: Any) -> dict[str, Any]:
+    """What the server says of itself; nothing if it may not."""
+    try:
+        return dict(redis.info())
+    except ResponseError:
+        return {}
+
+
+def _config(redis: Any, name: str) -> str | None:
+    """One directive, or None if the server keeps it to itself, as managed ones do."""
+    try:
+        value = redis.config_get(name).get(name)
+    except ResponseError:
+        return None
+    return None if value is None else str(value)

@@ -1,0 +1,91 @@
+"""``doctor`` looks at the workers: dead ones, other implementations', and what stops Ruby's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..identity import Identity
+from ..store.workers import WorkerId
+from .app import App
+from .census import GONE, Census
+from .checks import FAIL, OK, WARN, Finding
+from .output import Row, counted
+
+NAMED = 3  # workers that are named before it becomes a number
+
+
+def look_at_workers(app: App) -> Iterator[Finding]:
+    """Raises redis-py's errors."""
+    rows = Census(app).rows()
+    processes = {row["id"]: app.workers.process(row["id"]) for row in rows}
+    yield _stale(rows, app.settings.prune_interval)
+    yield from _harmful(app, rows)
+    foreign = [row["id"] for row in rows if not processes[row["id"]]]
+    if foreign:
+        yield _foreign(rows, foreign)
+    namesakes = [
+        row["id"]
+        for row in rows
+        if (identity := Identity.from_fields(processes[row["id"]]))
+        and not identity.is_here()
+        and Census(app).is_here(WorkerId.read(row["id"]), None)
+    ]
+    if namesakes:
+        yield Finding(
+            "foreign workers",
+            WARN,
+            f"{_names(namesakes)} of another machine or container with the host name of this one: "
+            "give each a host name of its own, or Ruby workers remove each other's records.",
+        )
+
+
+def _stale(rows: Sequence[Row], prune_interval: float) -> Finding:
+    stale = [
+        row["id"]
+        for row in rows
+        if row["process"] == GONE or (row["heartbeat_age"] or 0) > prune_interval
+    ]
+    if stale:
+        return Finding(
+            "stale workers",
+            WARN,
+            f"{_names(stale)} dead: resque-fork prune rescues what a dead worker leaves, "
+            "resque-fork remove also what it cannot be sure of.",
+        )
+    return Finding("stale workers", OK, f"{counted(len(rows), 'worker')}, none of them dead.")
+
+
+def _harmful(app: App, rows: Sequence[Row]) -> Iterator[Finding]:
+    """What keeps Ruby workers from starting, and dashboards from showing anything."""
+    beats = app.workers.heartbeats()
+    broken = [worker_id for worker_id, beat in beats.items() if beat is None]
+    broken += [row["id"] for row in rows if not row["queues"]]
+    if broken:
+        yield Finding(
+            "harmful records",
+            FAIL,
+            f"{_names(dict.fromkeys(broken))} registered in a form that Ruby workers and "
+            "dashboards break on: resque-fork remove takes a worker off the books.",
+        )
+
+
+def _foreign(rows: Sequence[Row], foreign: Sequence[str]) -> Finding:
+    theirs = {queue for row in rows if row["id"] in foreign for queue in row["queues"]}
+    ours = {queue for row in rows if row["id"] not in foreign for queue in row["queues"]}
+    shared = sorted(theirs & ours)
+    who = f"{_names(foreign)} of another implementation"
+    if shared:
+        return Finding(
+            "foreign workers",
+            WARN,
+            f"{who}; queues shared with ours: {', '.join(shared)}. Give each language queues of "
+            "its own, or jobs meet workers that do not know them.",
+        )
+    return Finding("foreign workers", OK, f"{who}.")
+
+
+def _names(ids: Sequence[str] | dict[str, None]) -> str:
+    names = list(ids)
+    if len(names) > NAMED:
+        return f"{len(names)} workers, such as {names[0]}, are"
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"

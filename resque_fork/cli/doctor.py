@@ -1,0 +1,57 @@
+"""``doctor``: what commonly goes wrong, each thing looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import ResqueError
+from . import options
+from .app import App, pass_app
+from .checks import FAIL, OK, WARN, Finding
+from .checks_of_host import look_at_host
+from .checks_of_redis import look_at_redis
+from .checks_of_workers import look_at_workers
+from .command import Listing, command
+from .output import Column, listing
+
+STYLES: dict[str, dict[str, Any]] = {
+    OK: {"fg": "green"},
+    WARN: {"fg": "yellow"},
+    FAIL: {"fg": "red", "bold": True},
+}
+
+
+@command(
+    cls=Listing,
+    params=options.of_settings(
+        "require", "procline_prefix", "heartbeat_interval", "prune_interval"
+    ),
+)
+@pass_app
+def doctor(app: App) -> int:
+    """Check what commonly goes wrong: the server, the workers, this host.
+
+    With --require the application is loaded too, to see whether it starts
+    threads. Exits 1 if anything fails. With --json: an array of {"check",
+    "result" (ok, warn or fail), "message"}.
+    """
+    findings = [*_look(app)]
+    columns = [
+        Column("RESULT", lambda row: row["result"], style=lambda row: STYLES[row["result"]]),
+        Column("CHECK", lambda row: row["check"]),
+        Column("", lambda row: row["message"]),
+    ]
+    rows = [vars(finding) for finding in findings]
+    listing(app, rows, columns, "")
+    return int(any(finding.result == FAIL for finding in findings))
+
+
+def _look(app: App) -> Iterator[Finding]:
+    try:
+        with app.speaking():
+            yield from look_at_redis(app)
+            yield from look_at_workers(app)
+    except ResqueError as error:
+        yield Finding("server", FAIL, str(error))
+    yield from look_at_host(app)

@@ -1,0 +1,165 @@
+"""``enqueue`` and ``dequeue``: jobs in, jobs out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from ..errors import ArgumentsError, NoClassError, ResqueError
+from ..payload import Payload
+from .app import App, complete_queue, pass_app
+from .command import TakesArguments, command
+from .output import counted, note, progress, say
+
+
+def _named(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if ctx.resilient_parsing:  # somebody is still typing
+        return value
+    if not value.strip():
+        raise NoClassError()
+    if not _is_utf8(value):
+        raise NoClassError(f"The class {value} is not UTF-8.")
+    return value
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether it was given so: other bytes come as surrogates."""
+    return not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+queue_argument = click.argument("queue", shell_complete=complete_queue)
+class_argument = click.argument("class_name", metavar="CLASS", callback=_named)
+rest = click.argument("args", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
+
+
+@command(cls=TakesArguments)
+@queue_argument
+@class_argument
+@rest
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read one JSON array of args per line.")
+@pass_app
+def enqueue(app: App, queue: str, class_name: str, args: tuple[str, ...], from_stdin: bool) -> None:
+    """Queue a job for the workers that know CLASS.
+
+    Each ARG is JSON, or else it is taken as plain text: 7, '{"id": 7}' and
+    ada@example.com all do. A number as text is '"7"'. What begins with a dash
+    is an ARG too, unless it is an option of this command; after -- everything is.
+
+    With --stdin each line is the arguments of one job, such as [7, "ada"].
+    """
+    if from_stdin and args:
+        raise click.UsageError("Give arguments either here or with --stdin.")
+    if from_stdin:
+        _enqueue_lines(app, queue, class_name)
+        return
+    app.resque.enqueue_to(queue, class_name, *_arguments(class_name, args))
+    say(f"Queued {class_name} on {queue}.")
+
+
+@command(cls=TakesArguments)
+@queue_argument
+@class_argument
+@rest
+@pass_app
+def dequeue(app: App, queue: str, class_name: str, args: tuple[str, ...]) -> None:
+    """Remove the jobs of CLASS from a queue: those with these ARGs, or without any, all.
+
+    Each ARG is JSON, or else plain text, as for enqueue.
+    """
+    removed = app.resque.dequeue(class_name, *_arguments(class_name, args), queue=queue)
+    say(f"Removed {counted(removed, 'job')} from {queue}.")
+
+
+def _arguments(class_name: str, texts: Iterable[str]) -> list[Any]:
+    """Each text as JSON, or else as itself. Raises ArgumentsError for what is nearly JSON."""
+    found = []
+    for position, text in enumerate(texts, 1):
+        if not _is_utf8(text):
+            raise ArgumentsError(f"{class_name}: argument {position} is not UTF-8.")
+        try:
+            found.append(_from_json(text))
+        except json.JSONDecodeError:
+            found.append(text)
+        except ValueError as problem:
+            hint = f"; as text it is written '{json.dumps(text)}'" if len(text) <= 50 else ""
+            raise ArgumentsError(f"{class_name}: argument {position} {problem}{hint}.") from None
+    return found
+
+
+def _from_json(text: str) -> Any:
+    words: list[str] = []
+    try:
+        value = json.loads(text, parse_constant=words.append)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # all that is left
+        raise ValueError("has a number of too many digits") from None
+    if words:  # and not sooner: NaNcy is a name
+        raise ValueError(f"has {words[0]}, which JSON cannot say")
+    return value
+
+
+# --- in bulk
+
+
+def _enqueue_lines(app: App, queue: str, class_name: str) -> None:
+    lines = Lines(class_name, sys.stdin.buffer)
+    done = 0
+    try:
+        with progress("Queueing") as update:
+
+            def note_batch(size: int) -> None:
+                nonlocal done
+                done += size
+                update(size)
+
+            queued = app.resque.enqueue_many(class_name, lines, queue=queue, progress=note_batch)
+    except KeyboardInterrupt:  # perhaps while a batch was on its way
+        note(f"\nInterrupted: at least {counted(done, 'job')} had been queued.")
+        raise
+    except ResqueError as error:
+        before = counted(getattr(error, "enqueued", 0), "job")
+        raise ResqueError(f"{error} Before that, {before} had been queued.") from error
+    if lines.problem:
+        raise ResqueError(f"{lines.problem} Before it, {counted(queued, 'job')} had been queued.")
+    say(f"Queued {counted(queued, 'job')} on {queue}.")
+
+
+class Lines:
+    """The arguments on each line; ends before the first bad line, of which `problem` tells."""
+
+    def __init__(self, class_name: str, lines: Iterable[bytes]) -> None:
+        self.problem = ""
+        self._class_name = class_name
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        for number, line in enumerate(self._lines, 1):
+            if not line.strip():
+                continue
+            try:
+                yield self._read(line)
+            except ValueError as error:
+                self.problem = f"Line {number} {error}, so nothing from it on was queued."
+                return
+            except ArgumentsError as error:
+                self.problem = f"Line {number} was not queued, nor what follows: {error}"
+                return
+
+    def _read(self, line: bytes) -> list[Any]:
+        try:
+            args = _from_json(line.decode("utf-8").rstrip("\r\n"))
+        except UnicodeDecodeError:
+            raise ValueError("is not UTF-8") from None
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is not JSON ({error.msg}, at character {error.pos + 1})") from None
+        if not isinstance(args, list):
+            raise ValueError('is not a JSON array of arguments, such as [7, "ada"]')
+        Payload.of(self._class_name, args)  # raises where the line can still be named
+        return args

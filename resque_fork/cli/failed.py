@@ -1,0 +1,257 @@
+"""``failed`` and what can be done with failed jobs."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+
+from ..errors import ResqueError
+from ..failed import FailedJob, FailedJobs, Filter
+from .app import App, pass_app
+from .command import Command, Listing, ListingGroup
+from .failed_options import (
+    LIST,
+    Which,
+    check_selection,
+    filters,
+    refuse_filters,
+    selectors,
+    which_list,
+)
+from .output import Column, Row, counted, listing, note, print_json, progress, readable, say
+
+SHOWN = 20
+QUEUED = "Queued again"
+
+Chosen = tuple[int, str | None]  # index, and id if it was given
+
+COLUMNS = (
+    Column("INDEX", lambda row: str(row["index"]), right=True),
+    Column("ID", lambda row: row["id"]),
+    Column("FAILED AT", lambda row: row["failed_at"] or "?"),
+    Column("QUEUE", lambda row: row["queue"] or "?"),
+    Column("CLASS", lambda row: row["class"] or "?"),
+    Column("RETRIED", lambda row: "yes" if row["retried_at"] else ""),
+    Column("EXCEPTION", lambda row: row["exception"] or "?", style=lambda row: {"fg": "red"}),
+    Column("ERROR", lambda row: row["error"] or ""),
+)
+
+
+@click.group(cls=ListingGroup, invoke_without_command=True)
+@filters
+@click.option(
+    "--start",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Leave out the newest N.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=SHOWN,
+    show_default=True,
+    metavar="N",
+    help="Number of jobs shown.",
+)
+@which_list
+@pass_app
+@click.pass_context
+def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any) -> None:
+    """Show failed jobs, the newest first, each with its index (0 is the oldest) and id.
+
+    An index names whatever job stands there when it is used. Index and id, as
+    in 3:5f1c09ab, name the job that was shown, also when others have been
+    removed meanwhile, and no job once it has been removed or queued again.
+
+    NAMEs may be globs; an AGE is in seconds, or 10m, 2h, 3d. With --json: an
+    array of {"index", "id", "failed_at", "queue", "class", "args", "exception",
+    "error", "backtrace", "worker", "retried_at", "forensics", "raw"}.
+    """
+    if ctx.invoked_subcommand:
+        refuse_filters(ctx)
+        return
+    jobs = _jobs(app)
+    found = list(itertools.islice(jobs.each(Filter(**which)), start, start + count + 1))
+    others = [name for name in jobs.names() if name != jobs.name] if not found else []
+    empty = f"No failed job in {jobs.name} matches."
+    if others:
+        empty += f" There are other lists: {', '.join(others)}."
+    listing(app, [job.to_dict() for job in found[:count]], COLUMNS, empty)
+    if len(found) > count and not app.json:
+        note(f"There are more: --start {start + count} shows the next.")
+
+
+@failed.command(cls=Listing)
+@click.argument("chosen", metavar="N[:ID]", type=Which())
+@which_list
+@pass_app
+def show(app: App, /, chosen: Chosen) -> None:
+    """Show all that is known of one failed job.
+
+    With --json: an object, as in the listing.
+    """
+    job = _jobs(app).at(*chosen)
+    if app.json:
+        print_json(job.to_dict())
+    else:
+        say("\n".join(_described(job.to_dict())))
+
+
+@failed.command(cls=Command)
+@selectors
+@click.option("--again", is_flag=True, help="Take in those that were requeued before.")
+@which_list
+@pass_app
+def requeue(
+    app: App,
+    /,
+    chosen: tuple[Chosen, ...],
+    everything: bool,
+    again: bool,
+    yes: bool,
+    **which: Any,
+) -> None:
+    """Queue failed jobs again, by index or all that match.
+
+    Their entries stay, marked as retried; those that are already marked are left
+    out unless named by their index, or with --again. For an index without an id
+    a terminal is asked whether the job that stands there is meant. A job whose
+    arguments are redacted cannot be queued again.
+    """
+    check_selection(chosen, everything, which)
+    jobs = _jobs(app)
+    if chosen:
+        _act_on(_resolved(jobs, chosen, "Queue again", yes), jobs.requeue, QUEUED)
+        return
+    left_out = Counter[str]()
+
+    def is_due(job: FailedJob) -> bool:
+        if job.redacted:
+            left_out["whose arguments are redacted"] += 1
+        elif job.retried_at is not None and not again:
+            left_out["that had been before (--again takes them in)"] += 1
+        else:
+            return True
+        return False
+
+    with progress("Requeueing", jobs.count()) as update:
+        done = jobs.requeue(filter(is_due, _matching(jobs, Filter(**which), update)))
+    told = "".join(f"; left out {number} {which_ones}" for which_ones, number in left_out.items())
+    say(f"Queued {counted(done, 'failed job')} again{told}.")
+
+
+@failed.command(cls=Command)
+@selectors
+@which_list
+@pass_app
+def remove(
+    app: App, /, chosen: tuple[Chosen, ...], everything: bool, yes: bool, **which: Any
+) -> None:
+    """Remove failed jobs for good, by index or all that match.
+
+    For an index without an id a terminal is asked whether the job that stands
+    there is meant.
+    """
+    check_selection(chosen, everything, which)
+    jobs = _jobs(app)
+    if chosen:
+        _act_on(_resolved(jobs, chosen, "Remove for good", yes), jobs.remove, "Removed")
+        return
+    with progress("Looking", jobs.count()) as update:
+        found = list(_matching(jobs, Filter(**which), update))
+    with progress("Removing", len(found)) as update:
+        done = jobs.remove(found, update)
+    say(f"Removed {counted(done, 'failed job')}.")
+
+
+@failed.command(cls=Command)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@which_list
+@pass_app
+def clear(app: App, /, yes: bool) -> None:
+    """Empty the list of failed jobs; in a terminal it asks first."""
+    jobs = _jobs(app)
+    count = jobs.count()
+    if count and not yes and sys.stdin.isatty():
+        question = f"Remove {counted(count, 'failed job')} from {jobs.name} for good?"
+        if not click.confirm(question, err=True):
+            raise ResqueError("Nothing was removed.")
+    say(f"Removed {counted(jobs.clear(), 'failed job')}.")
+
+
+def _jobs(app: App) -> FailedJobs:
+    return app.resque.failed(click.get_current_context().meta.get(LIST, "failed"))
+
+
+def _resolved(
+    jobs: FailedJobs, chosen: tuple[Chosen, ...], what: str, yes: bool
+) -> list[FailedJob]:
+    """The jobs that are meant: an index alone may be out of date, so a terminal is asked."""
+    found = {which: jobs.at(*which) for which in chosen}
+    doubtful = [job for (_, id), job in found.items() if id is None]
+    if doubtful and not yes and sys.stdin.isatty():
+        for job in doubtful:
+            note(_named(job))
+        if not click.confirm(f"{what}?", err=True):
+            raise ResqueError("Nothing was done.")
+    return list({job.index: job for job in found.values()}.values())
+
+
+def _named(job: FailedJob) -> str:
+    return f"{job.index}, {job.class_name or '?'} on {job.queue or '?'} ({job.exception})"
+
+
+def _act_on(jobs: Sequence[FailedJob], act: Callable[[list[FailedJob]], int], what: str) -> None:
+    """Do it to these jobs; if their entries move meanwhile, they are found again."""
+    for job in jobs:
+        if not act([job]):
+            raise ResqueError(f"Nothing was done to {_named(job)}: {_why_not(job, what)}")
+        say(f"{what}: {_named(job)}.")
+
+
+def _why_not(job: FailedJob, what: str) -> str:
+    if job.redacted and what == QUEUED:
+        return "its arguments are redacted here, so enqueue it anew with those that it had."
+    return "it has gone meanwhile, or names no queue or no class."
+
+
+def _matching(
+    jobs: FailedJobs, which: Filter, update: Callable[[int], None]
+) -> Iterator[FailedJob]:
+    """The oldest first, so that they come to stand in their queues as they once did."""
+    now = time.time()
+    for job in jobs.each(newest_first=False):
+        update(1)
+        if which.matches(job, now):
+            yield job
+
+
+def _described(job: Row) -> Iterator[str]:
+    """A failed job, one thing a line, long things below their name."""
+    for name in ("index", "id", "failed_at", "retried_at", "queue", "class", "worker", "exception"):
+        if job[name] is not None:
+            yield f"{name.replace('_', ' ') + ':':<12} {job[name]}"
+    yield from _block("args", [readable(arg) for arg in job["args"]])
+    yield from _block("error", (job["error"] or "").split("\n"))
+    yield from _block("backtrace", job["backtrace"])
+    forensics: list[str] = []
+    for name, value in job["forensics"].items():
+        if isinstance(value, list):
+            forensics += [f"{name}:", *(f"  {line}" for line in value)]
+        else:
+            forensics.append(f"{name}: {value}")
+    yield from _block("forensics", forensics)
+    yield from _block("payload in base64", [job["raw"]] if job["raw"] else [])
+
+
+def _block(name: str, lines: list[str]) -> Iterator[str]:
+    if any(lines):
+        yield f"{name}:"
+        yield from (f"    {line}" for line in lines)

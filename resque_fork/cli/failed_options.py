@@ -1,0 +1,137 @@
+"""How failed jobs are named on the command line: by index, by what they have in common, by list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from .app import complete_failed_list, complete_queue
+
+LIST = "resque_fork.failed_list"  # in the notes that click keeps for a command and its group
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+Decorator = Callable[[Any], Any]
+
+
+class Age(click.ParamType[float]):
+    """Seconds, or with a unit: 90, 10m, 2h, 3d."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", str(value).strip())
+        if not parts:
+            self.fail(f"{value!r} is not an age such as 90, 10m, 2h or 3d.", param, ctx)
+        return float(parts[1]) * UNITS[parts[2]]
+
+
+class Which(click.ParamType[tuple[int, str | None]]):
+    """A failed job by its index, or by index and id as in 3:5f1c09ab."""
+
+    name = "which"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, str | None]:
+        parts = re.fullmatch(r"([0-9]{1,18})(?::([0-9a-f]{8}))?", str(value).strip().lower())
+        if not parts:
+            self.fail(
+                f"{value!r} is not the index of a failed job, such as 3, "
+                "nor index and id, such as 3:5f1c09ab.",
+                param,
+                ctx,
+            )
+        return int(parts[1]), parts[2]
+
+
+def _note_list(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value:
+        ctx.meta[LIST] = value
+
+
+def _all_of(*decorators: Decorator) -> Decorator:
+    def decorate(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+which_list = click.option(
+    "--list",
+    metavar="NAME",
+    expose_value=False,
+    callback=_note_list,
+    shell_complete=complete_failed_list,
+    help="Another list than failed, such as mail_failed of redis_multi_queue.",
+)
+
+filters = _all_of(
+    click.option(
+        "--class",
+        "class_name",
+        metavar="NAME",
+        help="Only jobs of this class.",
+    ),
+    click.option(
+        "--queue",
+        metavar="NAME",
+        shell_complete=complete_queue,
+        help="Only jobs from this queue.",
+    ),
+    click.option(
+        "--exception",
+        metavar="NAME",
+        help="Only jobs that failed with this exception.",
+    ),
+    click.option(
+        "--older-than",
+        type=Age(),
+        metavar="AGE",
+        help="Only jobs that failed longer ago.",
+    ),
+    click.option(
+        "--newer-than",
+        type=Age(),
+        metavar="AGE",
+        help="Only jobs that failed since.",
+    ),
+)
+
+selectors = _all_of(
+    click.argument("chosen", metavar="[N[:ID]]...", nargs=-1, type=Which()),
+    click.option("--all", "everything", is_flag=True, help="All failed jobs."),
+    click.option(
+        "--yes",
+        is_flag=True,
+        help="Do not ask whether the jobs that stand at N are those that were meant.",
+    ),
+    filters,
+)
+
+
+def check_selection(
+    chosen: Sequence[object], everything: bool, which: Mapping[str, object]
+) -> None:
+    """Raises UsageError unless it is clear which jobs are meant."""
+    narrowed = any(value is not None for value in which.values())
+    ctx = click.get_current_context()
+    if not chosen and not everything and not narrowed:
+        raise click.UsageError(
+            "Say which failed jobs: by index, with --all, --queue NAME or --class NAME.", ctx
+        )
+    if chosen and (everything or narrowed):
+        raise click.UsageError("Name failed jobs by index or by what they share, not both.", ctx)
+
+
+def refuse_filters(ctx: click.Context) -> None:
+    """What narrows the listing does not narrow a command after it, so it must not seem to."""
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(str(param.name))
+        if param.expose_value and source is ParameterSource.COMMANDLINE:
+            after = f"{param.opts[0]} belongs after {ctx.invoked_subcommand}."
+            raise click.UsageError(after, ctx)

@@ -1,0 +1,129 @@
+"""Options of the command line, made from the table of settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from .. import settings
+from ..settings import BOOLEAN, NAMES, SIZE
+from .app import App, complete_queue
+
+Setting = dataclasses.Field[Any]
+
+
+def of_group(group: str) -> list[click.Option]:
+    """The options of one group of settings."""
+    return [_option(setting) for setting in settings.table() if setting.metadata["group"] == group]
+
+
+def of_settings(*names: str) -> list[click.Option]:
+    """The options of a few settings."""
+    return [_option(setting) for setting in settings.table() if setting.name in names]
+
+
+def common(*, hidden: bool = False, short: bool = True) -> list[click.Option]:
+    """The options of the program itself; without `short` only those that begin with two dashes."""
+    config = click.Option(
+        ["--config"],
+        metavar="FILE",
+        type=click.Path(dir_okay=False),
+        envvar="RESQUE_CONFIG",
+        expose_value=False,
+        callback=_note_config,
+        help="Read settings from this TOML file.  [RESQUE_CONFIG]",
+    )
+    options = [*of_group("common"), config]
+    for option in options:
+        option.hidden = hidden
+        if not short:
+            option.opts = [name for name in option.opts if name.startswith("--")]
+    return options
+
+
+def json_option() -> click.Option:
+    return click.Option(
+        ["--json"],
+        is_flag=True,
+        expose_value=False,
+        callback=_note_json,
+        help="Print one JSON document.",
+    )
+
+
+def shown(setting: Setting, value: Any) -> str:
+    """A setting's value as people write it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if setting.metadata["kind"] is SIZE:
+        for unit, size in (("G", 1024**3), ("M", 1024**2), ("K", 1024)):
+            if value % size == 0:
+                return f"{value // size}{unit}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _option(setting: Setting) -> click.Option:
+    kind = setting.metadata["kind"]
+    flag = settings.flag(setting)
+    how: dict[str, Any] = {"metavar": kind.metavar, "type": str}
+    names = [*setting.metadata["flags"], flag]
+    if setting.name == "verbose":
+        how = {"count": True, "default": 0}
+    elif kind is BOOLEAN:
+        names = [f"{flag}/--no-{flag.removeprefix('--')}"]
+        how = {"is_flag": True}
+    elif kind is NAMES:
+        how["multiple"] = True
+    if setting.name != "verbose":
+        how["default"] = None
+    if setting.name == "queues":
+        how["shell_complete"] = complete_queue
+    elif kind.choices:
+        how["shell_complete"] = _complete_choice(kind.choices)
+    return click.Option(
+        [*names, setting.name], expose_value=False, callback=_note, help=_help(setting), **how
+    )
+
+
+def _help(setting: Setting) -> str:
+    default = shown(setting, setting.default)
+    notes = [", ".join(settings.variables(setting))]
+    if default and setting.name != "verbose":
+        notes.append(f"default: {default}")
+    return f"{setting.metadata['help']}  [{'; '.join(notes)}]"
+
+
+def _note(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep what was given. Options may stand before and after the command: -v adds up."""
+    ctx.ensure_object(App).uses.add(str(param.name))
+    if value is None or value == () or (param.name == "verbose" and not value):
+        return
+    app = ctx.ensure_object(App)
+    if param.name == "verbose":
+        value += app.flags.get("verbose", 0)
+    app.flags[str(param.name)] = value
+
+
+def _note_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value:
+        ctx.ensure_object(App).config = Path(value)
+
+
+def _note_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(App).json = True
+
+
+def _complete_choice(choices: tuple[str, ...]) -> Any:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        return [CompletionItem(choice) for choice in choices if choice.startswith(incomplete)]
+
+    return complete

@@ -1,0 +1,192 @@
+"""What commands print: tables for people, JSON for programs, and nothing that a terminal obeys."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import math
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from ..payload import decode
+from ..procline import printable
+from .app import App
+
+GAP = "  "
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its head, the text of a row in it, and how that looks."""
+
+    head: str
+    text: Callable[[Row], str]
+    right: bool = False
+    style: Callable[[Row], dict[str, Any]] = lambda row: {}
+
+
+def listing(app: App, rows: Sequence[Row], columns: Sequence[Column], empty: str) -> None:
+    """Print rows: as a table, or as a JSON array of them; `empty` tells people of none."""
+    if app.json:
+        print_json(rows)
+    elif rows:
+        echo("\n".join(_table(rows, columns)))
+    else:
+        note(empty)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document; of an array each item on a line of its own."""
+    if isinstance(value, Sequence) and value and not isinstance(value, str):
+        lines = ",\n".join(to_json(item) for item in value)
+        echo(f"[\n{lines}\n]")
+    else:
+        echo(to_json(value))
+
+
+def note(text: str) -> None:
+    """Tell people something that is not part of the result."""
+    click.echo(safe(text), err=True)
+
+
+def say(text: str) -> None:
+    """Print what a command has done."""
+    echo(safe(text))
+
+
+def echo(text: str) -> None:
+    """Print a result, all of it or with an error.
+
+    Where stdout has no buffer (PYTHONUNBUFFERED), Python takes a write that was cut short, by a full
+    disk or a reader that left, for a whole one; so this one has a buffer of its own.
+    """
+    if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        with open(
+            sys.stdout.fileno(),
+            "w",
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            closefd=False,
+        ) as whole:
+            click.echo(text, file=whole)
+    else:
+        click.echo(text)
+
+
+def safe(text: str) -> str:
+    """The text with control characters shown escaped; its lines stay lines."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def to_json(value: Any) -> str:
+    """One line of ASCII, whatever the value."""
+    try:
+        return json.dumps(value, allow_nan=False, default=str)  # a config file may hold a date
+    except ValueError:
+        return json.dumps(_finite(value), default=str)
+
+
+def readable(value: Any) -> str:
+    """JSON for people, in which letters stay letters."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    """Numbers too large for a float, such as 1e999, become text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _table(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
+    texts = [[printable(column.text(row)) for column in columns] for row in rows]
+    widths = [
+        max(len(column.head), *(len(line[i]) for line in texts)) for i, column in enumerate(columns)
+    ]
+    if sys.stdout.isatty():
+        before_last = sum(width + len(GAP) for width in widths[:-1])
+        room = max(20, shutil.get_terminal_size().columns - before_last)
+        for line in texts:
+            line[-1] = cut(line[-1], room)
+        widths[-1] = min(widths[-1], room)
+    heads = (
+        _padded(column.head, width, column) for column, width in zip(columns, widths, strict=True)
+    )
+    yield click.style(GAP.join(heads).rstrip(), bold=True)
+    for row, line in zip(rows, texts, strict=True):
+        cells = zip(columns, line, widths, strict=True)
+        yield GAP.join(
+            _styled(_padded(text, width, c), c.style(row)) for c, text, width in cells
+        ).rstrip()
+
+
+def _padded(text: str, width: int, column: Column) -> str:
+    return text.rjust(width) if column.right else text.ljust(width)
+
+
+def _styled(text: str, style: dict[str, Any]) -> str:
+    """Blanks stay outside of the colour, so that they can be cut off at the end of a line."""
+    return (
+        text.replace(text.strip(), click.style(text.strip(), **style))
+        if style and text.strip()
+        else text
+    )
+
+
+def cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """The two largest units, as in ``3m 20s``."""
+    rest = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        number, rest = divmod(rest, size)
+        if number or parts or unit == "s":
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2])
+
+
+def job_row(index: int, raw: bytes) -> Row:
+    """A payload as it stands in a queue: what cannot be read is shown as text."""
+    try:
+        item = decode(raw)
+        to_json(item)
+    except (ValueError, RecursionError):
+        item = raw.decode("utf-8", "backslashreplace")
+    job = item if isinstance(item, dict) else {}
+    return {"index": index, "class": job.get("class"), "args": job.get("args"), "payload": item}
+
+
+@contextlib.contextmanager
+def progress(label: str, length: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A progress bar in a terminal, on stderr; call what it gives with the size of each step."""
+    if not sys.stderr.isatty():
+        yield lambda steps: None
+    elif length is None:
+        with click.progressbar(
+            itertools.chain[int](), label=label, show_pos=True, file=sys.stderr
+        ) as unknown:
+            yield unknown.update
+    else:
+        with click.progressbar(length=length, label=label, file=sys.stderr) as known:
+            yield known.update

@@ -1,0 +1,171 @@
+"""The program: its commands by name, and how each call of it ends."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ..errors import NO_FORK, ResqueError, SettingsError
+from ..procline import printable
+from ..version import __version__
+from . import options
+from .app import App
+
+PROGRAM = "resque-fork"
+INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell reports of a death by SIGINT, by SIGPIPE
+
+# Each command: where it is, and what it does in a few words.
+COMMANDS = {
+    "work": ("work:work", "Run a worker."),
+    "enqueue": ("enqueue:enqueue", "Queue a job, or many."),
+    "list": ("workers:list_workers", "Show workers and what they do."),
+    "kill": ("workers:kill", "Kill a worker of this host."),
+    "remove": ("workers:remove", "Take a worker off the books."),
+    "queues": ("queues:queues", "Show, look into, clear or remove queues."),
+    "dequeue": ("enqueue:dequeue", "Remove jobs from a queue."),
+    "failed": ("failed:failed", "Show, requeue or remove failed jobs."),
+    "info": ("overview:info", "Show the numbers."),
+    "pause": ("overview:pause", "Keep all workers from taking jobs."),
+    "resume": ("overview:resume", "End a pause."),
+    "prune": ("workers:prune", "Rescue the jobs of dead workers now."),
+    "stacks": ("stacks:stacks", "Show where a running job is."),
+    "config": ("overview:config", "Show every setting and where it came from."),
+    "redis": ("embedded:redis", "Run a Redis server in the foreground."),
+    "doctor": ("doctor:doctor", "Check what commonly goes wrong."),
+}
+
+
+class Program(click.Group):
+    """Loads a command when it is called, and turns every end into an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        if name == "work" and not hasattr(os, "fork"):
+            raise ResqueError(NO_FORK)
+        module, attribute = COMMANDS[name][0].split(":")
+        found: click.Command = getattr(
+            importlib.import_module(f".{module}", __package__), attribute
+        )
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = difflib.get_close_matches(args[0], COMMANDS, 1)
+        if args[0] not in COMMANDS and near:
+            ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # whoever read our output has seen enough; what is left of it goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            raise click.exceptions.Exit(PIPE_CLOSED) from None
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
+        app = App()
+        extra |= {"prog_name": PROGRAM, "obj": app}
+        try:
+            status = super().main(args, standalone_mode=False, **extra) or 0
+        except click.Abort:
+            status = INTERRUPTED
+        except Exception as error:  # the edge of the program: every error becomes a sentence
+            status = _report(error, app)
+        if standalone_mode:
+            sys.exit(_written(status))
+        return status
+
+
+def _written(status: int) -> int:
+    """See that all output is written; the exit status, which is another if it cannot be."""
+    for stream, fd in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError as error:
+            # the interpreter would try once more, and end with a status of its own
+            os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+            if fd == 1 and isinstance(error, BrokenPipeError):
+                status = PIPE_CLOSED
+            elif fd == 1 and status == 0:
+                click.echo(f"{PROGRAM}: {error.strerror}.", err=True)
+                status = 1
+    return status
+
+
+def _report(error: Exception, app: App) -> int:
+    """Say what went wrong on stderr; returns the exit status."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    if app.wants_tracebacks() and not isinstance(error, click.ClickException):
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    status, sentence = _sentence(error, app)
+    lines = "\n".join(printable(line) for line in sentence.splitlines())
+    click.echo(f"{PROGRAM}: {lines}", err=True)
+    return status
+
+
+def _sentence(error: Exception, app: App) -> tuple[int, str]:
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else PROGRAM
+        message = error.format_message()
+        stop = "" if message.endswith((".", "?")) else "."
+        return error.exit_code, f"{message}{stop} See {path} --help."
+    if isinstance(error, click.ClickException):
+        return error.exit_code, error.format_message()
+    if isinstance(error, SettingsError):
+        return 2, str(error)
+    if isinstance(error, ResqueError):
+        return 1, str(error)
+    if isinstance(error, UnicodeError) and "idna" in str(error):
+        return 2, "The Redis URL names a host that can be none: a part of it is empty or too long."
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return 1, f"{where}{error.strerror or error}."
+    return 1, f"Unexpectedly, {type(error).__name__}: {error}. The option -vv shows where."
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"{PROGRAM} {__version__}")
+        ctx.exit()
+
+
+program = Program(
+    name=PROGRAM,
+    help="Resque for Python: a worker forks one child per job.",
+    epilog=f"Options of a command: {PROGRAM} COMMAND --help. "
+    "The options above may also stand after the command.",
+    params=[
+        *options.common(),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version.",
+        ),
+    ],
+)

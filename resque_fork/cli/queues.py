@@ -1,0 +1,89 @@
+"""``queues`` and what can be done with one."""
+
+from __future__ import annotations
+
+import click
+
+from ..store.queues import Queues
+from .app import App, complete_queue, pass_app
+from .command import Command, Listing, ListingGroup
+from .output import Column, Row, counted, job_row, listing, readable, say
+
+queue_argument = click.argument("queue", shell_complete=complete_queue)
+
+
+@click.group(cls=ListingGroup, invoke_without_command=True)
+@pass_app
+@click.pass_context
+def queues(ctx: click.Context, app: App) -> None:
+    """Show every queue with its number of jobs.
+
+    With --json: an array of {"queue", "size"}.
+    """
+    if ctx.invoked_subcommand:
+        return
+    rows = [{"queue": name, "size": size} for name, size in app.resque.queue_sizes().items()]
+    columns = [
+        Column("QUEUE", lambda row: row["queue"]),
+        Column("JOBS", lambda row: str(row["size"]), right=True),
+    ]
+    listing(app, rows, columns, "There are no queues.")
+
+
+@queues.command(cls=Listing)
+@queue_argument
+@click.option(
+    "--start",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="First job shown, 0 being the next in turn.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Number of jobs shown.",
+)
+@pass_app
+def peek(app: App, queue: str, start: int, count: int) -> None:
+    """Show the jobs of a queue, the next in turn first.
+
+    With --json: an array of {"index", "class", "args", "payload"}; a payload
+    that is not JSON is a string.
+    """
+    keys = app.resque.key_names
+    with app.speaking(keys.queue(queue)):
+        payloads = Queues(app.resque.redis, keys).peek(queue, start, count)
+    columns = [
+        Column("INDEX", lambda row: str(row["index"]), right=True),
+        Column("CLASS", lambda row: str(row["class"] or "?")),
+        Column("ARGS", _shown_args),
+    ]
+    rows = [job_row(index, raw) for index, raw in enumerate(payloads, start)]
+    listing(app, rows, columns, f"There is no job at {start} or after in {queue}.")
+
+
+@queues.command(cls=Command)
+@queue_argument
+@pass_app
+def remove(app: App, queue: str) -> None:
+    """Delete a queue with all its jobs."""
+    say(f"Removed {queue} with {counted(app.resque.remove_queue(queue), 'job')}.")
+
+
+@queues.command(cls=Command)
+@queue_argument
+@pass_app
+def clear(app: App, queue: str) -> None:
+    """Delete all jobs of a queue, which stays listed."""
+    say(f"Removed {counted(app.resque.clear_queue(queue), 'job')} from {queue}.")
+
+
+def _shown_args(row: Row) -> str:
+    """The arguments, or of what is not a job all there is."""
+    if row["class"] is None:
+        return row["payload"] if isinstance(row["payload"], str) else readable(row["payload"])
+    return readable(row["args"] or [])

@@ -1,0 +1,106 @@
+"""``work``: a worker, or several under a supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+
+import click
+from redis.exceptions import RedisError
+
+from .. import logs
+from ..errors import NoQueueError, RedisUnavailable
+from ..failure import Backends
+from ..pidfile import Pidfile
+from ..pool import Pool
+from ..process import daemonize
+from ..queue_list import QueueList
+from ..registry import registry
+from ..resque import Resque
+from ..settings import Settings
+from ..store.server import never_sent
+from ..worker import Worker
+from . import application, options
+from .app import App, pass_app
+from .command import command
+from .output import note
+
+log = logging.getLogger("resque_fork")
+
+
+@command(params=options.of_group("work"))
+@pass_app
+def work(app: App) -> int:
+    """Run a worker: it forks a child for each job, until it is told to stop.
+
+    \b
+      resque-fork work --queues=urgent,mail --require=app
+      resque-fork work --queues='*' --require=app --count=4
+
+    Queues are served in the order given. '*', '?' and '[..]' are globs, and
+    '!name' excludes. The application is imported from the current directory.
+
+    TERM and INT stop it now, QUIT after the running job. USR2 pauses it, CONT
+    ends that, USR1 stops the running job, HUP opens log files anew.
+    """
+    settings = app.settings
+    pidfile = Pidfile(settings.pidfile) if settings.pidfile else None
+    _check(app, pidfile)
+    if settings.daemon:
+        daemonize()
+    if settings.logfile:
+        logs.append_output_to(settings.logfile)
+    logs.set_up(settings.log_format, settings.verbose)
+    with pidfile or contextlib.nullcontext():
+        application.prepare(settings)
+        application.load(settings.require)
+        if not registry.names():
+            log.warning("No job is declared, so every job will fail: --require the application")
+        return _run(settings)
+
+
+def _check(app: App, pidfile: Pidfile | None) -> None:
+    """Whatever can be known to be wrong, while there is still a terminal to say it on."""
+    settings = app.settings
+    try:
+        QueueList(settings.queues)
+    except NoQueueError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from None
+    if pidfile:
+        pidfile.check()
+    if settings.logfile:
+        with Path(settings.logfile).open("ab"):
+            pass
+    elif settings.daemon:
+        note("In the background nothing that goes wrong can be seen: give it a --logfile.")
+    _check_redis(app)
+
+
+def _check_redis(app: App) -> None:
+    """A server that was named may come later; where none was named, there must be one."""
+    try:
+        with app.speaking():
+            app.resque.redis.ping()
+    except RedisUnavailable as error:
+        cause = error.__cause__
+        absent = isinstance(cause, RedisError) and never_sent(cause)
+        if absent and app.sources["redis"] == "default":
+            raise RedisUnavailable(
+                f"There is no Redis at {app.settings.redis}: start one (resque-fork redis runs one "
+                "for trying things out), or name yours with --redis or RESQUE_REDIS."
+            ) from error
+    finally:
+        app.resque.close()
+
+
+def _run(settings: Settings) -> int:
+    Backends.named(settings.failure_backend)  # one that cannot be loaded is no worker's fault
+
+    def make_worker() -> Worker:
+        resque = Resque(settings.redis, namespace=settings.namespace)
+        return Worker(*settings.queues, resque=resque, settings=settings)
+
+    if settings.count > 1:
+        return Pool(make_worker, settings).run()
+    return make_worker().run()

@@ -1,0 +1,185 @@
+"""``list``, ``kill``, ``remove`` and ``prune``: the workers that Redis knows of."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import click
+import psutil
+
+from ..errors import ResqueError
+from ..identity import Identity, is_alive
+from ..pruning import Pruner
+from ..store.workers import WorkerId
+from . import options
+from .app import App, complete_worker, pass_app
+from .census import ALIVE, Census
+from .command import Listing, command
+from .output import Column, Row, duration, listing, note, say
+
+PATIENCE = 10.0  # seconds that a killed process may take to be gone
+
+FATES = {
+    "rescued": "it had no job",
+    "failed": "its job is in the failed list",
+    "requeued": "its job is back in its queue",
+}
+
+GONE = "The process of {} is gone already: resque-fork prune rescues its job."
+
+RESCUE = options.of_settings("on_lost", "max_attempts", "max_payload", "failure_backend")
+PRUNE = options.of_settings("heartbeat_interval", "prune_interval")
+
+worker_argument = click.argument("worker", shell_complete=complete_worker)
+
+
+@command("list", cls=Listing)
+@pass_app
+def list_workers(app: App) -> None:
+    """Show every worker with what it is doing.
+
+    With --json: an array of {"id", "host", "pid", "queues", "state" (working or
+    idle), "queue", "class", "run_at", "running_seconds", "started_at",
+    "heartbeat_at", "heartbeat_age", "process" (alive, gone or elsewhere)}.
+    """
+    styles = {"gone": {"fg": "red"}, "alive": {"fg": "green"}}
+    columns = [
+        Column("WORKER", lambda row: row["id"]),
+        Column("STATE", lambda row: row["state"], style=_bold_if_working),
+        Column("QUEUE", lambda row: row["queue"] or ""),
+        Column("CLASS", lambda row: row["class"] or ""),
+        Column("FOR", _running),
+        Column("STARTED", lambda row: row["started_at"] or ""),
+        Column("HEARTBEAT", _heartbeat),
+        Column(
+            "PROCESS", lambda row: row["process"], style=lambda row: styles.get(row["process"], {})
+        ),
+    ]
+    listing(app, Census(app).rows(), columns, "No worker is registered.")
+
+
+@command(params=[*RESCUE])
+@worker_argument
+@pass_app
+def kill(app: App, worker: str) -> None:
+    """Kill a worker of this host, with the job that it is doing.
+
+    Its job is rescued first: it goes where --on-lost says. The process is only
+    killed if it certainly is that worker.
+    """
+    process = process_of(app, worker)
+    try:
+        process.suspend()  # it cannot take another job between the rescue and its end
+    except psutil.NoSuchProcess:
+        raise ResqueError(GONE.format(worker)) from None
+    except psutil.AccessDenied:
+        raise ResqueError(f"The process of {worker} belongs to another user.") from None
+    try:
+        fate = _take_off(app, worker)
+    except BaseException:
+        process.resume()
+        raise
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+    _wait_for_end(worker, process.pid)
+    say(f"Killed {worker}; {FATES[fate]}.")
+
+
+@command(params=[*RESCUE])
+@worker_argument
+@pass_app
+def remove(app: App, worker: str) -> None:
+    """Take a worker off the books; its job is rescued.
+
+    It goes where --on-lost says. A worker that lives registers itself again.
+    """
+    _check_registered(app, worker)
+    alive = Census(app).process(worker) == ALIVE
+    fate = _take_off(app, worker)
+    say(f"Removed {worker}; {FATES[fate]}.")
+    if alive:
+        note(f"Its process is alive and will register again: resque-fork kill {worker} ends it.")
+
+
+@command(cls=Listing, params=[*RESCUE, *PRUNE])
+@pass_app
+def prune(app: App) -> None:
+    """Take all dead workers off the books and rescue their jobs.
+
+    Dead are those of this host whose process is gone, and those without a
+    heartbeat for --prune-interval. With --json: an array of {"worker", "job"
+    (failed, requeued, or rescued if it had none)}.
+    """
+    with app.speaking():
+        pruned = _pruner(app).prune()
+    rows = [{"worker": worker, "job": fate} for worker, fate in pruned]
+    columns = [
+        Column("WORKER", lambda row: row["worker"]),
+        Column("", lambda row: FATES[row["job"]]),
+    ]
+    listing(app, rows, columns, "No worker is dead.")
+
+
+def _running(row: Row) -> str:
+    return "" if row["running_seconds"] is None else duration(row["running_seconds"])
+
+
+def _bold_if_working(row: Row) -> dict[str, bool]:
+    return {"bold": True} if row["state"] == "working" else {}
+
+
+def _heartbeat(row: Row) -> str:
+    return "" if row["heartbeat_age"] is None else f"{duration(row['heartbeat_age'])} ago"
+
+
+def _pruner(app: App) -> Pruner:
+    return Pruner(app.workers, app.resque.key_names, app.settings)
+
+
+def _check_registered(app: App, worker: str) -> None:
+    with app.speaking(app.resque.key_names.workers):
+        if not app.workers.exists(worker) and worker not in app.workers.heartbeats():
+            raise ResqueError(f"No worker is registered as {worker}: see resque-fork list.")
+
+
+def process_of(app: App, worker: str) -> psutil.Process:
+    """Its process. Raises ResqueError if it is not certain which that is."""
+    _check_registered(app, worker)
+    parts = WorkerId.read(worker)
+    with app.speaking():
+        identity = Identity.from_fields(app.workers.process(worker))
+    if identity is None or parts.pid is None:
+        raise ResqueError(
+            f"{worker} is not a worker of resque-fork, so its process cannot be told for certain."
+        )
+    if not Census(app).is_here(parts, identity):
+        raise ResqueError(f"{worker} runs on another host: call this there.")
+    try:
+        process = psutil.Process(parts.pid)  # from here on it notices if the pid is used again
+    except psutil.NoSuchProcess:
+        raise ResqueError(GONE.format(worker)) from None
+    if Identity.of(parts.pid) != identity:
+        raise ResqueError(GONE.format(worker))
+    return process
+
+
+def _wait_for_end(worker: str, pid: int) -> None:
+    """A zombie has ended: whoever should reap it need not be quick about it."""
+    deadline = time.monotonic() + PATIENCE
+    while is_alive(pid):
+        if time.monotonic() > deadline:
+            raise ResqueError(f"{worker} was killed, but lives on after {PATIENCE:g} seconds.")
+        time.sleep(0.01)
+
+
+def _take_off(app: App, worker: str) -> str:
+    """What became of its job: a key of FATES."""
+    with app.speaking():
+        for _ in range(3):  # it may have been in the middle of a step
+            fate = _pruner(app).remove(worker)
+            if fate != "changed":
+                return fate
+            if not app.workers.exists(worker):
+                raise ResqueError(f"{worker} has just left by itself.")
+    raise ResqueError(f"{worker} goes on working and cannot be caught: try again.")

@@ -1,0 +1,203 @@
+"""`doctor`."""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from resque_fork import embedded
+from resque_fork.cli.checks import Finding
+from resque_fork.cli.checks_of_host import _host_name
+from resque_fork.identity import Identity
+from resque_fork.keys import Keys
+from resque_fork.store.books import Books
+
+HOST = socket.gethostname()
+
+Diagnose = Callable[..., dict[str, tuple[str, str]]]
+
+
+@pytest.fixture
+def diagnose(call) -> Diagnose:
+    """Each check's result and message; `status` is what the program must end with."""
+
+    def diagnose(*args: str, status: int = 0, **how: object) -> dict[str, tuple[str, str]]:
+        ended = call("doctor", "--json", *args, **how)
+        assert ended.returncode == status, ended
+        return {row["check"]: (row["result"], row["message"]) for row in json.loads(ended.stdout)}
+
+    return diagnose
+
+
+def test_healthy(diagnose: Diagnose, redis: Redis, call) -> None:
+    """Where all is well each check is ok, and says what it found."""
+    redis.config_set("appendonly", "no")
+    found = diagnose()
+    assert list(found) == [
+        *("server", "namespace", "eviction", "persistence", "clock", "stale workers"),
+        *("host name", "title", "room for titles", "threads at fork"),
+    ]
+    assert {check for check, (result, _) in found.items() if result != "ok"} <= {"persistence"}
+    assert found["title"][1].startswith("ps shows a worker as 'resque-")
+    assert found["stale workers"][1] == "0 workers, none of them dead."
+    lines = call("doctor").stdout.splitlines()
+    assert lines[0].split() == ["RESULT", "CHECK"]
+    assert lines[1].startswith("ok      server ")
+
+
+def test_no_server(diagnose: Diagnose) -> None:
+    """A server that cannot be reached fails, and the host is still looked at."""
+    found = diagnose("--redis", "redis://localhost:1", status=1)
+    assert found["server"][0] == "fail"
+    assert "does not answer" in found["server"][1]
+    assert found["title"][0] == "ok"
+    assert "eviction" not in found
+
+
+@pytest.mark.parametrize(
+    ("config", "check", "result", "message"),
+    [
+        ({"maxmemory-policy": "allkeys-lru"}, "eviction", "warn", "once it has a maxmemory"),
+        (
+            {"maxmemory-policy": "allkeys-lru", "maxmemory": "50mb"},
+            "eviction",
+            "fail",
+            "The policy is allkeys-lru: a full server drops jobs. Set maxmemory-policy noeviction.",
+        ),
+        ({}, "persistence", "warn", "A restart of the server loses all jobs: set appendonly yes"),
+        ({"save": "900 1"}, "persistence", "warn", "A crash loses jobs since the last snapshot"),
+        ({"appendonly": "yes"}, "persistence", "ok", "a crash may lose the last second"),
+        (
+            {"appendonly": "yes", "appendfsync": "no"},
+            "persistence",
+            "warn",
+            "A crash of the machine may lose jobs: set appendfsync always.",
+        ),
+        (
+            {"appendonly": "yes", "appendfsync": "always"},
+            "persistence",
+            "ok",
+            "Every write is on disk before it is acknowledged.",
+        ),
+    ],
+)
+def test_servers_configuration(
+    diagnose: Diagnose, config: dict[str, str], check: str, result: str, message: str
+) -> None:
+    """What the server would do to jobs is told, with what to set."""
+    with embedded.Server(config=config) as server:
+        found = diagnose("--redis", server.url, status=int(result == "fail"))
+    assert found[check][0] == result
+    assert message in found[check][1]
+
+
+def test_server_that_keeps_to_itself(diagnose: Diagnose) -> None:
+    """What a managed server does not tell is a warning, not a failure."""
+    with embedded.Server() as server:
+        rules = ("on", ">pw", "~resque:*", "+@all", "-config", "-info")
+        Redis.from_url(server.url).execute_command("ACL", "SETUSER", "bob", *rules)
+        found = diagnose("--redis", server.url.replace("unix://", "unix://bob:pw@"))
+    assert found["server"][0] == found["eviction"][0] == found["persistence"][0] == "warn"
+    assert found["server"][1].endswith("answers, but does not tell its version (INFO).")
+    assert "make sure that it is noeviction" in found["eviction"][1]
+    assert found["persistence"][1] == "The server does not tell whether it saves its data."
+
+
+def test_pause_is_told(diagnose: Diagnose, redis: Redis) -> None:
+    """A pause that was forgotten is found."""
+    redis.set("resque:pause-all-workers", "true")
+    assert diagnose()["pause"] == (
+        "warn",
+        "All workers are paused: resque-fork resume ends it.",
+    )
+
+
+def test_stale_workers(diagnose: Diagnose, redis: Redis) -> None:
+    """Dead workers are named."""
+    redis.sadd("resque:workers", f"{HOST}:999999999:mail")
+    result, message = diagnose()["stale workers"]
+    assert result == "warn"
+    assert message.startswith(f"{HOST}:999999999:mail is dead: resque-fork prune rescues")
+
+
+def test_workers_of_other_implementations(diagnose: Diagnose, redis: Redis) -> None:
+    """Other implementations are fine, unless they serve our queues."""
+    redis.sadd("resque:workers", "other:1:images")
+    Books(redis, Keys(), f"{HOST}:{os.getpid()}:mail", Identity.here().to_fields()).heartbeat()
+    assert diagnose()["foreign workers"] == ("ok", "other:1:images is of another implementation.")
+    redis.sadd("resque:workers", "other:2:mail")
+    result, message = diagnose()["foreign workers"]
+    assert result == "warn"
+    assert "are of another implementation; queues shared with ours: mail." in message
+
+
+def test_workers_that_break_ruby(diagnose: Diagnose, redis: Redis) -> None:
+    """Ids and heartbeats that Ruby workers and dashboards break on fail."""
+    redis.sadd("resque:workers", "two:parts", "vm:1:")
+    redis.hset("resque:workers:heartbeat", "vm:2:q", "garbage")
+    result, message = diagnose(status=1)["harmful records"]
+    assert result == "fail"
+    assert message.startswith("vm:2:q, two:parts, vm:1: are registered in a form that Ruby")
+    assert message.endswith("resque-fork remove takes a worker off the books.")
+
+
+def test_containers_that_share_a_host_name(diagnose: Diagnose, redis: Redis) -> None:
+    """Workers of another machine with our host name are found."""
+    identity = Identity("another boot", "pid:[1]", "1")
+    Books(redis, Keys(), f"{HOST}:7:mail", identity.to_fields()).heartbeat()
+    result, message = diagnose()["foreign workers"]
+    assert result == "warn"
+    assert message.startswith(f"{HOST}:7:mail is of another machine or container with the host")
+
+
+def test_title_that_ruby_would_not_recognise(diagnose: Diagnose) -> None:
+    """A prefix that hides a worker from Ruby workers fails."""
+    result, message = diagnose("--procline-prefix", "resque-web ", status=1)["title"]
+    assert result == "fail"
+    assert "which Ruby workers on this host do not recognise" in message
+
+
+def test_titles_without_ps(diagnose: Diagnose, tmp_path: Path) -> None:
+    """Without ps titles are looked at in /proc."""
+    result, message = diagnose(env={"PATH": str(tmp_path)})["title"]
+    assert (result, message) == (
+        "warn",
+        "Titles are right, but there is no ps here, with which Ruby workers look.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "result"), [("web1", "ok"), ("localhost", "warn"), ("fe80::1", "fail")]
+)
+def test_host_name(name: str, result: str) -> None:
+    """A host name that workers' ids cannot carry fails, one that every host has is a warning."""
+    finding = _host_name(name)
+    assert isinstance(finding, Finding)
+    assert (finding.check, finding.result) == ("host name", result)
+
+
+def test_threads_of_the_application(diagnose: Diagnose, tmp_path: Path, application: str) -> None:
+    """Threads that an application starts at import are named; else its jobs are counted."""
+    assert diagnose("--require", application)["threads at fork"] == (
+        "ok",
+        "application declares 2 jobs, starts no thread.",
+    )
+    (tmp_path / "threaded.py").write_text(
+        "import threading\n"
+        "wait = threading.Event().wait\n"
+        "threading.Thread(target=wait, daemon=True, name='poller').start()\n"
+    )
+    result, message = diagnose("-r", "threaded")["threads at fork"]
+    assert result == "warn"
+    assert message.startswith("The application has threads (poller): a child gets none of them")
+
+
+def test_application_that_cannot_be_loaded(diagnose: Diagnose) -> None:
+    """An application that cannot be loaded fails with the reason."""
+    result, message = diagnose("-r", "absent", status=1)["threads at fork"]
+    assert result == "fail"
+    assert message.startswith("There is no module absent to --require")

@@ -1,0 +1,113 @@
+"""`info`, `pause`, `resume` and `config`."""
+
+import json
+from pathlib import Path
+
+from redis import Redis
+
+from resque_fork import settings
+
+
+def test_info(run, redis: Redis, redis_url: str) -> None:
+    """info shows the numbers, as text and as an object."""
+    run("enqueue", "mail", "Job")
+    run("enqueue", "low", "Job")
+    redis.set("resque:stat:processed", 12)
+    redis.rpush("resque:failed", "{}")
+    redis.sadd("resque:workers", "vm:1:mail", "vm:2:mail")
+    redis.set("resque:worker:vm:1:mail", "{}")
+    numbers = json.loads(run("info", "--json").stdout)
+    servers = numbers.pop("servers")
+    assert numbers == {
+        "pending": 2,
+        "processed": 12,
+        "failed": 1,
+        "queues": 2,
+        "workers": 2,
+        "working": 1,
+    }
+    assert len(servers) == 1
+    assert run("info").stdout.startswith("pending:    2\nprocessed:  12\nfailed:     1\n")
+
+
+def test_pause_and_resume(run, redis: Redis) -> None:
+    """pause sets the key that all workers heed, resume deletes it, info tells."""
+    assert run("pause").stdout.startswith("Paused: no worker takes a new job until")
+    assert redis.get("resque:pause-all-workers") == b"true"
+    assert run("info").stdout.endswith("All workers are paused; resque-fork resume ends it.\n")
+    assert run("resume").stdout == "Resumed: workers take jobs again.\n"
+    assert redis.keys() == []
+    assert "paused" not in run("info").stdout
+
+
+def test_config_names_every_source(run, tmp_path: Path) -> None:
+    """config shows each setting with its value, and whether flag, environment, file or default."""
+    file = tmp_path / "resque.toml"
+    file.write_text('queues = ["a", "b"]\nmax_payload = "2M"\nterm-child = false\n')
+    env = {"QUEUE": "c", "RESQUE_TERM_TIMEOUT": "9"}
+    args = ("config", "--namespace", "n", "--config", str(file))
+    rows = {row["name"]: row for row in json.loads(run(*args, "--json", env=env).stdout)}
+    assert set(rows) == {setting.name for setting in settings.table()}
+    told = {name: (row["value"], row["source"]) for name, row in rows.items()}
+    assert told["namespace"] == ("n", "--namespace")
+    assert told["queues"] == (["c"], "environment QUEUE")
+    assert told["term_timeout"] == (9.0, "environment RESQUE_TERM_TIMEOUT")
+    assert told["max_payload"] == (2 * 1024**2, f"file {file}")
+    assert told["count"] == (1, "default")
+    lines = [" ".join(line.split()) for line in run(*args, env=env).stdout.splitlines()]
+    assert lines[0] == "SETTING VALUE FROM"
+    assert f"max_payload 2M file {file}" in lines
+    assert f"term_child false file {file}" in lines
+    assert "interval 5 default" in lines
+    assert "pidfile default" in lines
+
+
+def test_config_marks_what_will_not_do(run, tmp_path: Path) -> None:
+    """config shows all settings, the bad ones as they were given, with what is wrong with them."""
+    file = tmp_path / "resque.toml"
+    file.write_text("queues = [1]\n")
+    args, env = ("config", "--config", str(file)), {"COUNT": "0", "INTERVAL": "3"}
+    result = run(*args, "--json", env=env, status=2)
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert set(rows) == {setting.name for setting in settings.table()}
+    count = "environment COUNT: '0' will not do, it must be a whole number, 1 or more."
+    queues = f"file {file}: [1] will not do, it must be names, separated by commas."
+    assert {name: row["problem"] for name, row in rows.items() if row["problem"]} == {
+        "count": count,
+        "queues": queues,
+    }
+    assert (rows["count"]["value"], rows["queues"]["value"]) == ("0", [1])
+    assert rows["interval"]["value"] == 3.0
+    result = run(*args, env=env, status=2)
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert f"count 0 {count}" in lines
+    assert f"queues [1] {queues}" in lines
+    assert result.stderr == "Settings that will not do stop every command that uses them.\n"
+
+
+def test_config_shows_values_of_any_kind(run, tmp_path: Path) -> None:
+    """What TOML can say and JSON cannot is shown as text."""
+    file = tmp_path / "resque.toml"
+    file.write_text("on_lost = 2026-11-23\ntimeout = nan\nverbose = -3\n")
+    rows = json.loads(run("config", "--config", str(file), "--json", status=2).stdout)
+    wrong = {row["name"]: row["value"] for row in rows if row["problem"]}
+    assert wrong == {"on_lost": "2026-11-23", "timeout": "nan", "verbose": -3}
+
+
+def test_config_names_contradictions(run) -> None:
+    """Settings that are good alone but not together are told after the table."""
+    result = run("config", env={"RESQUE_PRUNE_INTERVAL": "30"}, status=2)
+    assert len(result.stdout.splitlines()) == len(settings.table()) + 1
+    assert result.stderr == (
+        "resque-fork: The prune interval must be longer than the heartbeat interval.\n"
+    )
+
+
+def test_config_hides_passwords(run) -> None:
+    """Nobody learns a password from config, nor from an error."""
+    url = "redis://user:secret@localhost:1/0"
+    for args in (["config"], ["config", "--json"]):
+        text = run(*args, "--redis", url).stdout
+        assert "secret" not in text
+        assert "redis://user:***@localhost:1/0" in text
+    assert "secret" not in run("info", "--redis", url, status=1).stderr

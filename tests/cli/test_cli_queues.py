@@ -1,0 +1,82 @@
+"""`queues`, and what can be done with one."""
+
+import json
+
+from redis import Redis
+
+
+def test_lists_queues_with_sizes(run, redis: Redis) -> None:
+    """Queues are listed alphabetically with their sizes, empty ones too."""
+    run("enqueue", "mail", "Job")
+    redis.sadd("resque:queues", "low")
+    assert run("queues").stdout == "QUEUE  JOBS\nlow       0\nmail      1\n"
+    rows = [{"queue": "low", "size": 0}, {"queue": "mail", "size": 1}]
+    assert json.loads(run("queues", "--json").stdout) == rows
+
+
+def test_no_queues(run) -> None:
+    """Where there are none stdout has nothing for a pipe, or an empty array."""
+    result = run("queues")
+    assert (result.stdout, result.stderr) == ("", "There are no queues.\n")
+    assert run("queues", "--json").stdout == "[]\n"
+
+
+def test_peek(run) -> None:
+    """peek shows the jobs next in turn, and leaves them where they are."""
+    for n in range(30):
+        run("enqueue", "mail", "Job", str(n), "ü")
+    lines = run("queues", "peek", "mail").stdout.splitlines()
+    assert lines[:2] == ["INDEX  CLASS  ARGS", '    0  Job    [0, "ü"]']
+    assert len(lines) == 21
+    part = run("queues", "peek", "mail", "--start", "28", "--count", "5", "--json").stdout
+    assert json.loads(part) == [
+        {
+            "index": n,
+            "class": "Job",
+            "args": [n, "ü"],
+            "payload": {"class": "Job", "args": [n, "ü"]},
+        }
+        for n in (28, 29)
+    ]
+    assert "mail     30" in run("queues").stdout
+
+
+def test_peek_at_what_is_no_job(run, redis: Redis) -> None:
+    """What others pushed is shown as it is, readable or not."""
+    strange = [b"{broken \x1b", b"[1]", b'{"args":[1]}', b'{"class":"A","args":[1e999],"id":5}']
+    redis.rpush("resque:queue:q", *strange, b"\xff", b"[" * 5000, b'{"class":"B","args":"x"}')
+    lines = run("queues", "peek", "q").stdout.splitlines()
+    assert lines[1:5] == [
+        "    0  ?      {broken \\x1b",
+        "    1  ?      [1]",
+        '    2  ?      {"args": [1]}',
+        "    3  A      [Infinity]",
+    ]
+    rows = json.loads(run("queues", "peek", "q", "--json").stdout)
+    assert [row["class"] for row in rows] == [None, None, None, "A", None, None, "B"]
+    assert rows[3]["payload"] == {"class": "A", "args": ["inf"], "id": 5}
+    assert rows[4]["payload"] == "\\xff"
+    assert rows[5]["payload"] == "[" * 5000
+    assert rows[6]["args"] == "x"
+
+
+def test_peek_beyond_the_end(run) -> None:
+    """Where there is no job it says so."""
+    assert run("queues", "peek", "q", "--start=3").stderr == "There is no job at 3 or after in q.\n"
+    assert run("queues", "peek", "q", "--count=0", status=2)
+
+
+def test_clear_keeps_the_queue(run, redis: Redis) -> None:
+    """clear deletes the jobs of one queue, which stays known."""
+    for queue in ("mail", "low"):
+        run("enqueue", queue, "Job")
+    assert run("queues", "clear", "mail").stdout == "Removed 1 job from mail.\n"
+    assert run("queues").stdout == "QUEUE  JOBS\nlow       1\nmail      0\n"
+
+
+def test_remove_forgets_the_queue(run, redis: Redis) -> None:
+    """remove deletes a queue with its jobs."""
+    run("enqueue", "mail", "Job")
+    run("enqueue", "mail", "Job")
+    assert run("queues", "remove", "mail").stdout == "Removed mail with 2 jobs.\n"
+    assert redis.keys() == []

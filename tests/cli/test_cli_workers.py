@@ -1,0 +1,293 @@
+"""`list`, `kill`, `remove` and `prune`."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from resque_fork.identity import Identity
+from resque_fork.keys import Keys
+from resque_fork.payload import run_time
+from resque_fork.store.books import NOTHING, Books
+
+HOST = socket.gethostname()
+KEYS = Keys()
+
+
+def register(redis: Redis, worker_id: str, identity: Identity | None = None) -> Books:
+    """Register a worker of ours, by default as this process."""
+    books = Books(redis, KEYS, worker_id, (identity or Identity.here()).to_fields())
+    books.heartbeat()
+    return books
+
+
+def register_foreign(redis: Redis, worker_id: str, ago: float = 0, record: str = "") -> None:
+    """Register a worker as Ruby does it."""
+    redis.sadd("resque:workers", worker_id)
+    beat = run_time(time.time() - ago).replace("Z", "+00:00")
+    redis.hset("resque:workers:heartbeat", worker_id, beat)
+    redis.set(f"resque:worker:{worker_id}:started", "2026-11-23 06:51:48 +0000")
+    if record:
+        redis.set(f"resque:worker:{worker_id}", record)
+
+
+@pytest.fixture
+def ended() -> int:
+    """The pid of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.fixture
+def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that does nothing, and is nobody's worker."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def listed(run) -> dict[str, dict[str, object]]:
+    return {row["id"]: row for row in json.loads(run("list", "--json").stdout)}
+
+
+def failures(redis: Redis) -> list[tuple[str, str]]:
+    entries = [json.loads(raw) for raw in redis.lrange("resque:failed", 0, -1)]
+    return [(entry["exception"], entry["worker"]) for entry in entries]
+
+
+def test_list_shows_what_a_worker_does(run, redis: Redis) -> None:
+    """A worker is listed with its job, its times and whether its process lives."""
+    worker = f"{HOST}:{os.getpid()}:mail,low"
+    books = register(redis, worker)
+    run("enqueue", "mail", "Job", "7")
+    assert listed(run)[worker]["state"] == "idle"
+    books.step(NOTHING, ["mail"])
+    row = listed(run)[worker]
+    times = [row.pop(name) for name in ("run_at", "started_at", "heartbeat_at")]
+    assert all(str(moment).endswith("Z") for moment in times)
+    assert row.pop("running_seconds") in range(10)
+    assert row.pop("heartbeat_age") in range(10)
+    assert row == {
+        "id": worker,
+        "host": HOST,
+        "pid": os.getpid(),
+        "queues": ["mail", "low"],
+        "state": "working",
+        "queue": "mail",
+        "class": "Job",
+        "process": "alive",
+    }
+    head, line = run("list").stdout.splitlines()
+    assert " ".join(head.split()) == "WORKER STATE QUEUE CLASS FOR STARTED HEARTBEAT PROCESS"
+    assert line.split()[:4] == [worker, "working", "mail", "Job"]
+
+
+def test_list_shows_a_job_that_others_cannot_read(run, redis: Redis) -> None:
+    """A worker whose job is not fit for Ruby is shown as working too."""
+    books = register(redis, f"{HOST}:{os.getpid()}:q")
+    redis.rpush("resque:queue:q", "not json")
+    books.step(NOTHING, ["q"])
+    row = listed(run)[books.worker_id]
+    assert (row["state"], row["queue"], row["class"]) == ("working", "q", None)
+
+
+def test_list_tells_whose_process_lives(run, redis: Redis, ended: int, sleeper) -> None:
+    """A process is alive, gone or elsewhere; a pid that is used again is not the worker."""
+    here = Identity.here()
+    register(redis, f"{HOST}:{ended}:a")
+    register(redis, f"{HOST}:{sleeper.pid}:b")  # as this process, which started at another time
+    register(
+        redis, f"{HOST}:{os.getpid()}:c", Identity("another boot", here.pid_namespace, here.start)
+    )
+    register(redis, f"other:{os.getpid()}:d")
+    register_foreign(redis, f"{HOST}:{os.getpid()}:e")
+    register_foreign(redis, f"{HOST}:{ended}:f")
+    redis.sadd("resque:workers", "jesque:12-3:g", "strange")
+    found = {str(worker).rpartition(":")[2]: row["process"] for worker, row in listed(run).items()}
+    assert found == {
+        "a": "gone",
+        "b": "gone",
+        "c": "elsewhere",
+        "d": "elsewhere",
+        "e": "alive",
+        "f": "gone",
+        "g": "elsewhere",
+        "strange": "elsewhere",
+    }
+
+
+def test_list_reads_records_of_any_kind(run, redis: Redis) -> None:
+    """Records that other implementations wrote, or broke, are listed as far as they go."""
+    node = (
+        '{"run_at":"Mon Nov 23 2026 06:56:29 GMT+0000 (UTC)","payload":{"class":"n"},"queue":"q"}'
+    )
+    register_foreign(redis, "vm:1:q", record=node)
+    register_foreign(redis, "vm:2:q", record="garbage")
+    rows = listed(run)
+    assert (rows["vm:1:q"]["class"], rows["vm:1:q"]["run_at"]) == ("n", "2026-11-23T06:56:29Z")
+    assert (rows["vm:2:q"]["state"], rows["vm:2:q"]["class"]) == ("working", None)
+    redis.hset("resque:workers:heartbeat", "vm:2:q", "garbage")
+    assert listed(run)["vm:2:q"]["heartbeat_age"] is None
+    assert "vm:2:q  working" in run("list").stdout
+
+
+def test_none_one_or_two_workers(run, redis: Redis) -> None:
+    """Each registered worker is one row: none, one that is idle, and then one that works too."""
+    assert json.loads(run("list", "--json").stdout) == []
+    redis.sadd("resque:workers", "vm:1:mail")
+    (idle,) = json.loads(run("list", "--json").stdout)
+    assert (idle["id"], idle["pid"], idle["queues"]) == ("vm:1:mail", 1, ["mail"])
+    assert (idle["state"], idle["queue"], idle["class"], idle["run_at"]) == ("idle", *[None] * 3)
+    redis.sadd("resque:workers", "vm:2:low")
+    redis.set(
+        "resque:worker:vm:2:low",
+        '{"queue":"low","run_at":"2026-11-23T06:51:50Z","payload":{"class":"A","args":[]}}',
+    )
+    first, working = json.loads(run("list", "--json").stdout)
+    assert first == idle
+    assert (working["id"], working["pid"], working["state"]) == ("vm:2:low", 2, "working")
+    assert (working["queue"], working["class"]) == ("low", "A")
+
+
+def test_nobody_is_registered(run) -> None:
+    """Where there is no worker it says so."""
+    assert run("list").stderr == "No worker is registered.\n"
+    assert run("list", "--json").stdout == "[]\n"
+
+
+def test_kill_ends_a_worker_and_rescues_its_job(run, start, redis: Redis, application: str) -> None:
+    """kill ends the worker and the job that it is doing, whose failure is recorded."""
+    worker = start("work", "-q", "mail", "-r", application)
+    run("enqueue", "mail", "block")
+    job = redis.blpop(["blocked"], timeout=30)
+    assert job
+    worker_id = f"{HOST}:{worker.pid}:mail"
+    result = run("kill", worker_id)
+    assert result.stdout == f"Killed {worker_id}; its job is in the failed list.\n"
+    assert worker.wait(30) == -9
+    assert failures(redis) == [("Resque::DirtyExit", worker_id)]
+    assert not redis.exists("resque:workers", f"resque:worker:{worker_id}", KEYS.fork(worker_id))
+    deadline = time.monotonic() + 30
+    while Identity.of(int(job[1])):  # the kernel ends it with its worker
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_kill_of_an_idle_worker(run, redis: Redis, sleeper) -> None:
+    """A worker that has no job is just killed."""
+    identity = Identity.of(sleeper.pid)
+    books = register(redis, f"{HOST}:{sleeper.pid}:mail", identity)
+    assert run("kill", books.worker_id).stdout == f"Killed {books.worker_id}; it had no job.\n"
+    assert sleeper.wait(30) == -9
+    assert not redis.exists("resque:workers")
+
+
+def test_killed_workers_job_may_go_back(run, redis: Redis, sleeper) -> None:
+    """With --on-lost=requeue the job of a killed worker is at the front of its queue again."""
+    books = register(redis, f"{HOST}:{sleeper.pid}:mail", Identity.of(sleeper.pid))
+    run("enqueue", "mail", "Job", "1")
+    run("enqueue", "mail", "Job", "2")
+    books.step(NOTHING, ["mail"])
+    result = run("kill", books.worker_id, env={"RESQUE_ON_LOST": "requeue"})
+    assert result.stdout == f"Killed {books.worker_id}; its job is back in its queue.\n"
+    assert redis.lindex("resque:queue:mail", 0) == b'{"class":"Job","args":[1]}'
+
+
+def test_kill_only_kills_that_worker(run, redis: Redis, ended: int, sleeper) -> None:
+    """kill refuses whatever is not certainly the worker, and changes nothing then."""
+    here = Identity.here()
+    gone = f"{HOST}:{ended}:a"
+    reused = f"{HOST}:{sleeper.pid}:b"
+    elsewhere = f"{HOST}:{sleeper.pid}:c"
+    foreign = f"{HOST}:{sleeper.pid}:d"
+    other_host = f"other:{sleeper.pid}:e"
+    register(redis, gone)
+    register(redis, reused)
+    register(redis, elsewhere, Identity(here.boot, "another namespace", here.start))
+    register_foreign(redis, foreign)
+    register(redis, other_host, Identity.of(sleeper.pid))
+
+    def refusal(worker: str) -> str:
+        return run("kill", worker, status=1).stderr.removeprefix("resque-fork: ").strip()
+
+    gone_already = "is gone already: resque-fork prune rescues its job."
+    assert refusal(gone) == f"The process of {gone} {gone_already}"
+    assert refusal(reused) == f"The process of {reused} {gone_already}"
+    assert refusal(elsewhere) == f"{elsewhere} runs on another host: call this there."
+    assert refusal(other_host) == f"{other_host} runs on another host: call this there."
+    assert refusal(foreign) == (
+        f"{foreign} is not a worker of resque-fork, so its process cannot be told for certain."
+    )
+    assert refusal("vm:1:q") == "No worker is registered as vm:1:q: see resque-fork list."
+    assert sleeper.poll() is None
+    assert redis.scard("resque:workers") == 5
+
+
+def test_kill_that_cannot_rescue_kills_nobody(run, redis: Redis, sleeper) -> None:
+    """If the job cannot be rescued the worker goes on."""
+    books = register(redis, f"{HOST}:{sleeper.pid}:mail", Identity.of(sleeper.pid))
+    run("enqueue", "mail", "Job")
+    books.step(NOTHING, ["mail"])
+    redis.set("resque:failed", "in the way")
+    result = run("kill", books.worker_id, status=1)
+    assert "WRONGTYPE" in result.stderr
+    sleeper.communicate(b"\n", timeout=30)  # it was stopped, and is no longer
+    assert sleeper.returncode == 0
+    assert redis.sismember("resque:workers", books.worker_id)
+
+
+def test_remove_takes_a_worker_off_the_books(run, redis: Redis) -> None:
+    """remove leaves nothing of a worker but the failure of its job."""
+    register_foreign(
+        redis, "other:1:q", record='{"queue":"q","run_at":"x","payload":{"class":"A","args":[]}}'
+    )
+    result = run("remove", "other:1:q")
+    assert result.stdout == "Removed other:1:q; its job is in the failed list.\n"
+    assert result.stderr == ""
+    assert set(redis.keys()) == {b"resque:failed", b"resque:stat:failed"}
+    result = run("remove", "other:1:q", status=1)
+    assert result.stderr == (
+        "resque-fork: No worker is registered as other:1:q: see resque-fork list.\n"
+    )
+
+
+def test_remove_warns_of_a_living_worker(run, redis: Redis) -> None:
+    """Who removes a worker that lives is told that it will be back."""
+    books = register(redis, f"{HOST}:{os.getpid()}:q")
+    result = run("remove", books.worker_id)
+    assert result.stdout == f"Removed {books.worker_id}; it had no job.\n"
+    assert result.stderr == (
+        "Its process is alive and will register again: "
+        f"resque-fork kill {books.worker_id} ends it.\n"
+    )
+
+
+def test_prune_rescues_the_dead(run, redis: Redis, ended: int) -> None:
+    """prune takes off the books whose process is gone or whose heartbeat stopped, nobody else."""
+    run("enqueue", "mail", "Job")
+    dead = register(redis, f"{HOST}:{ended}:mail")
+    dead.step(NOTHING, ["mail"])
+    alive = register(redis, f"{HOST}:{os.getpid()}:mail")
+    register_foreign(redis, "other:1:q", ago=1000)
+    register_foreign(redis, "other:2:q", ago=10)
+    rows = json.loads(run("prune", "--json").stdout)
+    assert sorted((row["worker"], row["job"]) for row in rows) == sorted(
+        [(dead.worker_id, "failed"), ("other:1:q", "rescued")]
+    )
+    assert redis.smembers("resque:workers") == {alive.worker_id.encode(), b"other:2:q"}
+    assert failures(redis) == [("Resque::DirtyExit", dead.worker_id)]
+    assert run("prune").stderr == "No worker is dead.\n"
+    assert run("prune", "--json").stdout == "[]\n"
+
+
+def test_prune_says_what_became_of_each_job(run, redis: Redis, ended: int) -> None:
+    """For people each pruned worker is a line."""
+    dead = register(redis, f"{HOST}:{ended}:mail")
+    assert run("prune").stdout == f"WORKER\n{dead.worker_id}  it had no job\n"
