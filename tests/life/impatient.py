@@ -1,0 +1,9 @@
+"""The application, for a worker that gives children less time to leave."""
+
+import os
+
+import jobs  # noqa: F401
+
+from resque_fork import forked, watch
+
+watch.LEAVE_SECONDS = forked.LEAVE_SECONDS = float(os.environ["LIFE_LEAVE_SECONDS"])

@@ -1,0 +1,258 @@
+"""More of the application: jobs with hooks, jobs that use too much, and failure backends."""
+
+import contextlib
+import json
+import os
+import signal
+import stat
+import struct
+import threading
+import time
+
+from jobs import tell, wait_at_gate
+
+from resque_fork import DontPerform, Job, TermException, after_fork, before_fork, job
+
+# --- hooks
+
+
+class Hooked(Job):
+    """Every hook tells who runs it, and with what."""
+
+    queue = "jobs"
+
+    @staticmethod
+    def perform(how="", *args):
+        tell("perform", args=[how, *args])
+        if how == "raise":
+            raise ValueError("for a reason")
+        if how == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "hold":
+            wait_at_gate()
+
+    @classmethod
+    def before_enqueue(cls, how="", *args):
+        tell("before_enqueue")
+        return how != "refused"
+
+    @classmethod
+    def after_enqueue(cls, *args):
+        tell("after_enqueue")
+
+    @classmethod
+    def before_dequeue(cls, how="", *args):
+        tell("before_dequeue")
+        return how != "kept"
+
+    @classmethod
+    def after_dequeue(cls, *args):
+        tell("after_dequeue")
+
+    @classmethod
+    def before_perform_b(cls, how="", *args):
+        tell("before_perform_b")
+        if how == "skip":
+            raise DontPerform
+
+    @classmethod
+    def before_perform_a(cls, *args):
+        tell("before_perform_a")
+
+    @classmethod
+    def around_perform(cls, perform, *args):
+        tell("around begins")
+        perform()
+        tell("around ends")
+
+    @classmethod
+    def after_perform(cls, *args):
+        tell("after_perform")
+
+    @classmethod
+    def on_failure(cls, error, *args):
+        status = getattr(error, "wait_status", None)
+        shown = f"{type(error).__name__}: {error}"
+        tell("on_failure", error=shown, status=status, args=list(args))
+
+
+def fail_for(when, reservation):
+    """Make a hook raise for jobs whose first argument asks for it."""
+    if reservation.args[:1] == [when]:
+        raise LookupError(f"in {when}")
+
+
+@before_fork
+def before_fork_hook(reservation):
+    fail_for("before_fork", reservation)
+
+
+@after_fork
+def after_fork_hook(reservation):
+    fail_for("after_fork", reservation)
+
+
+# --- limits
+
+
+@job(queue="jobs")
+def endless():
+    """Sleeps, and says what has ended that."""
+    tell("begun")
+    try:
+        while True:
+            time.sleep(60)
+    except BaseException as error:
+        tell("ended", error=f"{type(error).__name__}: {error}")
+        raise
+
+
+@job(queue="jobs")
+def spin():
+    """Uses a processor for ever."""
+    tell("begun")
+    while True:
+        pass
+
+
+@job(queue="jobs")
+def stubborn():
+    """Nothing that is raised in it makes it stop."""
+    tell("begun")
+    while True:
+        try:
+            while True:
+                time.sleep(60)
+        except BaseException as error:
+            tell("refused", error=type(error).__name__)
+
+
+@job(queue="jobs")
+def yielding():
+    """Does not mind its limit, but gives in to TERM."""
+    tell("begun")
+    while True:
+        try:
+            while True:
+                time.sleep(60)
+        except TermException:
+            raise
+        except BaseException:
+            tell("refused")
+
+
+@job(queue="jobs")
+def eat(megabytes):
+    """Needs memory, and lets go of it."""
+    tell("eaten", length=len(bytearray(megabytes * 1024 * 1024)))
+
+
+@job(queue="jobs", timeout=0.2)
+def with_timeout():
+    """It declares what it may use."""
+    endless()
+
+
+@job(queue="jobs", timeout=60)
+def with_long_timeout():
+    tell("begun")
+    wait_at_gate()
+    tell("done")
+
+
+@job(queue="jobs", memory="32M")
+def with_memory(megabytes):
+    eat(megabytes)
+
+
+@job(queue="jobs", cpu=0.2)
+def with_cpu():
+    spin()
+
+
+# --- what is left of jobs
+
+
+@job(queue="jobs")
+def count():
+    tell(
+        "counted",
+        threads=threading.active_count(),
+        tasks=len(os.listdir("/proc/self/task")),
+        descriptors=len(os.listdir("/proc/self/fd")),
+    )
+
+
+@job(queue="jobs")
+def babble(text):
+    """Writes something into every pipe that it has, as a message to the worker."""
+    data = text.encode()
+    for fd in range(3, 256):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.write(fd, struct.pack(">I", len(data)) + data)
+    time.sleep(600)
+
+
+# --- arguments that are nobody's business
+
+
+@job(queue="jobs", redact=["password"])
+def login(how, password, params=None):
+    """Knows its password, and does not get far."""
+    tell("login", password=password)
+    if how == "hold":
+        wait_at_gate()
+    if how == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise ValueError("for a reason")
+
+
+# --- failure backends
+
+
+class _Backend:
+    def __init__(self, exception, worker, queue, payload):
+        self.exception = exception
+        self.worker = worker
+        self.queue = queue
+        self.payload = payload
+
+
+class Telling(_Backend):
+    """Says what it was given."""
+
+    def save(self):
+        tell(
+            "saved",
+            exception=type(self.exception).__name__,
+            error=str(self.exception),
+            worker=self.worker,
+            queue=self.queue,
+            payload=json.loads(json.dumps(self.payload)),
+            traceback=self.exception.__traceback__ is not None,
+        )
+
+
+class Refusing(_Backend):
+    """Cannot save anything."""
+
+    def save(self):
+        tell("refusing")
+        raise OSError("the tracker is down")
+
+
+class Hanging(_Backend):
+    """Waits for a tracker that does not answer."""
+
+    def save(self):
+        tell("hanging")
+        time.sleep(600)
+
+
+class Leaving(_Backend):
+    """Takes its process with it."""
+
+    def save(self):
+        tell("leaving")
+        os._exit(5)
