@@ -1,0 +1,212 @@
+"""The connection is spoiled at each command of a worker's life, in every way there is.
+
+One life: a dead worker's job is rescued; then jobs that succeed, fail, die
+until they are a poison pill, that are large, that are no jobs; then the worker
+is idle, is rung for, and is stopped in the middle of its last job, which goes
+back. Whatever happens to whichever command, Redis must look the same at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from life.harness import SOURCES
+from redis import Redis
+
+from resque_fork import embedded
+from resque_fork.keys import Keys
+from resque_fork.payload import WorkerRecord, run_time
+from resque_fork.pruning import Pruner
+from resque_fork.settings import Settings
+from resque_fork.store.scripts import script
+from resque_fork.store.workers import Workers
+
+from .cutting import CUT_AFTER, CUT_BEFORE, LATE, NAMES, PASS, POSTHUMOUS, TWICE, Spoiler, serving
+
+AT_ONCE = 6  # lives
+PATIENCE = 60.0  # seconds for one life
+DATABASE = 1  # one that has to be chosen
+NOBODY = 9_999_999  # no kernel gives such a pid
+
+# All that a worker ever sends to a server that knows its scripts; and the scripts, to any other.
+COMMANDS = {
+    *("HELLO", "SELECT", "PING", "TIME", "SET", "GET", "HGETALL", "SMEMBERS"),
+    *("CLIENT TRACKING ON", "CLIENT TRACKING OFF"),
+    *(f"EVALSHA {name}" for name in NAMES),
+}
+SCRIPT_COMMANDS = {f"{verb} {name}" for verb in ("EVAL", "EVALSHA") for name in NAMES}
+
+PERFORMED = {"rescued": 1, "small": 1, "large": 1, "rung for": 1, "bad": 1, "deadly": 2, "last": 1}
+FAILED = ["ValueError", "ResqueFork::PoisonPill", "ResqueFork::UnreadablePayload"]
+LAST = b'{"class":"last","args":[]}'
+
+
+def payload(name: str, *args: str) -> bytes:
+    return json.dumps({"class": name, "args": args}).encode()
+
+
+FIRST_JOBS = [
+    payload("good", "small"),
+    payload("bad"),
+    payload("deadly"),
+    payload("good", "large", "x" * 1_100_000),
+    b"no job at all",
+]
+
+
+@dataclass
+class Lives:
+    """Workers of one program, on one Redis, each in a namespace of its own."""
+
+    server: embedded.Server
+    redis: Redis
+    directory: Path
+    program: asyncio.subprocess.Process
+    forgetful: bool
+    numbers: Iterator[int]
+    ended: dict[int, asyncio.Future[int]]
+
+    async def read_ends(self) -> None:
+        assert self.program.stdout
+        while line := await self.program.stdout.readline():
+            end = json.loads(line)
+            self.ended[end["number"]].set_result(end["status"])
+
+    def prepare(self, keys: Keys) -> None:
+        """Jobs, and the record of a dead worker with one more."""
+        self.redis.rpush(keys.queue("jobs"), *FIRST_JOBS)
+        self.redis.sadd(keys.queues, "jobs")
+        long_ago = run_time(time.time() - 200)
+        dead = f"{socket.gethostname()}:{NOBODY}:jobs"
+        record = WorkerRecord("jobs", long_ago, payload("good", "rescued"))
+        self.redis.sadd(keys.workers, dead)
+        self.redis.hset(keys.heartbeats, dead, long_ago)
+        self.redis.set(keys.worker(dead), record.to_json())
+
+    async def live(
+        self, how: str, target: tuple[str, int] = ("none", 0), by: int = 0
+    ) -> tuple[list[str], list[str]]:
+        """One life: its commands, and what is wrong in the end."""
+        life = next(self.numbers)
+        keys = Keys(f"life-{life}")
+        self.prepare(keys)
+        idle, rung = False, False
+
+        async def heard(command: str) -> None:
+            """Once it is armed and has looked again, ring."""
+            nonlocal idle, rung
+            idle = idle or command == "CLIENT TRACKING ON"
+            if idle and not rung and command == "EVALSHA step":
+                rung = True
+                self.redis.rpush(keys.queue("jobs"), payload("good", "rung for"), LAST)
+
+        ledger = self.directory / f"ledger-{life}"
+        path = urlsplit(self.server.url).path
+        spoiler = Spoiler(path, how, target, heard, by=by, db=DATABASE, forgetful=self.forgetful)
+        self.ended[life] = asyncio.get_running_loop().create_future()
+        async with serving(spoiler) as port:
+            asked = {
+                "number": life,
+                "url": f"redis://127.0.0.1:{port}/{DATABASE}",
+                "namespace": keys.namespace,
+                "ledger": str(ledger),
+            }
+            assert self.program.stdin
+            self.program.stdin.write(json.dumps(asked).encode() + b"\n")
+            try:
+                status = await asyncio.wait_for(self.ended[life], PATIENCE)
+            except TimeoutError:
+                return spoiler.commands, [f"it did not end; {spoiler.commands}"]
+        wrong = [f"exit {status}"] if status else []
+        return spoiler.commands, wrong + self._wrong(keys, ledger, how)
+
+    def _wrong(self, keys: Keys, ledger: Path, how: str) -> list[str]:
+        if how == POSTHUMOUS:  # a registration that came too late is that of a dead worker
+            Pruner(Workers(self.redis, keys), keys, Settings()).prune()
+        entries: Any = self.redis.lrange(keys.failed, 0, -1)
+        left: Any = self.redis.keys(f"{keys.prefix}*")
+        expected = [keys.failed, keys.pruning_lock, keys.queues, keys.queue("jobs")]
+        expected += [keys.stat("processed"), keys.stat("failed")]
+        checks = {
+            "performed": (dict(Counter(ledger.read_text().splitlines())), PERFORMED),
+            "failed": (sorted(json.loads(e)["exception"] for e in entries), sorted(FAILED)),
+            "processed": (self.redis.get(keys.stat("processed")), b"7"),
+            "counted as failed": (self.redis.get(keys.stat("failed")), b"3"),
+            "queued": (self.redis.lrange(keys.queue("jobs"), 0, -1), [LAST]),
+            "keys": (sorted(key.decode() for key in left), sorted(expected)),
+        }
+        return [
+            f"{what}: {is_} != {ought}" for what, (is_, ought) in checks.items() if is_ != ought
+        ]
+
+
+async def all_lives(
+    server: embedded.Server, redis: Redis, directory: Path, how: str, by: int, forgetful: bool
+) -> tuple[set[str], list[str]]:
+    """Spoil each command in turn; which ones, and what went wrong in which life."""
+    with (directory / "said").open("wb") as said:
+        program = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(Path(__file__).with_name("lives.py"))),
+            env={**os.environ, "PYTHONPATH": str(SOURCES)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=said,
+            start_new_session=True,
+        )
+    lives = Lives(server, redis, directory, program, forgetful, itertools.count(), {})
+    ends = asyncio.ensure_future(lives.read_ends())
+    try:
+        commands, wrong = await lives.live(PASS)
+        assert not wrong, wrong
+        targets = [(name, commands[:i].count(name) + 1) for i, name in enumerate(commands)]
+        if forgetful:  # all else is as it is without
+            targets = [(name, n) for name, n in targets if "EVAL" in name and n == 1]
+        room = asyncio.Semaphore(AT_ONCE)
+        spoiled = set()
+
+        async def one(target: tuple[str, int]) -> list[str]:
+            async with room:
+                seen, wrong = await lives.live(how, target, by)
+            if seen.count(target[0]) >= target[1]:
+                spoiled.add(target[0])
+            return [f"{target} {how}: {problem}" for problem in wrong]
+
+        told = await asyncio.gather(*map(one, targets))
+        print(len(targets))
+        return spoiled, list(itertools.chain.from_iterable(told))
+    finally:
+        os.killpg(program.pid, signal.SIGKILL)
+        await program.wait()
+        await ends
+
+
+@pytest.mark.parametrize("forgetful", [False, True], ids=["", "new scripts"])
+@pytest.mark.parametrize(
+    ("how", "by"),
+    [(CUT_BEFORE, 0), (CUT_AFTER, 0), (TWICE, 0), (LATE, 2), (LATE, 5), (POSTHUMOUS, 0)],
+    ids=["cut before", "cut after", "twice", "late by 2", "late by 5", "posthumous"],
+)
+def test_every_command_is_spoiled(
+    server: embedded.Server, redis_url: str, tmp_path: Path, how: str, by: int, forgetful: bool
+) -> None:
+    """Nothing is lost, popped twice or counted twice, and nothing is left of the worker."""
+    with Redis.from_url(redis_url, db=DATABASE) as redis:
+        for name in NAMES:
+            redis.script_load(script(name).source)
+        spoiled, wrong = asyncio.run(all_lives(server, redis, tmp_path, how, by, forgetful))
+    assert wrong == []
+    assert spoiled == (SCRIPT_COMMANDS if forgetful else COMMANDS)

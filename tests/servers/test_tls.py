@@ -1,0 +1,129 @@
+"""Redis behind TLS, with a certificate from an authority that only we know."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from life.harness import Stage, until
+
+from resque_fork import AccessRefused, Resque, SettingsError
+
+from .nodes import Node
+from .proxy import Proxy
+
+Stages = Callable[[str], Stage]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    return file
+
+
+@pytest.fixture
+def front(node: Node, authority: trustme.CA) -> Iterator[Proxy]:
+    """Speaks TLS for the server behind it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Proxy(node.port, context) as front:
+        yield front
+
+
+@pytest.fixture
+def url(front: Proxy, ca_file: Path) -> str:
+    return f"rediss://127.0.0.1:{front.port}/0?ssl_ca_certs={ca_file}"
+
+
+def test_jobs_over_tls(url: str, on: Stages) -> None:
+    """Picked up at once, performed, failed and counted; one of megabytes too."""
+    stage, resque = on(url), Resque(url)
+    worker = stage.idle("--interval", "60")
+    started = time.monotonic()
+    resque.enqueue_to("jobs", "quick", 1)
+    stage.told("quick", by=worker)
+    resque.enqueue_to("jobs", "boom", "x" * 3_000_000)
+    until(lambda: resque.failed().count() == 1)
+    assert time.monotonic() - started < 10.0
+    assert [len(job.args[0]) for job in resque.failed().page()] == [3_000_000]
+    assert worker.stop() == 0
+    assert (resque.stats.get("processed"), resque.workers()) == (2, [])
+    resque.close()
+
+
+def test_rings_and_replies_in_one_record(url: str, front: Proxy, on: Stages) -> None:
+    """Several at once come out of one TLS record: none is left lying there unheard."""
+    front.linger = 0.02
+    stage, resque = on(url), Resque(url)
+    worker = stage.idle("--interval", "60")
+    started = time.monotonic()
+    for number in range(20):
+        resque.enqueue_to("jobs", "quick", number)
+        assert stage.told("quick", by=worker)["args"] == [number]
+    assert time.monotonic() - started < 20.0
+    assert worker.stop() == 0
+    assert resque.stats.get("processed") == 20
+    resque.close()
+
+
+def test_an_unknown_authority(front: Proxy, on: Stages, tmp_path: Path) -> None:
+    """One sentence that says what to do, from the client and from a worker, which leaves."""
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    plain = f"rediss://127.0.0.1:{front.port}/0"
+    for url in (plain, f"{plain}?ssl_ca_certs={other}"):
+        with pytest.raises(AccessRefused, match="name the authority that signed it with"):
+            Resque(url).enqueue_to("jobs", "quick")
+        worker = on(url).work()
+        assert worker.ended() == 1
+        assert worker.said.count("\n") == 1
+        assert "cannot be trusted" in worker.said
+
+
+def test_a_certificate_for_another_host(front: Proxy, ca_file: Path) -> None:
+    """It is refused, too."""
+    url = f"rediss://localhost:{front.port}/0?ssl_ca_certs={ca_file}"
+    with pytest.raises(AccessRefused, match="cannot be trusted"):
+        Resque(url).queues()
+
+
+def test_a_file_that_is_not_there(on: Stages) -> None:
+    """A wrong path is an error of the settings."""
+    url = "rediss://127.0.0.1:1/0?ssl_ca_certs=/nowhere.pem"
+    with pytest.raises(SettingsError, match=r"there is no file /nowhere\.pem"):
+        Resque(url)
+    worker = on(url).work()
+    assert worker.ended() == 2
+    assert "Traceback" not in worker.said
+
+
+def test_a_handshake_that_stalls(url: str, front: Proxy, on: Stages, node: Node) -> None:
+    """The worker sees to its job and its signals all the same, and goes on when it is over."""
+    stage, resque = on(url), Resque(node.url)
+    resque.enqueue_to("jobs", "hold")
+    worker = stage.work("--heartbeat-interval", "0.5", "--timeout", "1.5")
+    child = stage.told("begun", by=worker)["pid"]
+    front.stalled = True
+    front.cut()
+    worker.until_said("Trying again.")
+    until(lambda: child not in worker.children)  # its time is over
+    front.stalled = False
+    (job,) = until(lambda: resque.failed().page())
+    assert job.exception == "ResqueFork::JobTimeout"
+    front.stalled = True
+    front.cut()
+    until(lambda: worker.said.count("Trying again.") == 2)
+    started = time.monotonic()
+    assert worker.stop() == 1  # its Redis is away
+    assert time.monotonic() - started < 6.0
+    resque.close()
