@@ -1,0 +1,1 @@
+"""Chaos: many jobs, random kills, and every job accounted for at the end."""

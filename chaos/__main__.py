@@ -1,0 +1,183 @@
+"""Kill workers, their children and Redis at random while jobs are worked off.
+
+Prints how many jobs there were, the kills of each kind, and what became of the
+jobs: finished, failed, run twice, lost. Exits 1 if one was lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from resque_fork import Resque
+from resque_fork.embedded import Server
+
+from .jobs import LEDGER, stand
+from .ledger import Account, account
+
+PERSISTENT = {"appendonly": "yes", "appendfsync": "always", "save": ""}
+
+
+class Arena:
+    """The server, the workers, and the hand that kills them."""
+
+    def __init__(self, folder: Path, server: Server, count: int, options: list[str]) -> None:
+        self.kills: Counter[str] = Counter()
+        self._server = server
+        self._log = (folder / "workers.log").open("ab")
+        self._command = [sys.executable, "-m", "resque_fork", "--redis", server.url]
+        self._command += ["work", "--queues=*", "--require=chaos.jobs", *options]
+        self._environment = {**os.environ, LEDGER: str(folder / "ledger")}
+        self._workers = [self._start() for _ in range(count)]
+
+    def kill(self, what: str) -> None:
+        """One accident; it only happens to a worker that is at work on a job, or to the server."""
+        worker = random.choice(self._workers)
+        children = _children(worker.pid)
+        if what != "redis" and not children:
+            return
+        if what == "redis":
+            self._server.kill()
+            time.sleep(random.uniform(0, 0.3))
+            self._server.start()
+        elif what == "child":
+            _send(random.choice(children), signal.SIGKILL)
+        else:
+            number = {"parent": signal.SIGKILL, "TERM": signal.SIGTERM, "QUIT": signal.SIGQUIT}
+            _send(worker.pid, number[what])
+        self.kills[what] += 1
+
+    def replace_the_dead(self) -> None:
+        self._workers = [w if w.poll() is None else self._start() for w in self._workers]
+
+    def close(self) -> list[int]:
+        """Have all workers leave; their exit statuses."""
+        for worker in self._workers:
+            worker.terminate()
+        statuses = [worker.wait(timeout=60) for worker in self._workers]
+        self._log.close()
+        return statuses
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self._command, env=self._environment, stderr=self._log)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def wait_until_idle(resque: Resque, arena: Arena, patience: float) -> None:
+    """Until nothing is queued or on record. Raises TimeoutError."""
+    late = time.monotonic() + patience
+    while time.monotonic() < late:
+        arena.replace_the_dead()
+        if not resque.size("chaos") and not resque.working():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{resque.size('chaos')} jobs are still queued: {resque.working()}")
+
+
+def let_loose(
+    jobs: int, kills: int, workers: int, milliseconds: int, options: list[str], show: bool
+) -> tuple[Account, Counter[str]]:
+    """One run: what became of the jobs, and the kills of each kind."""
+    with (
+        tempfile.TemporaryDirectory(prefix="resque-fork-chaos-") as name,
+        Server(config=PERSISTENT) as server,
+    ):
+        folder = Path(name)
+        (folder / "ledger").touch()
+        resque = Resque(server.url)
+        resque.enqueue_many(stand, ([n, random.randrange(milliseconds)] for n in range(jobs)))
+        arena = Arena(folder, server, workers, options)
+        kinds = ["parent", "parent", "child", "child", "child", "TERM", "QUIT", "redis"]
+        with click.progressbar(
+            length=kills, label="kills", file=sys.stderr, hidden=not show
+        ) as bar:
+            while arena.kills.total() < kills:
+                before = arena.kills.total()
+                arena.kill(random.choice(kinds))
+                bar.update(arena.kills.total() - before)
+                time.sleep(random.uniform(0, 0.1))
+                arena.replace_the_dead()
+                if not resque.size("chaos"):
+                    break  # nothing is left to kill anybody over
+        wait_until_idle(resque, arena, patience=600)
+        arena.close()
+        return account(resque, folder / "ledger", jobs), arena.kills
+
+
+@click.command(help=__doc__)
+@click.option("--jobs", default=2000, show_default=True)
+@click.option("--kills", default=200, show_default=True)
+@click.option("--workers", default=3, show_default=True)
+@click.option("--milliseconds", default=50, show_default=True, help="Longest time a job takes.")
+@click.option("--on-lost", type=click.Choice(["fail", "requeue"]), default="fail")
+@click.option("--jobs-per-fork", default=1, show_default=True)
+@click.option("--seed", type=int, help="For the same accidents in the same order.")
+@click.option("--json", "as_json", is_flag=True)
+def main(
+    jobs: int,
+    kills: int,
+    workers: int,
+    milliseconds: int,
+    on_lost: str,
+    jobs_per_fork: int,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    random.seed(seed)
+    options = [f"--on-lost={on_lost}", f"--on-term={on_lost}", f"--jobs-per-fork={jobs_per_fork}"]
+    options += ["--term-timeout=1", "--max-attempts=1000"]
+    show = sys.stderr.isatty() and not as_json
+    what, killed = let_loose(jobs, kills, workers, milliseconds, options, show)
+    figures = {
+        "jobs": what.jobs,
+        "kills": dict(sorted(killed.items())),
+        "finished": what.finished,
+        "failed": what.failed,
+        "finished and failed": what.both,
+        "still queued": what.queued,
+        "run twice": what.twice,
+        "lost": len(what.lost),
+    }
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            shown = (
+                value if isinstance(value, int) else ", ".join(f"{v} {k}" for k, v in value.items())
+            )
+            click.echo(f"{name:>20}  {shown}")
+    if what.lost:
+        raise click.ClickException(f"lost: {what.lost[:20]}")
+
+
+def _shown(value: int | dict[str, int]) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items())
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()

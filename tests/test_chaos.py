@@ -1,0 +1,41 @@
+"""A short run of the chaos program; a long one is made by hand, with bin/chaos."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def chaos(*options: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "chaos", "--jobs=200", "--kills=24", "--json", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, Any] = json.loads(done.stdout)
+    assert sum(figures["kills"].values()) > 0
+    return figures
+
+
+@pytest.mark.parametrize("jobs_per_fork", [1, 10])
+def test_no_job_is_lost_and_none_runs_twice(jobs_per_fork: int) -> None:
+    """Killed workers, children and servers: every job has finished or failed, once."""
+    figures = chaos("--on-lost=fail", f"--jobs-per-fork={jobs_per_fork}")
+    assert (figures["lost"], figures["run twice"], figures["still queued"]) == (0, 0, 0)
+    assert figures["finished"] + figures["failed"] - figures["finished and failed"] == 200
+
+
+def test_no_job_is_lost_or_failed_when_they_are_requeued() -> None:
+    """With --on-lost=requeue every job has finished, however often its worker died."""
+    figures = chaos("--on-lost=requeue")
+    assert (figures["lost"], figures["failed"], figures["still queued"]) == (0, 0, 0)
+    assert figures["finished"] == 200
