@@ -1,0 +1,191 @@
+"""What is fuzzed: a function for each reader, which raises if it breaks its promise.
+
+Each takes bytes. They are run by `python -m fuzz`, guided by what code they
+reach, and by the tests over the inputs that were worth keeping.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from importlib import resources
+from typing import Any
+
+from redis import Redis
+
+from resque_fork import FailedJob, FailedJobs, Filter, report
+from resque_fork.child import job_message
+from resque_fork.cli.failed import _described
+from resque_fork.cli.output import readable
+from resque_fork.embedded import Server
+from resque_fork.errors import UnreadablePayload
+from resque_fork.failure import Failure
+from resque_fork.failure.base import payload_object
+from resque_fork.identity import Identity
+from resque_fork.keys import Keys, to_bytes, to_text
+from resque_fork.payload import Payload, WorkerRecord, decode, read_time
+from resque_fork.process import End
+from resque_fork.procline import printable
+from resque_fork.queue_list import QueueList
+from resque_fork.redaction import is_redacted, redacted
+from resque_fork.registry import declare
+from resque_fork.reservation import Reservation
+from resque_fork.store.failures import Entry
+from resque_fork.store.workers import WorkerId
+from resque_fork.verdict import judge
+
+KEYS = Keys()
+NOW = 1795416710.0
+
+
+def payload(raw: bytes) -> None:
+    """A queue's element is a job or it is not; either way its bytes are kept and can be told of."""
+    _declare_fuzzed()
+    entry = Failure("E", "e").entry(failed_at=NOW, raw=raw, worker="h:1:q", queue=to_text(raw[:9]))
+    told = decode(entry)
+    assert list(told)[:2] == ["failed_at", "payload"]
+    payload_object(raw)
+    try:
+        job = Payload.read(raw)
+    except UnreadablePayload:
+        assert redacted(raw) == raw or b'"args"' in raw
+        return
+    assert isinstance(job.args, list)
+    assert job.class_name
+    if job.presentable:
+        assert b',"payload":' + raw + b',"exception":' in entry
+    hidden = redacted(raw)
+    assert redacted(hidden) == hidden
+    assert Payload.read(hidden).class_name == job.class_name
+    reservation = Reservation("q", job)
+    printable(str(reservation))
+    message = report.packed(job_message(reservation))
+    assert json.loads(message[4:])["raw"].encode("latin-1") == raw
+
+
+def record(raw: bytes) -> None:
+    """A worker's record is read, and its job comes out as it went in, or it is none."""
+    try:
+        found = WorkerRecord.read(raw)
+    except ValueError:
+        return
+    assert decode(found.raw) == decode(raw).get("payload")
+    WorkerRecord(found.queue, found.run_at, found.raw)
+
+
+def failed(raw: bytes) -> None:
+    """Whatever stands in the failed list can be listed, filtered and shown."""
+    job = FailedJob.read(Entry(0, raw))
+    shown = job.to_dict()
+    json.dumps(shown)
+    readable("\n".join(_described(shown)))
+    age = job.age(NOW)
+    assert age is None or math.isfinite(age)
+    Filter("*", "q*", "[!a]*", 1.0, 2.0).matches(job, NOW)
+    if job.can_be_requeued:
+        again = FailedJobs(None, KEYS, lambda key: nullcontext(), clock=lambda: NOW)._requeue(job)
+        marked = decode(again.marked)
+        assert marked["retried_at"] == "2026/11/23 06:51:50 UTC"
+        assert decode(again.payload)["class"] == job.class_name
+        assert not is_redacted(decode(again.payload)["args"])
+        marked.pop("retried_at")
+        before = decode(raw)
+        before.pop("retried_at", None)
+        assert marked == before
+
+
+def worker_id(raw: bytes) -> None:
+    """Ids, queue names and times are read without a word of complaint."""
+    text = to_text(raw)
+    assert to_bytes(text) == raw
+    found = WorkerId.read(text)
+    assert found.text == text
+    assert found.pid is None or text.startswith(f"{found.host}:")
+    moment = read_time(text)
+    assert moment is None or math.isfinite(moment)
+    printable(text)
+    QueueList(["*", "!a*", text or "*"]).over([text, "a", "b"])
+
+
+def identity(raw: bytes) -> None:
+    """What a worker left to be known by is somebody, or nobody."""
+    names = ["boot", "pid_namespace", "start", "token"]
+    fields = {to_text(name): to_text(value) for name, value in _pairs(raw)}
+    fields |= dict(zip(names, to_text(raw).split("\n"), strict=False))
+    found = Identity.from_fields(fields)
+    if found is not None:
+        found.is_here()
+        assert {**fields, **found.to_fields()} == fields
+
+
+def inbox(raw: bytes) -> None:
+    """A child's report is its words or is broken, however it comes; then its job can be judged."""
+    words = []
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        box = report.Inbox(reader)
+        size = raw[0] + 1 if raw else 1
+        for start in range(0, min(len(raw), 32768), size):
+            os.write(writer, raw[start : start + size])
+            words += [report.checked(message) for message in box.read()]
+    except report.BrokenReport:
+        pass
+    finally:
+        os.close(reader)
+        os.close(writer)
+    for word in words:
+        told = {"settled" if word["word"] == "settled" else "word": word}
+        for status in (0, 9, 256):
+            verdict = judge(
+                pid=1,
+                **{"word": None, "settled": None, **told},
+                end=End(status, 0, 0, 0),
+                stopped=status == 9,
+            )
+            if verdict.failure is not None:
+                decode(verdict.failure.entry(failed_at=NOW, raw=b"", worker="w", queue="q"))
+
+
+def gate(raw: bytes) -> None:
+    """What the script lets other languages read is what Python finds fit for them."""
+    queue = raw[: raw.find(b"{")] if b"{" in raw[:10] else b"q"
+    job = raw[len(queue) :] if raw.startswith(queue) else raw
+    if not _server().eval(_gate_script(), 0, queue, job):
+        return
+    queue.decode("utf-8")
+    assert isinstance(decode(job)["class"], str)
+    assert Payload(job, "", []).presentable
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target
+    for target in (payload, record, failed, worker_id, identity, inbox, gate)
+}
+
+
+def _pairs(raw: bytes) -> list[tuple[bytes, bytes]]:
+    parts = [line.partition(b"=") for line in raw.split(b"\n")]
+    return [(name, value) for name, _, value in parts]
+
+
+def _declare_fuzzed() -> None:
+    declare("A", "q", lambda a, b=None, *more: None, (), redact=["b", "more", "k"])
+
+
+@functools.cache
+def _gate_script() -> str:
+    prelude = resources.files("resque_fork.store") / "lua/prelude.lua"
+    return prelude.read_text("utf-8") + "return is_fit_for_others(ARGV[1], ARGV[2]) and 1 or 0"
+
+
+@functools.cache
+def _server() -> Any:
+    server = Server()
+    server.start()
+    return Redis.from_url(server.url)
