@@ -1,0 +1,130 @@
+"""The demo shows what it says, ends by itself, and leaves nothing behind."""
+
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Makes the terminal on stdin the controlling one, as a shell's is, and becomes the program.
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    """`bin/demo` in a tree where `bin/python` is the Python that runs the tests."""
+    (tmp_path / "bin").mkdir()
+    shutil.copy(ROOT / "bin" / "demo", tmp_path / "bin" / "demo")
+    (tmp_path / "demo").symlink_to(ROOT / "demo")
+    python = tmp_path / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(stat.S_IRWXU)
+    return tmp_path / "bin" / "demo"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """In which the demo finds this checkout, and makes its files below `tmp_path`."""
+    (tmp_path / "tmp").mkdir()
+    settings = {"COUNT": "3", "QUEUES": "nothing", "RESQUE_NAMESPACE": "elsewhere"}
+    paths = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp"), "TERM": "xterm"}
+    return {**os.environ, **settings, **paths}
+
+
+def written_to(terminal: int) -> Iterator[str]:
+    """What a program writes to its terminal, piece by piece, until it has let go of it."""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # what Linux says when nobody has the other end
+            return
+        yield piece.decode()
+
+
+def test_tells_what_was_done_and_what_failed(demo: Path, environment: dict[str, str]) -> None:
+    """Piped, it prints plain lines: titles as they come, then every outcome with its reason."""
+    done = subprocess.run([demo], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout
+    assert "\x1b" not in said
+    assert re.search(r"└ \d+ +\d+ MB  resque-\d\S*: Processing trouble since \d+ \[\w+\]\n", said)
+    assert re.search(r"\d+ +\d+ MB  resque-\d\S*: Forked \d+ at \d+\n", said)
+    assert "28 jobs done\n   24  send_mail" in said
+    assert "taken first, though queued late: (Job{urgent} | charge" in said
+    assert "5 jobs failed, and the worker went on" in said
+    reasons = [
+        r"charge +ChargeFailed +raised it\n +customer 42: there is no price for 'teapot'\n"
+        r" +at jobs\.py:\d+:in charge\n",
+        r"os\.system +ResqueFork::UnknownJob +was never declared\n",
+        r"spin +Resque::DirtyExit +was killed by the kernel\n"
+        r" +Child .* SIG(KILL|XCPU) \(signal \d+\)\n +stderr: Counting, ",
+        r"crash +Resque::DirtyExit +crashed in C\n +Child .* SIGSEGV \(signal 11\)\n"
+        r" +at jobs\.py:\d+:in crash\n",
+        r"hang +Resque::TermException +was stopped with USR1\n +SIGTERM\n",
+    ]
+    for reason in reasons:
+        assert re.search(reason, said), reason
+    first, second = re.findall(r"child \d+: (\d+) MB at first, (\d+) MB at last", said)
+    assert int(first[1]) >= int(first[0]) + 90
+    assert int(second[0]) < int(first[1]) - 50
+    folder = Path(re.findall(r"The files are in (\S+),", said)[0])
+    assert folder.parent == Path(environment["TMPDIR"])
+    assert len(list(folder.glob("outbox/*.eml"))) == 24
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_ctrl_c_ends_everything(demo: Path, environment: dict[str, str]) -> None:
+    """In a terminal the view is redrawn in place; Ctrl-C ends every process, and files are gone."""
+    terminal, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_TERMINAL, demo],
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said, started = "", []
+    for piece in written_to(terminal):
+        said += piece
+        if not started and "[spin]" in said:
+            started = psutil.Process(process.pid).children(recursive=True)
+            os.write(terminal, b"\x03")
+    os.close(terminal)
+    assert process.wait() == 130
+    assert "\x1b[6A\r\x1b[J" in said
+    assert said.endswith("\x1b[?25hStopped: worker, server and files are gone.\r\n")
+    assert len(started) >= 3  # the worker, its child and the server, and perhaps the next child
+    assert psutil.wait_procs(started, timeout=10)[1] == []
+    assert list(Path(environment["TMPDIR"]).iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_everything(
+    demo: Path, environment: dict[str, str], number: signal.Signals
+) -> None:
+    """So do TERM, and HUP when the terminal is closed, though they reach only the demo."""
+    process = subprocess.Popen([demo], env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    with process, process.stdout as lines:
+        next(line for line in lines if "Processing" in line)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        assert lines.read().endswith("Stopped: worker, server and files are gone.\n")
+    assert process.returncode == 130
+    assert psutil.wait_procs(started, timeout=10)[1] == []
+    assert list(Path(environment["TMPDIR"]).iterdir()) == []
