@@ -1,0 +1,148 @@
+"""Who takes part: the bare loops, our worker, and other systems, each started on a lane."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from . import install
+from .arena import Arena
+from .figures import Samples
+from .jobs import QUEUE
+from .lane import Lane
+from .plan import Bench
+from .race import Start, race
+
+Tell = Callable[[str], None]
+FORKING, REUSING = 2_000, 8_000  # jobs a second that no worker of ours will exceed
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another system: how its queue is filled and its worker started; words of a command line.
+
+    `rate` is about how many jobs a second it may be expected to do at most, so
+    that the queue is full enough and no fuller; `every` how often a job marks.
+    """
+
+    name: str
+    rate: int
+    every: int
+    work: Sequence[str]
+    fill: str = ""  # a module; node-resque takes what we fill
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("RQ, forked", 250, 2, ("rq", "worker", "--quiet", QUEUE), "of_rq"),
+        Peer(
+            "RQ, SimpleWorker", 700, 5,
+            ("rq", "worker", "--quiet", "-w", "rq.SimpleWorker", QUEUE), "of_rq",
+        ),
+        Peer(
+            "Celery, prefork 1", 1500, 20,
+            ("celery", "-A", "bench.peers.of_celery", "--quiet", "worker", "--pool=prefork",
+             "--concurrency=1", "--loglevel=ERROR", f"--queues={QUEUE}"), "of_celery",
+        ),
+        Peer(
+            "Dramatiq, 1 process", 4000, 50,
+            ("dramatiq", "bench.peers.of_dramatiq", "--processes=1", "--threads=8"), "of_dramatiq",
+        ),
+        Peer(
+            "Huey, 1 process", 5000, 50,
+            ("huey_consumer", "bench.peers.of_huey.huey", "--worker-type=process", "--workers=1",
+             "--quiet"), "of_huey",
+        ),
+        Peer("node-resque", 6000, 50, ("node", "node_worker.js")),
+    )
+}  # fmt: skip
+
+
+def bare_fork(arena: Arena, app: str = "bench.app") -> Start:
+    """Forks in a process with the modules of our worker, its application's too."""
+    return _floor("fork", str(arena.modules(app)))
+
+
+def bare_fork_with(arena: Arena, *names: str) -> Start:
+    """Forks in a process that imports just these modules."""
+    file = arena.folder / "modules-of-choice"
+    file.write_text("".join(f"{name}\n" for name in names))
+    return _floor("fork", str(file))
+
+
+def bare_exchange(seconds: float) -> Start:
+    """Steps in Redis, each with an exchange with a child."""
+
+    def start(lane: Lane) -> subprocess.Popen[bytes]:
+        count = int(2 * REUSING * seconds)
+        lane.fill(count, count)
+        return _floor("exchange", lane.url)(lane)
+
+    return start
+
+
+def ours(seconds: float, *options: str, app: str = "bench.app", reusing: bool = False) -> Start:
+    """One of our workers on a full queue."""
+
+    def start(lane: Lane) -> subprocess.Popen[bytes]:
+        lane.fill(int((REUSING if reusing else FORKING) * seconds), 20 if reusing else 2)
+        return lane.work(*options, app=app)
+
+    return start
+
+
+def peers(bench: Bench, *names: str) -> dict[str, Start]:
+    """Their starts, by name; none if the plan leaves peers out."""
+    if not bench.plan.peers:
+        return {}
+    return {
+        name: functools.partial(_start_full, PEERS[name], bench.tell, bench.plan.running)
+        for name in names
+    }
+
+
+def rates(bench: Bench, contestants: dict[str, Start], notes: list[str]) -> dict[str, Samples]:
+    """Jobs a second of each, as the plan has it; a note for each that could not be started."""
+    plan = bench.plan
+    missing: dict[str, Exception] = {}
+    raced = race(bench.arena, contestants, plan.rounds, plan.turns, plan.turn, bench.tell, missing)
+    notes += (left_out(name, problem) for name, problem in missing.items())
+    return {name: found.rate for name, found in raced.items()}
+
+
+def left_out(name: str, problem: Exception) -> str:
+    lines = str(problem).strip().splitlines()
+    return f"{name} is left out: {lines[-1] if lines else type(problem).__name__}"
+
+
+def start_peer(lane: Lane, peer: Peer, tell: Tell) -> subprocess.Popen[bytes]:
+    """Its worker, installed first if need be. Raises NotInstalled."""
+    if not peer.fill:
+        return lane.start([peer.work[0], str(install.node_folder(tell) / peer.work[1])])
+    command = [str(install.python_environment(tell) / peer.work[0]), *peer.work[1:]]
+    if peer.work[0] == "rq":
+        command[2:2] = ["--url", lane.url]
+    return lane.start(command)
+
+
+def producer(peer: Peer, tell: Tell) -> list[str]:
+    """The command line that queues its jobs."""
+    python = install.python_environment(tell) / "python"
+    return [str(python), "-m", f"bench.peers.{peer.fill}"]
+
+
+def _start_full(peer: Peer, tell: Tell, seconds: float, lane: Lane) -> subprocess.Popen[bytes]:
+    count = int(peer.rate * (seconds + 0.5))
+    if peer.fill:
+        lane.output([*producer(peer, tell), str(count), str(peer.every)])
+    else:
+        lane.fill(count, peer.every)
+    return start_peer(lane, peer, tell)
+
+
+def _floor(name: str, argument: str) -> Start:
+    return lambda lane: lane.start([sys.executable, "-m", "bench.floor", name, argument])

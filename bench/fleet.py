@@ -1,0 +1,70 @@
+"""Workers by the hundred in a few processes: each is ours, but for its jobs, which take no child.
+
+    python -m bench.fleet URL FIRST COUNT
+
+Everything that a worker says to Redis, when and how often, is the worker's own
+code. Each has a thread, a connection, and a host name of its own, as if they
+were spread over as many hosts.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+from resque_fork import Resque
+from resque_fork.forked import ForkedPerformer
+from resque_fork.reservation import Reservation
+from resque_fork.settings import load
+from resque_fork.verdict import Verdict
+from resque_fork.worker import Worker
+
+JOB_SECONDS = 0.003
+
+
+class IdlePerformer:
+    """Takes as long over a job as a fork, and does nothing."""
+
+    busy = False
+    idle_since = 0.0
+
+    def perform(self, reservation: Reservation) -> Verdict:
+        time.sleep(JOB_SECONDS)
+        return Verdict("done")
+
+    def __getattr__(self, name: str) -> object:
+        """There is no child to rest, to stop or to look after."""
+        if hasattr(ForkedPerformer, name):
+            return lambda *_: None
+        raise AttributeError(name)
+
+
+class FleetWorker(Worker):
+    """A worker in a thread: it hears no signals."""
+
+    def _make_performer(self) -> Any:
+        return IdlePerformer()
+
+    def live(self) -> None:
+        self.startup()
+        self._work(self.settings.interval)
+
+
+def main(url: str, first: int, count: int) -> None:
+    resque = Resque(url)
+    threading.stack_size(256 * 1024)
+    settings = load({}, {})[0]
+    for number in range(first, first + count):
+        worker = FleetWorker("*", resque=resque, settings=settings)
+        worker.hostname = f"host-{number}"
+        worker._set_up()
+        worker._signals.restore()
+        threading.Thread(target=worker.live, daemon=True).start()
+        time.sleep(0.002)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
