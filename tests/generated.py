@@ -1,0 +1,151 @@
+"""The files that are made from the tables of settings and commands.
+
+`bin/python tests/generated.py` writes them anew; tests hold them against the table.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from resque_fork.cli import program
+from resque_fork.cli.options import shown
+from resque_fork.settings import BOOLEAN, flag, table, variables
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What the config file shows for settings that have no value unless they are set.
+EXAMPLES: dict[str, Any] = {
+    "min_interval": 1.0,
+    "max_interval": 30.0,
+    "backoff_interval": 0.1,
+    "timeout": 300.0,
+    "memory": "512M",
+    "cpu": 60.0,
+    "pidfile": "/run/resque-fork/worker.pid",
+    "logfile": "/var/log/resque-fork/worker.log",
+}
+
+CONFIG_HEAD = """\
+# Settings of resque-fork, for resque-fork --config FILE or RESQUE_CONFIG=FILE.
+#
+# Flags and environment variables come before what stands here. Each setting is shown with its
+# default, or where it has none with an example. Passwords of Redis are better kept in the
+# environment (RESQUE_REDIS). Times are in seconds; resque-fork config shows what is in force.
+"""
+
+SETTINGS_HEAD = """\
+# Settings
+
+A setting is looked for as a flag, then as an environment variable, then in the file that
+`--config` or `RESQUE_CONFIG` names; else it has its default. Where two variables are named, the
+first one wins. `resque-fork config` prints every setting, its value and where it came from.
+
+- Times are seconds, and may have a fraction.
+- Sizes are bytes, or a number with K, M or G: `512K`, `8M`, `1G`.
+- Names are separated by commas; in the file they may be an array.
+- Of a flag that switches something, `--no-...` is the opposite. In the environment `1`, `true`,
+  `yes` and `on` are true; `0`, `false`, `no`, `off` and the empty string are false.
+- `-v` is given once or twice. `VERBOSE=1` is `-v`, `VVERBOSE=1` is `-vv`; in the file it is
+  `verbose = 1` or `verbose = 2`.
+- In the file a setting has the name of its flag, with underscores or dashes:
+  [conf/resque-fork.toml](../conf/resque-fork.toml) has them all.
+
+`--redis`, `--namespace`, `--config` and `-v` are for every command, before or after its name; the
+rest is for `work`.
+"""
+
+
+def config_file() -> str:
+    """``conf/resque-fork.toml``."""
+    parts = [CONFIG_HEAD]
+    for setting in table():
+        if setting.default is None:
+            value, note = EXAMPLES[setting.name], " Not set by default."
+        else:
+            value, note = setting.default, ""
+        line = f"# {setting.name} = {_toml(setting, value)}\n"
+        parts.append(f"# {setting.metadata['help']}{note}\n{line}")
+    return "\n".join(parts)
+
+
+def settings_table() -> str:
+    """All settings as a table of Markdown."""
+    rows = [("Flag", "Environment", "Default", ""), ("---",) * 4]
+    for setting in table():
+        names = [*setting.metadata["flags"], flag(setting)]
+        default = shown(setting, setting.default) if setting.name != "verbose" else ""
+        rows.append(
+            (
+                ", ".join(f"`{name}`" for name in names),
+                ", ".join(f"`{name}`" for name in variables(setting)),
+                f"`{default}`" if default else "",
+                setting.metadata["help"].replace("|", "\\|"),
+            )
+        )
+    return "".join(f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in rows)
+
+
+def settings_page() -> str:
+    """``docs/settings.md``."""
+    return f"{SETTINGS_HEAD}\n{settings_table()}"
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command of the program by its name, those of groups as ``failed show``."""
+    context = click.Context(program)
+    found: dict[str, click.Command] = {}
+    for name in program.list_commands(context):
+        command = program.get_command(context, name)
+        assert command is not None
+        found[name] = command
+        if isinstance(command, click.Group):
+            found |= {f"{name} {sub}": inner for sub, inner in command.commands.items()}
+    return found
+
+
+def commands_table() -> str:
+    """All commands as a table of Markdown."""
+    rows = "".join(
+        f"| `resque-fork {name}` | {command.get_short_help_str(limit=120)} |\n"
+        for name, command in commands().items()
+    )
+    return f"| Command | |\n| --- | --- |\n{rows}"
+
+
+def readme() -> str:
+    """``README.md`` with its tables between their marks."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name, make in (("commands", commands_table), ("settings", settings_table)):
+        head, mark, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, tail = rest.partition(f"<!-- /{name} -->\n")
+        assert mark, f"README.md has no <!-- {name} -->"
+        assert end, f"README.md has no <!-- /{name} -->"
+        text = f"{head}{mark}{make()}{end}{tail}"
+    return text
+
+
+FILES: dict[str, Callable[[], str]] = {
+    "conf/resque-fork.toml": config_file,
+    "docs/settings.md": settings_page,
+    "README.md": readme,
+}
+
+
+def _toml(setting: Any, value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if setting.metadata["kind"] is BOOLEAN or isinstance(value, float):
+        return str(value).lower()
+    text = shown(setting, value)
+    return text if text.isdecimal() else f'"{text}"'
+
+
+if __name__ == "__main__":
+    for name, make in FILES.items():
+        (ROOT / name).write_text(make(), "utf-8")
+        print(f"wrote {name}", file=sys.stderr)

@@ -1,0 +1,340 @@
+"""The documents name all there is and nothing else, and what they show works as written."""
+
+import ast
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import generated
+import pytest
+from redis import Redis
+
+from resque_fork import Resque, errors
+from resque_fork.cli import program
+from resque_fork.embedded import Server
+from resque_fork.hooks import JOB_HOOKS, WORKER_HOOKS
+from resque_fork.keys import Keys
+from resque_fork.worker import Worker
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PATIENCE = 30  # seconds for a worker to empty its queues
+
+# Options in the documents that are other programs'.
+FOREIGN_OPTIONS = {"--time"}
+
+# Those of the project's own programs, of which importing one would declare its jobs.
+PROGRAMS = ("bench/__main__.py",)
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+
+
+def first_cells(text: str) -> set[str]:
+    """What stands in backquotes in the first column of any table."""
+    rows = re.findall(r"^\| ([^|]*) \|", text, re.MULTILINE)
+    return {cell for row in rows for cell in re.findall(r"`([^`]+)`", row)}
+
+
+def anchors(page: Path) -> set[str]:
+    """The names by which the headings of a page can be linked."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# --- what there is, and what is documented
+
+
+@pytest.mark.parametrize("name", generated.FILES)
+def test_generated_files_are_current(name: str) -> None:
+    """What is made from tables is what the tables say now."""
+    assert text_of(name) == generated.FILES[name](), "bin/python tests/generated.py writes it anew"
+
+
+def test_options_exist() -> None:
+    """No page names an option that no command has."""
+    known = {
+        option
+        for command in (program, *generated.commands().values())
+        for param in command.get_params(click.Context(command))
+        if isinstance(param, click.Option)
+        for option in [*param.opts, *param.secondary_opts]
+    }
+    known |= {o for name in PROGRAMS for o in re.findall(r'"(--[a-z-]+)"', text_of(name))}
+    for page in PAGES:
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", page.read_text("utf-8")))
+        assert named - known - FOREIGN_OPTIONS - {"--no"} == set(), page.name
+
+
+def test_hooks_are_documented() -> None:
+    """The page on hooks has a row for each hook and for nothing else."""
+    rows = re.findall(r"^\| `(\w+)` \|", text_of("docs/hooks.md"), re.MULTILINE)
+    assert sorted(rows) == sorted([*JOB_HOOKS, *WORKER_HOOKS])
+
+
+def test_signals_are_documented() -> None:
+    """The page on signals has a row for each that a worker handles, the README for a person's."""
+    handled = re.findall(r"^ *((?:[A-Z]+[0-9]?, )*[A-Z]+[0-9]?)  ", signal_table(), re.MULTILINE)
+    names = {name for line in handled for name in line.split(", ")}
+    assert {"TERM", "QUIT", "USR1", "HUP", "CHLD"} <= names
+    assert all(hasattr(signal, f"SIG{name}") for name in names)
+    rows = re.findall(r"^\| ([A-Z][A-Z0-9, ]+) \|", text_of("docs/signals.md"), re.MULTILINE)
+    assert set(rows) == names
+    rows = re.findall(r"^\| ([A-Z][A-Z0-9, ]+) \|", text_of("README.md"), re.MULTILINE)
+    assert {name for row in rows for name in row.split(", ")} == names - {"CHLD"}
+
+
+def signal_table() -> str:
+    table = Worker._signal_table.__doc__
+    assert table
+    return table
+
+
+def test_keys_are_documented() -> None:
+    """The page on operations has a row for each key in Redis and for nothing else."""
+    keys = Keys("ns")
+    found = {value for value in vars(keys).values() if isinstance(value, str)}
+    found -= {keys.namespace, keys.prefix}
+    found |= {
+        keys.stat(name, whose) for name in ("processed", "failed") for whose in (None, "<id>")
+    }
+    found |= {keys.queue("<queue>"), keys.failed_list("<queue>_failed")}
+    methods = {name for name in vars(Keys) if not name.startswith("_")}
+    for name in methods - {"stat", "queue", "failed_list"}:
+        found.add(getattr(keys, name)("<id>"))
+    section = text_of("docs/operations.md").partition("\n## Keys\n")[2]
+    assert first_cells(section) == {key.removeprefix("ns:") for key in found}
+
+
+def test_failures_are_documented() -> None:
+    """The README explains each exception that we write to the failed list in our own name."""
+    names = {
+        error.wire_name
+        for error in vars(errors).values()
+        if isinstance(error, type) and hasattr(error, "wire_name")
+    }
+    names -= {errors.JobLost.wire_name}  # the base of others
+    assert {cell for cell in first_cells(text_of("README.md")) if "::" in cell} == names
+
+
+def test_readme_begins_with_code() -> None:
+    """The README shows code by its fifth line."""
+    assert "```python" in text_of("README.md").splitlines()[:5]
+
+
+def test_pages_are_linked() -> None:
+    """Every page under docs/ is linked from the README or from another page."""
+    linked = {
+        (page.parent / target.partition("#")[0]).resolve()
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))
+    }
+    assert [page.name for page in ROOT.glob("docs/*.md") if page not in linked] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file that exists, and a heading in it if it names one."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
+
+
+# --- what is shown, done
+
+
+@pytest.fixture
+def environment(tmp_path: Path, redis_url: str) -> dict[str, str]:
+    """In which `resque-fork` and `python` are ours, and Redis is the tests'."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name, arguments in (("resque-fork", "-m resque_fork"), ("python", "")):
+        command = commands / name
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
+        command.chmod(0o755)
+    path = f"{commands}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "RESQUE_REDIS": redis_url}
+
+
+def quit_when_done(worker: subprocess.Popen[str], resque: Resque) -> None:
+    """Send QUIT to a worker once it has taken the last job."""
+    late = time.monotonic() + PATIENCE
+    while resque.info()["pending"] and worker.poll() is None and time.monotonic() < late:
+        time.sleep(0.02)
+    worker.send_signal(signal.SIGQUIT)
+
+
+@pytest.mark.timeout(300)
+def test_readme_commands_run_as_written(
+    tmp_path: Path, environment: dict[str, str], redis_url: str
+) -> None:
+    """With the README's application as app.py, each of its command lines does what it says."""
+    app = blocks(ROOT / "README.md", "python")[0]
+    assert app.startswith("# app.py\n")
+    (tmp_path / "app.py").write_text(app)
+    lines = "".join(blocks(ROOT / "README.md", "console")).splitlines()
+    assert len(lines) > 8
+    said = ""
+    for line in lines:
+        assert line.startswith("$ ")
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {line[2:]}"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with process:
+            if " work " in line and "--interval=0" not in line:
+                quit_when_done(process, Resque(redis_url))
+            output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, f"{line}\n{output}"
+        said += output
+    assert "goodbye to ada@example.com" in said
+    assert "welcome to ada@example.com\n" in said
+    assert "TypeError" in said
+    assert '"processed": 2' in said
+    assert "Queued 1 failed job again." in said
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [pytest.param(page, code, id=page.name) for page in PAGES for code in blocks(page, "python")],
+)
+def test_python_runs(page: Path, code: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Every piece of Python can be run by itself."""
+    (tmp_path / "shown.py").write_text(code)
+    done = subprocess.run(
+        ["python", "-W", "error", "shown.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, f"{page.name}: {done.stderr}"
+
+
+def access_rules() -> dict[str, str]:
+    """The command that makes each user."""
+    page = text_of("docs/operations.md")
+    return dict(re.findall(r"<!-- acl (\w+) -->\n```text\n(.*?)^```$", page, re.M | re.S))
+
+
+@pytest.mark.parametrize(
+    ("user", "not_run"),
+    [
+        ("worker", {"remove_failed", "requeue_failed"}),
+        ("operator", {"heartbeat", "record", "step", "unregister"}),
+    ],
+)
+def test_access_rules_have_the_commands_of_scripts(user: str, not_run: set[str]) -> None:
+    """The rules allow every command that a script may come to, run by the tests or not."""
+    scripts = [
+        path for path in ROOT.glob("resque_fork/store/lua/*.lua") if path.stem not in not_run
+    ]
+    assert len(scripts) > 3
+    used = {
+        command.lower()
+        for path in scripts
+        for command in re.findall(r"redis\.p?call\('(\w+)'", path.read_text("utf-8"))
+    }
+    assert used - set(re.findall(r"\+(\S+)", access_rules()[user])) == set()
+
+
+@pytest.mark.timeout(300)
+def test_access_rules_are_enough(tmp_path: Path) -> None:
+    """With the rules that are given, a worker, a producer and a person are refused nothing."""
+    rules = access_rules()
+    (tmp_path / "app.py").write_text(
+        "import os\n"
+        "from resque_fork import job\n"
+        "@job(queue='q')\n"
+        "def succeed(): ...\n"
+        "@job(queue='q')\n"
+        "def die(): os.abort()\n"
+    )
+    with Server() as server, Redis.from_url(server.url) as admin:
+        for name, rule in rules.items():
+            assert rule.split()[:3] == ["ACL", "SETUSER", name]
+            admin.execute_command(*rule.split())
+
+        def command(user: str, *args: str) -> list[str]:
+            url = server.url.replace("unix://", f"unix://{user}:secret@")
+            return [sys.executable, "-m", "resque_fork", "--redis", url, *args]
+
+        def run(user: str, *args: str) -> str:
+            done = subprocess.run(
+                command(user, *args),
+                cwd=tmp_path,
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert "NOPERM" not in done.stderr
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        drain = ("work", "--queues=*", "--require=app", "--interval=0", "--on-lost=requeue")
+        for name in ("succeed", "die", "unheard-of"):
+            run("producer", "enqueue", "q", name)
+        run("worker", *drain)
+        assert Resque(server.url).info()["failed"] == 2
+        run("operator", "enqueue", "q", "succeed")
+        for args in (
+            *(["info"], ["queues"], ["queues", "peek", "q"], ["dequeue", "q", "succeed"]),
+            *(["failed"], ["failed", "show", "0"], ["failed", "requeue", "0"]),
+            *(["failed", "remove", "0"], ["failed", "clear", "--yes"]),
+            *(["queues", "clear", "q"], ["queues", "remove", "q"]),
+            *(["pause"], ["resume"], ["prune"], ["doctor"], ["config"]),
+        ):
+            run("operator", *args)
+        env_of_worker = {**env, "INTERVAL": "60"}
+        idle = command("worker", "work", "--queues=q,*", "--require=app", "-v")
+        for verb in ("kill", "remove"):
+            with subprocess.Popen(idle, cwd=tmp_path, env=env_of_worker) as process:
+                late = time.monotonic() + PATIENCE
+                while not (workers := Resque(server.url).workers()) and time.monotonic() < late:
+                    time.sleep(0.02)
+                assert workers[0] in run("operator", "list")
+                run("operator", verb, workers[0])
+                process.kill()
+            run("operator", "prune")
+        assert admin.acl_log() == []
+        assert list(rules) == ["worker", "producer", "operator"]
+
+
+def test_behaviours_are_held_by_tests() -> None:
+    """Each behaviour of Resque's that is ours has a test, which is there; the others say no."""
+    page = text_of("docs/resque-behaviours.md")
+    rows = re.findall(r"^\| .+\. \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    assert len(rows) > 150
+    for here, held_by in rows:
+        if held_by == "-":
+            assert here.startswith("no: "), here
+            continue
+        for test in held_by.split(", "):
+            path, *names = test.strip("`").split("::")
+            found: ast.AST = ast.parse(text_of(path))
+            for name in names:
+                inside = {getattr(node, "name", ""): node for node in ast.iter_child_nodes(found)}
+                assert name in inside, f"{test} is not there"
+                found = inside[name]
