@@ -1,0 +1,108 @@
+"""What pip installs from a plain copy of the source, without git, is complete and works."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from resque_fork.version import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "resque_fork"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """What the command prints; it must succeed."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the sdist, and the wheel that was built from the sdist."""
+    directory = tmp_path_factory.mktemp("dist")
+    source = tmp_path_factory.mktemp("source") / "resque-fork"
+    unwanted = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, source, ignore=unwanted)
+    run(sys.executable, "-m", "build", "--outdir", directory, source, cwd=directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    """The built wheel."""
+    (wheel,) = dist.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin directory of a new virtual environment that the wheel is installed in."""
+    venv = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "venv", venv, cwd=venv)
+    run(venv / "bin" / "python", "-m", "pip", "install", wheel, cwd=venv)
+    return venv / "bin"
+
+
+def test_wheel_has_every_file_of_the_package(wheel: Path) -> None:
+    """The wheel has each module, each Lua script and py.typed, and nothing beside the package."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    files = (file for file in PACKAGE.rglob("*") if file.suffix in {".py", ".lua", ".typed"})
+    assert names == {str(file.relative_to(ROOT)) for file in files}
+    assert any(name.endswith(".lua") for name in names)
+
+
+def test_sdist_has_the_tests(dist: Path) -> None:
+    """The sdist has the tests and what it takes to run them."""
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "bin/test", "tests/conftest.py", "tests/test_install.py"} <= names
+
+
+def test_requires_four_packages(wheel: Path) -> None:
+    """Without extras, redis, setproctitle, psutil and click are all that it needs."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = Parser().parsestr(archive.read(name).decode())
+    required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    names = {match[0] for line in required if (match := re.match(r"[\w-]+", line))}
+    assert names == {"redis", "setproctitle", "psutil", "click"}
+    assert metadata["Version"] == __version__
+
+
+def test_installed_command_runs(installed: Path, tmp_path: Path) -> None:
+    """`resque-fork --version` says the version, and `--help` how it is used."""
+    assert __version__ in run(installed / "resque-fork", "--version", cwd=tmp_path)
+    assert "Usage: resque-fork" in run(installed / "resque-fork", "--help", cwd=tmp_path)
+
+
+def test_installed_package_imports(installed: Path, tmp_path: Path) -> None:
+    """The installed package imports, from where it was installed, and has its Lua scripts."""
+    source = """
+from importlib.resources import files
+import resque_fork
+package = files(resque_fork)
+print(package)
+print(*sorted(file.name for file in package.joinpath("store/lua").iterdir()))
+"""
+    where, scripts = run(installed / "python", "-c", source, cwd=tmp_path).splitlines()
+    assert Path(where).is_relative_to(installed.parent)
+    assert scripts.split() == sorted(file.name for file in PACKAGE.glob("store/lua/*.lua"))
