@@ -66,8 +66,8 @@ def say(text: str) -> None:
 def echo(text: str) -> None:
     """Print a result, all of it or with an error.
 
-    Where stdout has no buffer (PYTHONUNBUFFERED), Python takes a write that was cut short, by a full
-    disk or a reader that left, for a whole one; so this one has a buffer of its own.
+    Where stdout has no buffer (PYTHONUNBUFFERED), Python takes a write that was cut short, by a
+    full disk or a reader that left, for a whole one; so this one has a buffer of its own.
     """
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         with open(
