@@ -35,6 +35,7 @@ class Loop:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._selector = selectors.DefaultSelector()
+        self._callbacks: dict[int, Callback] = {}  # by descriptor
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
 
@@ -47,14 +48,15 @@ class Loop:
         self._watch(fd, selectors.EVENT_READ | selectors.EVENT_WRITE, callback)
 
     def _watch(self, fd: int, events: int, callback: Callback) -> None:
-        if fd in self._selector.get_map():
-            self._selector.modify(fd, events, callback)
+        if fd in self._callbacks:
+            self._selector.modify(fd, events)
         else:
-            self._selector.register(fd, events, callback)
+            self._selector.register(fd, events)
+        self._callbacks[fd] = callback
 
     def forget(self, fd: int) -> None:
         """Watch `fd` no longer; call it before closing."""
-        if fd in self._selector.get_map():
+        if self._callbacks.pop(fd, None) is not None:
             self._selector.unregister(fd)
 
     def at(self, due: float, callback: Callback) -> Timer:
@@ -77,9 +79,9 @@ class Loop:
             until = due
         timeout = None if until is None else max(0.0, until - now)
         for key, _events in self._selector.select(timeout):
-            # an earlier callback of this round may have forgotten this descriptor
-            if key.fd in self._selector.get_map():
-                key.data()
+            callback = self._callbacks.get(key.fd)
+            if callback is not None:  # an earlier one of this round may have forgotten it
+                callback()
         self._run_due()
 
     def poll(self) -> None:

@@ -11,6 +11,7 @@ import base64
 import json
 import math
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,13 @@ _ENVELOPE = re.compile(rb'"payload":')
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it is not JSON ({name} is not a number)")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
 def encode(value: Any) -> bytes:
     """`value` as Resque writes JSON. Raises ValueError for what JSON cannot say."""
     return _ENCODER.encode(value).encode("utf-8")
@@ -39,17 +47,13 @@ def decode(raw: bytes) -> Any:
     if depth_of(raw) > MAX_DEPTH:
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
     try:
-        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        return _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON ({error})") from None
     except RecursionError:
         raise ValueError("it is nested too deep to be read") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it is not JSON ({name} is not a number)")
 
 
 def depth_of(raw: bytes) -> int:
@@ -309,17 +313,17 @@ def sayable(text: str) -> str:
 
 def run_time(seconds: float) -> str:
     """``2026-11-23T06:51:50Z``, of a worker's record."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def failed_time(seconds: float) -> str:
     """``2026/11/23 06:51:55 UTC``, of a failed entry."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y/%m/%d %H:%M:%S UTC")
+    return time.strftime("%Y/%m/%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def started_time(seconds: float) -> str:
     """``2026-11-23 06:51:48 +0000``, of a worker's start."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S +0000")
+    return time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(seconds))
 
 
 LONGEST_TIME = 200  # characters; patterns would take for ever over a megabyte of blanks

@@ -22,6 +22,7 @@ from typing import Any
 
 LONGEST = 1024 * 1024  # of a word; a job's output does not travel here
 LONGEST_JOB = 1 << 31  # of a job; bounded by the largest payload
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _LENGTH = struct.Struct(">I")
 
 
@@ -40,8 +41,7 @@ _WORDS: Mapping[Any, Mapping[str, type]] = {
 
 
 def packed(message: Mapping[str, Any]) -> bytes:
-    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
-    body = text.encode("utf-8", "surrogatepass")  # names of queues may be any bytes
+    body = _ENCODER.encode(message).encode("utf-8", "surrogatepass")  # names of queues may be any bytes
     return _LENGTH.pack(len(body)) + body
 
 

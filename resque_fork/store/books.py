@@ -21,7 +21,7 @@ from ..keys import Keys, to_text
 from ..payload import run_time, shortened_entry, started_time
 from . import scripts
 from .refusals import is_too_large
-from .scripts import Commands
+from .scripts import Commands, Packed, Packs
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,7 @@ class Books:
             for whose in (None, worker_id)
         )
         self._queues: Sequence[str] = ()
-        self._queue_keys: list[str] = []
-        self._step_keys = [
+        self._own_step_keys = [
             *self._own,
             *self._stats,
             keys.pause,
@@ -111,6 +110,7 @@ class Books:
             keys.attempts,
             self._queue_prefix,
         ]
+        self._step_keys = self._keys_with(())
 
     def on(self, redis: Commands) -> Books:
         """The same books, kept over another connection."""
@@ -167,7 +167,7 @@ class Books:
         return scripts.run(
             self._redis,
             "step",
-            [*self._step_keys, *self._keys_of(queues or ())],
+            self._keys_of(queues or ()),
             [
                 self.token,
                 self._number,
@@ -184,12 +184,16 @@ class Books:
             ],
         )
 
-    def _keys_of(self, queues: Sequence[str]) -> list[str]:
+    def _keys_of(self, queues: Sequence[str]) -> Sequence[str] | Packed:
         """The same queues are asked for again and again, and may be thousands."""
         if queues is not self._queues:
             self._queues = queues
-            self._queue_keys = [self._queue_prefix + queue for queue in queues]
-        return self._queue_keys
+            self._step_keys = self._keys_with(queues)
+        return self._step_keys
+
+    def _keys_with(self, queues: Sequence[str]) -> Sequence[str] | Packed:
+        keys = [*self._own_step_keys, *(self._queue_prefix + queue for queue in queues)]
+        return self._redis.pack(keys) if isinstance(self._redis, Packs) else keys
 
     def known_queues(self) -> list[str]:
         """The names of all known queues, sorted."""

@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -15,6 +15,20 @@ class Commands(Protocol):
     """Whatever carries a command to Redis and returns its reply."""
 
     def execute_command(self, *command: Any) -> Any: ...
+
+
+class Packed(NamedTuple):
+    """So many words of a command in one piece, as they travel; a `Line` packs them."""
+
+    number: int
+    data: bytes
+
+
+@runtime_checkable
+class Packs(Protocol):
+    """Commands that also take words which were packed before, to be sent again and again."""
+
+    def pack(self, words: Sequence[str]) -> Packed: ...
 
 
 class NamingKeys:
@@ -56,10 +70,11 @@ def script(name: str) -> Script:
     return Script(hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), source)
 
 
-def run(redis: Commands, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+def run(redis: Commands, name: str, keys: Sequence[str] | Packed, args: Sequence[Any]) -> Any:
     """Run one script. A server that does not know it yet (or any more) is sent its text."""
     sha, source = script(name)
+    words = [keys.number, keys, *args] if isinstance(keys, Packed) else [len(keys), *keys, *args]
     try:
-        return redis.execute_command("EVALSHA", sha, len(keys), *keys, *args)
+        return redis.execute_command("EVALSHA", sha, *words)
     except NoScriptError:
-        return redis.execute_command("EVAL", source, len(keys), *keys, *args)
+        return redis.execute_command("EVAL", source, *words)
