@@ -189,7 +189,7 @@ class Outbox:
 def _perform_one(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Reservation) -> bool:
     """Perform and report one job; whether this process is fit for another."""
     scene.procline.processing(reservation.queue, reservation.class_name)
-    meter = Meter(reused=scene.inbox is not None)
+    meter = Meter()
     declaration = registry.get(reservation.class_name)
     limits = declaration.limits.or_else(scene.limits) if declaration else scene.limits
     term.hold_to(limits)
@@ -202,9 +202,12 @@ def _perform_one(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Re
     # Whatever a job raises is its failure and not ours, SystemExit and all.
     except BaseException as error:
         _report_failure(scene, outbox, reservation, error, meter)
-        return _is_fit_after(error)
-    outbox.send({"word": "performed" if performed else "skipped", "used": meter.read()})
-    return True
+        fit = _is_fit_after(error)
+    else:
+        outbox.send({"word": "performed" if performed else "skipped", "used": meter.read()})
+        fit = True
+    meter.leave_clean()
+    return fit
 
 
 def _report_failure(
@@ -288,21 +291,26 @@ def _data_size() -> int:
 class Meter:
     """What one job uses: milliseconds, and KiB by which this process has grown."""
 
-    def __init__(self, *, reused: bool) -> None:
-        if reused:
-            process.forget_peak_memory()
+    def __init__(self) -> None:
         self._wall = time.monotonic()
         self._used = resource.getrusage(resource.RUSAGE_SELF)
+        self._grown = 0
 
     def read(self) -> dict[str, int]:
         used = resource.getrusage(resource.RUSAGE_SELF)
         in_kib = 1 if sys.platform == "linux" else 1024
+        self._grown = max(0, used.ru_maxrss - self._used.ru_maxrss) // in_kib
         return {
-            "rss_growth_kb": max(0, used.ru_maxrss - self._used.ru_maxrss) // in_kib,
+            "rss_growth_kb": self._grown,
             "user_ms": round((used.ru_utime - self._used.ru_utime) * 1000),
             "system_ms": round((used.ru_stime - self._used.ru_stime) * 1000),
             "wall_ms": round((time.monotonic() - self._wall) * 1000),
         }
+
+    def leave_clean(self) -> None:
+        """Have what the next job adds counted from what is there now."""
+        if self._grown:
+            process.forget_peak_memory()
 
 
 def _next_job(inbox: report.Inbox) -> Reservation | None:

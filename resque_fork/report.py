@@ -59,14 +59,18 @@ def checked(message: dict[str, Any]) -> dict[str, Any]:
     """
     word = message.get("word")
     shape = _WORDS.get(word) if isinstance(word, str) else None
-    if shape is None or not all(isinstance(message.get(name), shape[name]) for name in shape):
+    if shape is None:
         raise BrokenReport("not a word of a child's")
-    used, lines = message.get("used", {}), message.get("backtrace", [])
-    if "used" in shape and used.keys() != _USED:
-        raise BrokenReport("not what a job has used")
-    if not all(isinstance(n, int) for n in used.values()):
-        raise BrokenReport("not numbers of what a job has used")
-    if not all(isinstance(line, str) for line in lines):
+    for name, kind in shape.items():
+        if not isinstance(message.get(name), kind):
+            raise BrokenReport("not a word of a child's")
+    if "used" in shape:
+        used = message["used"]
+        if used.keys() != _USED:
+            raise BrokenReport("not what a job has used")
+        if not set(map(type, used.values())) <= {int}:
+            raise BrokenReport("not numbers of what a job has used")
+    if "backtrace" in shape and not set(map(type, message["backtrace"])) <= {str}:
         raise BrokenReport("not lines of a backtrace")
     return message
 

@@ -94,16 +94,17 @@ class Watch:
         """Hand the child its next job, or its `last`; False if it is not there to take it."""
         if self._jobs is None or self.ended:
             return False
-        if self.word is not None:
-            self.used_before[0] += self.word["used"]["user_ms"]
-            self.used_before[1] += self.word["used"]["system_ms"]
-            self.rss_before = process.rss_kib(self.pid)
-        self.word = self.settled = None
+        before, self.word, self.settled = self.word, None, None
         self.over, self.steps = "", []
         self.started = time.monotonic()
         self.leaving = last
         self._unsent = memoryview(report.packed(message))
-        return self._send_rest()
+        taken = self._send_rest()
+        if before is not None:  # the child should not have to wait for this
+            self.used_before[0] += before["used"]["user_ms"]
+            self.used_before[1] += before["used"]["system_ms"]
+            self.rss_before = process.rss_kib(self.pid)
+        return taken
 
     def dismiss(self) -> None:
         """There is no further job: let the child leave, and see to it that it does."""
