@@ -21,6 +21,8 @@ from resque_fork.settings import load
 from resque_fork.verdict import Verdict
 from resque_fork.worker import Worker
 
+from . import app as app  # declares the jobs
+
 JOB_SECONDS = 0.003
 
 
@@ -30,7 +32,7 @@ class IdlePerformer:
     busy = False
     idle_since = 0.0
 
-    def perform(self, reservation: Reservation) -> Verdict:
+    def perform(self, reservation: Reservation, *, more: bool = False) -> Verdict:
         time.sleep(JOB_SECONDS)
         return Verdict("done")
 

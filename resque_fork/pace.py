@@ -43,7 +43,10 @@ class Pace:
         self._quiet = False
 
     def listens(self, fleet: int) -> bool:
-        """Whether to have the bell rung: always, but in a large fleet that has long been idle."""
+        """Whether to have the bell rung: always, but in a large fleet if it did not help lately.
+
+        That is after a whole interval without a job, and after a race that was lost.
+        """
         return not self._quiet or self._choose(0, fleet) < LISTENERS
 
     def next(self) -> float:
@@ -59,6 +62,6 @@ class Pace:
         idle workers, few should wake for each job. Two races won make up for one lost.
         """
         self._lost = min(self._lost + 2, 20)
-        self._quiet = False
+        self._quiet = True
         longest = min(self._max, DEAF_PER_WORKER * fleet, FIRST_DEAF * 2**self._lost)
         return self._choose(0, longest)

@@ -85,8 +85,13 @@ class Pruner:
         )
 
     def pause(self) -> float:
-        """Seconds until the next `prune_here`: all workers of a host together look often enough."""
-        return LOOK_AROUND * (1 + self.neighbours / 20) * random.uniform(0.75, 1.25)
+        """Seconds until the next `prune_here`.
+
+        All workers of a host together look often enough, and each look asks for
+        the ids of the whole fleet.
+        """
+        crowd = self.neighbours / 20 + self.fleet / 250
+        return LOOK_AROUND * (1 + crowd) * random.uniform(0.75, 1.25)
 
     def prune_everywhere(self, but: str = "") -> list[tuple[str, str]]:
         """Rescue workers of any host whose heartbeats stopped longer ago than prune_interval."""

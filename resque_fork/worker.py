@@ -166,6 +166,9 @@ class Worker:
         if self._was_rung and bell.armed:  # somebody else was faster
             bell.disarm()  # and be deaf for a while, so that few wake for each job
             self._pause(pace.after_lost_race(self._pruner.fleet))
+            if pace.listens(self._pruner.fleet):
+                bell.arm()
+            return
         if self.paused or not pace.listens(self._pruner.fleet):
             bell.disarm()
         elif not (self._woken or bell.armed) and bell.arm():
@@ -192,14 +195,15 @@ class Worker:
     def reserve(self) -> Reservation | None:
         """Finish the last job and take the next, in one step; None if there is none to take."""
         bell = self._bell
-        self._was_rung, bell.rung = bell.rung, False  # what rings from now on wants another look
+        self._was_rung = bell.rung
+        bell.forget()
         if self.paused:
             self.done_working()
             return None
         changed, bell.queues_changed = bell.queues_changed, False
         reservation = self._bookkeeper.reserve(look_again=changed)
         self._line.let_in = True
-        bell.hushed = reservation is not None
+        bell.hush(reservation is not None)
         return reservation
 
     def perform(self, reservation: Reservation) -> None:

@@ -85,3 +85,14 @@ def test_a_small_fleet_always_listens() -> None:
     pace = Pace(5, Settings())
     pace.next()
     assert all(pace.listens(fleet) for fleet in range(1, 20) for _ in range(50))
+
+
+def test_who_lost_a_race_listens_by_chance() -> None:
+    """As after a whole interval: of those who wake for each job, few should be left."""
+    pace = Pace(5, Settings(), lambda low, high: high)
+    assert pace.listens(500)
+    pace.after_lost_race(500)
+    assert not pace.listens(500)
+    assert pace.listens(19)
+    pace.after_job()
+    assert pace.listens(500)

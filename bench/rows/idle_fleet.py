@@ -29,6 +29,8 @@ def idle_fleet(bench: Bench) -> Result:
         bench.tell(f"{PER_SECOND} jobs a second")
         pushed, busy = _push(arena, plan.fleet_seconds)
         left = arena.redis.llen(f"resque:queue:{QUEUE}")
+        if failed := arena.redis.llen("resque:failed"):
+            raise Failed(f"{failed} jobs have failed:\n{arena.said()}")
         time.sleep(plan.fleet_warm_up)  # those that were deaf listen again
         before = arena.traffic()
         bench.tell("no jobs")

@@ -5,7 +5,8 @@ under our prefixes on the very connection that sends the commands, whoever made
 the change. A ring is a hint, never truth: look, and be ready to find nothing.
 
 Each armed connection gets a message for every push and every pop of the whole
-fleet, so a worker that is busy is armed only until the first of them.
+fleet, so a worker that is busy is armed only until a few of them have come: not
+at all would cost it two commands for every short job.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from __future__ import annotations
 from ..keys import Keys, to_bytes
 from .line import Line
 
+BUSY_RINGS = 10  # that a worker overhears, busy with one job or many, before it is disarmed
+
 
 class Bell:
-    """`rung` is set by a ring, and by losing the connection that would have carried one.
+    """Rings for what is pushed, and for losing the connection that would have carried a ring.
 
     `queues_changed` is set along with it if it may be that the set of known
-    queues has changed; whoever reads that set anew clears it. While it is `hushed`,
-    because there is a job to do, a ring disarms it.
+    queues has changed; whoever reads that set anew clears it.
     """
 
     def __init__(self, line: Line, keys: Keys) -> None:
-        self.rung = False
-        self.hushed = False
         self.queues_changed = True
+        self._rung = self._hushed = False
+        self._overheard = 0
         self._line = line
         self._queues_key = to_bytes(keys.queues)
         self._armed_on: object = None
@@ -37,6 +39,21 @@ class Bell:
     def armed(self) -> bool:
         return self._armed_on is not None and self._armed_on is self._line.session
 
+    @property
+    def rung(self) -> bool:
+        """Whether it has rung since `forget`; never while it is hushed."""
+        return self._rung and not self._hushed
+
+    def forget(self) -> None:
+        """Somebody looks now: what rings from now on wants another look."""
+        self._rung = False
+
+    def hush(self, busy: bool) -> None:
+        """While there is a job to do, it rings for nobody, and before long not at all."""
+        if busy and not self._hushed:
+            self._overheard = 0
+        self._hushed = busy
+
     def arm(self) -> bool:
         """Have the bell rung from now on; False if the server cannot or will not.
 
@@ -46,21 +63,23 @@ class Bell:
             if not self._line.try_command(*self._arm):
                 return False
             self._armed_on = self._line.session if self._line.bell_supported else None
-        self.rung = False
+        self._rung = False
         return self.armed
 
     def disarm(self) -> None:
         """Be deaf from now on."""
-        self.rung = False
+        self._rung = False
         self.queues_changed = True
         if self.armed:
             self._line.send("CLIENT", "TRACKING", "OFF")
         self._armed_on = None
 
     def _ring(self, keys: list[bytes] | None) -> None:
-        if self.hushed:
-            self.disarm()
-            return
-        self.rung = True
+        self._rung = True
+        if self._hushed:
+            self._overheard += 1
+            if self._overheard > BUSY_RINGS:
+                self.disarm()
+                return
         if keys is None or self._queues_key in keys:
             self.queues_changed = True

@@ -9,7 +9,7 @@ from redis import Redis
 from resque_fork import embedded
 from resque_fork.keys import Keys
 from resque_fork.loop import Loop
-from resque_fork.store.bell import Bell
+from resque_fork.store.bell import BUSY_RINGS, Bell
 from resque_fork.store.line import Line
 from resque_fork.store.server import Server
 
@@ -77,18 +77,38 @@ def test_disarmed_it_is_silent(worker: Worker, redis: Redis) -> None:
     assert not worker.hears()
 
 
-def test_hushed_the_first_ring_is_the_last(worker: Worker, redis: Redis) -> None:
+def test_hushed_it_is_disarmed_before_long(worker: Worker, redis: Redis) -> None:
     """A busy worker does not hear what others do, and is not told of it for long."""
     worker.bell.arm()
-    worker.bell.hushed = True
+    worker.bell.hush(True)
+    for _ in range(BUSY_RINGS):
+        redis.rpush("resque:queue:email", "x")
+        assert not worker.hears()
     assert worker.bell.armed
     redis.rpush("resque:queue:email", "x")
     wait_for(worker.loop, lambda: not worker.bell.armed)
     assert not worker.bell.rung
-    worker.bell.hushed = False
+    worker.bell.hush(False)
     assert worker.bell.arm()
     redis.rpush("resque:queue:email", "x")
     wait_for(worker.loop, lambda: worker.bell.rung)
+
+
+def test_what_rang_during_the_last_look_is_heard(worker: Worker, redis: Redis) -> None:
+    """A busy worker that finds nothing more hears what was pushed while it was looking."""
+    worker.bell.arm()
+    worker.bell.hush(True)
+    redis.rpush("resque:queue:email", "x")
+    assert not worker.hears()
+    worker.bell.forget()
+    worker.bell.hush(False)
+    assert not worker.bell.rung  # that was before the look
+    worker.bell.hush(True)
+    worker.bell.forget()
+    redis.rpush("resque:queue:email", "x")
+    assert not worker.hears()
+    worker.bell.hush(False)
+    assert worker.bell.rung
 
 
 def test_armed_again_and_again(worker: Worker, redis: Redis) -> None:
