@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LINUX = sys.platform.startswith("linux")
+NOWHERE = "-"  # the boot or namespace of a process that cannot tell
+UNKNOWN = ""  # the start of a process that lives, but may not be looked at
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,17 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Identity | None:
-        """None if no such process is alive; a zombie is not."""
+        """None if no such process is alive; a zombie is not.
+
+        One that /proc hides is alive, with an unknown start.
+        """
         start = _start_of(pid)
         return None if start is None else cls(_boot(), _pid_namespace(), start)
 
     @classmethod
     def here(cls) -> Identity:
         """This process."""
-        return cls(_boot(), _pid_namespace(), _start_of(os.getpid()) or "")
+        return cls(_boot(), _pid_namespace(), _start_of(os.getpid()) or UNKNOWN)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> Identity | None:
@@ -48,7 +53,14 @@ class Identity:
 
     def is_here(self) -> bool:
         """Whether its pid means something here: the same kernel, not rebooted, the same pids."""
+        if LINUX and NOWHERE in (self.boot, self.pid_namespace):  # without /proc nobody can tell
+            return False
         return self.boot == _boot() and self.pid_namespace == _pid_namespace()
+
+    def is_over(self, pid: int) -> bool:
+        """Whether this process, which had the `pid`, has certainly ended."""
+        now = _start_of(pid)
+        return now is None or (UNKNOWN not in (now, self.start) and now != self.start)
 
 
 def is_alive(pid: int) -> bool:
@@ -61,8 +73,8 @@ def _start_of(pid: int) -> str | None:
         return _start_by_psutil(pid)
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
+    except OSError:  # perhaps for want of a right or a descriptor, and not of a process
+        return UNKNOWN if _exists(pid) else None
     # the name, in parentheses, may hold anything; state is the first field after it
     fields = stat[stat.rindex(b")") + 2 :].split()
     return None if fields[0] in (b"Z", b"X", b"x") else fields[19].decode()
@@ -76,7 +88,18 @@ def _start_by_psutil(pid: int) -> str | None:
         dead = process.status() == psutil.STATUS_ZOMBIE
         return None if dead else str(process.create_time())
     except psutil.Error:
-        return None
+        return UNKNOWN if _exists(pid) else None
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process, a zombie too."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return pid > 0
 
 
 @functools.cache
@@ -84,7 +107,7 @@ def _boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return "-"
+        return NOWHERE
 
 
 @functools.cache
@@ -92,4 +115,4 @@ def _pid_namespace() -> str:
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
-        return "-"
+        return NOWHERE

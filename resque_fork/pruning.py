@@ -133,10 +133,11 @@ class Pruner:
             return now is None and self._is_dead_foreigner(worker, queues)
         if not registered.is_here():  # another container of the same host name: see its heartbeat
             return False
-        if now is not None and now.start == registered.start:
+        if registered.is_over(worker.pid):
+            return True
+        if now is not None:
             self._alive[worker.text] = now
-            return False
-        return True
+        return False
 
     def _is_dead_foreigner(self, worker: WorkerId, queues: Sequence[str]) -> bool:
         """Ruby's rule, which spares workers of other queues, and a heartbeat that stopped."""

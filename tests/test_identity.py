@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from resque_fork.identity import Identity, is_alive
+from resque_fork.identity import LINUX, NOWHERE, UNKNOWN, Identity, is_alive
 
 
 @pytest.fixture
@@ -94,3 +95,36 @@ def test_elsewhere(field: str) -> None:
     elsewhere = Identity.from_fields({**Identity.here().to_fields(), field: "another"})
     assert elsewhere is not None
     assert not elsewhere.is_here()
+
+
+def test_what_cannot_be_looked_at_is_not_over(other: subprocess.Popen[bytes]) -> None:
+    """A process that lives is not taken for dead for want of a descriptor, or of a /proc."""
+    registered = Identity.of(other.pid)
+    assert registered is not None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        now, over = Identity.of(other.pid), registered.is_over(other.pid)
+        nobody = Identity.of(2**22 + 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert now is not None
+    assert now.start == UNKNOWN
+    assert not over
+    assert nobody is None
+    assert not now.is_over(other.pid)
+    assert Identity.here().is_over(other.pid)
+    other.kill()
+    until(lambda: registered.is_over(other.pid))
+
+
+@pytest.mark.parametrize("pid", [0, 2**40])
+def test_what_is_no_pid_is_not_alive(pid: int) -> None:
+    """Others may write any number into the id of a worker."""
+    assert not is_alive(pid)
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere there never is a /proc, and pids are for all")
+def test_without_proc_nobody_is_known_to_be_here() -> None:
+    """Two containers that have none look the same, and are not."""
+    assert not Identity(NOWHERE, NOWHERE, UNKNOWN).is_here()

@@ -79,7 +79,7 @@ class Census:
             return ELSEWHERE
         if identity is None:  # another implementation's: all there is to go by is the pid
             return ALIVE if is_alive(worker.pid) else GONE
-        return ALIVE if Identity.of(worker.pid) == identity else GONE
+        return GONE if identity.is_over(worker.pid) else ALIVE
 
 
 def _moment(seconds: float | None) -> str | None:

@@ -27,6 +27,7 @@ FATES = {
 }
 
 GONE = "The process of {} is gone already: resque-fork prune rescues its job."
+NOT_OURS = "The process of {} belongs to another user: call this as that user, or as root."
 
 RESCUE = options.of_settings("on_lost", "max_attempts", "max_payload", "failure_backend")
 PRUNE = options.of_settings("heartbeat_interval", "prune_interval")
@@ -74,7 +75,7 @@ def kill(app: App, worker: str) -> None:
     except psutil.NoSuchProcess:
         raise ResqueError(GONE.format(worker)) from None
     except psutil.AccessDenied:
-        raise ResqueError(f"The process of {worker} belongs to another user.") from None
+        raise ResqueError(NOT_OURS.format(worker)) from None
     try:
         fate = _take_off(app, worker)
     except BaseException:
@@ -155,13 +156,11 @@ def process_of(app: App, worker: str) -> psutil.Process:
         )
     if not Census(app).is_here(parts, identity):
         raise ResqueError(f"{worker} runs on another host: call this there.")
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(parts.pid)  # from here on it notices if the pid is used again
-    except psutil.NoSuchProcess:
-        raise ResqueError(GONE.format(worker)) from None
-    if Identity.of(parts.pid) != identity:
-        raise ResqueError(GONE.format(worker))
-    return process
+        if Identity.of(parts.pid) == identity:
+            return process
+    raise ResqueError((GONE if identity.is_over(parts.pid) else NOT_OURS).format(worker))
 
 
 def _wait_for_end(worker: str, pid: int) -> None:

@@ -24,6 +24,9 @@ READ_ONLY = (
     'mount --bind / / && mount -o remount,ro,bind / && mount -t tmpfs tmpfs "$0" && exec "$@"',
 )
 
+# In front of a command that is to see no process of another user.
+HIDING = ("unshare", "--mount", "sh", "-ec", 'mount -t proc -o hidepid=2 x /proc; exec "$@"', "sh")
+
 
 @pytest.fixture
 def open_stage() -> Iterator[Stage]:
@@ -74,11 +77,34 @@ def test_as_a_user_without_rights(open_stage: Stage) -> None:
     do_all_kinds(open_stage, worker)
 
 
-def _without_rights() -> list[str]:
+def test_a_worker_that_cannot_be_seen_is_not_dead(open_stage: Stage) -> None:
+    """Where /proc hides the processes of other users, their workers keep their jobs."""
+    probe = subprocess.run([*HIDING, "true"], capture_output=True, text=True)
+    if probe.returncode:
+        pytest.skip(f"processes cannot be hidden here: {probe.stderr.strip()}")
+    working = open_stage.start(*_without_rights(), *open_stage.command()).until_idle()
+    open_stage.push("hold")
+    open_stage.told("begun", by=working)
+    other = open_stage.start(
+        *HIDING, *_without_rights("daemon"), *open_stage.command(queues="other")
+    ).until_idle()
+    command = (sys.executable, "-m", "resque_fork", "--redis", open_stage.url, "kill")
+    killing = open_stage.start(
+        *HIDING, *_without_rights("daemon"), *command, open_stage.id_of(working)
+    )
+    assert killing.ended() == 1
+    assert "belongs to another user: call this as that user, or as root." in killing.said
+    assert "Pruned" not in other.said
+    open_stage.open_gate()
+    until(lambda: open_stage.stat("processed") == 1)
+    assert open_stage.failed(0) == []
+
+
+def _without_rights(user: str = "nobody") -> list[str]:
     """What to put before a command; nothing if we have no rights ourselves."""
     if os.geteuid() != 0:
         return []
-    nobody = ["setpriv", "--reuid=nobody", "--regid=65534", "--clear-groups"]
+    nobody = ["setpriv", f"--reuid={user}", "--regid=65534", "--clear-groups"]
     # where Python itself lies in a home directory, that has to be read
     reader = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
     problem = "there is no setpriv"
