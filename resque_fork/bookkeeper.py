@@ -27,7 +27,8 @@ log = logging.getLogger("resque_fork")
 
 class Bookkeeper:
     """`settle` runs the on_failure hooks and other backends for a job that could not itself;
-    `stopping` says whether the worker has been told to stop.
+    `stopping` says whether the worker has been told to stop; `attend` has it do
+    what is due, between two jobs that fail without a child.
 
     `paused` says whether the last look found all workers paused by the key, `more`
     whether it left jobs in the queue that it took one from.
@@ -42,6 +43,7 @@ class Bookkeeper:
         backends: Backends,
         settle: Callable[[Reservation, BaseException], bool],
         stopping: Callable[[], bool],
+        attend: Callable[[], None],
     ) -> None:
         self.paused = self.more = False
         self._books = books
@@ -51,6 +53,7 @@ class Bookkeeper:
         self._backends = backends
         self._settle = settle
         self._stopping = stopping
+        self._attend = attend
         self._outcome = NOTHING
         self._known: list[str] = []
         self._queues = queue_list.over([])
@@ -76,6 +79,7 @@ class Bookkeeper:
                 reservation = self._read(step)
                 if reservation is not None:
                     return reservation
+                self._attend()
             else:
                 self.paused = step.found == "paused"
                 if self.paused or self._read_known() == before:

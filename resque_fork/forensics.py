@@ -21,6 +21,7 @@ STACK_BYTES = 65536
 STACK_LINES = 100
 MEMFD = "resque-fork-"
 CRASH, STACKS = "crash", "stacks"  # names of files for a crash, and for the asking
+PIPE_BYTES = 65536  # that a pipe holds
 CHUNK = 4096  # what a pipe that says it is writable takes without blocking
 
 
@@ -40,13 +41,13 @@ class StderrTail:
         loop.watch(self._reader, self._pass_on)
 
     def start(self) -> None:
-        """A new job begins: forget what the last one wrote."""
+        """A new job is about to begin: pass on what the last one wrote, and forget it."""
+        self._empty()
         self._kept = b""
 
     def lines(self) -> list[str]:
         """The last lines, now that the child is dead."""
-        while self._pass_on():
-            pass
+        self._empty()
         return _last_lines(self._kept, TAIL_LINES)
 
     @property
@@ -59,6 +60,12 @@ class StderrTail:
         self._loop.forget(self._reader)
         os.close(self._reader)
         os.close(self.writer)
+
+    def _empty(self) -> None:
+        """Pass on what is in the pipe; not more, since somebody may go on writing."""
+        for _ in range(PIPE_BYTES // CHUNK + 1):
+            if not (select.select([self._reader], [], [], 0)[0] and self._pass_on()):
+                return
 
     def _pass_on(self) -> bool:
         if not select.select([], [2], [], 0)[1]:

@@ -73,16 +73,16 @@ class ForkedPerformer:
         """
         try:
             worker_hooks.run("before_fork", reservation)
-        except Exception as error:  # a hook of the application's may raise anything
+        # a hook of the application's may raise anything, and leaving is an error too
+        except (Exception, SystemExit) as error:
             return Verdict("failed", Failure.of(error), error)
+        self._tail.start()
         try:
             child = self._child_for(reservation)
         except OSError as error:  # no process, no descriptor, no memory: not the job's fault
             return Verdict("unperformed", error=error)
         self._procline.forked(child.pid)
-        self._tail.start()
-        self._dump.take()
-        child.hold_to(_limits_of(reservation).or_else(self._limits))
+        child.hold_to(_limits_of(reservation).or_else(self._limits), self._dump.take)
         self._jobs_left -= 1
         if more:
             self._fork_spare()
@@ -119,7 +119,11 @@ class ForkedPerformer:
         if not has_aftermath(reservation, self._backends):
             return False
         self.rest()
-        child = self._child = self._fork(lambda scene: mourn(scene, reservation, error))
+        try:
+            child = self._child = self._fork(lambda scene: mourn(scene, reservation, error))
+        except OSError as problem:
+            log.error("Hooks and backends for %s cannot be run now: %s", reservation, problem)
+            return False
         child.leave_by(LEAVE_SECONDS)
         while not child.ended:
             self._wait()
@@ -210,7 +214,12 @@ class ForkedPerformer:
 
     def _fork(self, life: Callable[[Scene], None], *, takes_jobs: bool = False) -> Watch:
         words, outbox = os.pipe()
-        inbox, jobs = os.pipe() if takes_jobs else (None, None)
+        try:
+            inbox, jobs = os.pipe() if takes_jobs else (None, None)
+        except OSError:
+            os.close(words)
+            os.close(outbox)
+            raise
         scene = Scene(
             parent=os.getpid(),
             worker_id=self._worker_id,
@@ -252,8 +261,8 @@ class ForkedPerformer:
             settled=child.settled,
             end=child.end,
             stopped=child.stopped,
+            killed=child.killed,
             killed_after_grace=child.killed_after_grace,
-            dawdled=child.dawdled,
             term_child=self._settings.term_child,
             term_timeout=self._settings.term_timeout,
             over=child.over,
@@ -280,6 +289,7 @@ class ForkedPerformer:
         child.close()
         self._child = None
         self._stack.take()
+        self._dump.take()
         if sweep:
             self._sweeper.sweep()
         else:

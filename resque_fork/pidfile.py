@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,20 +38,12 @@ class Pidfile:
 
     def __enter__(self) -> Self:
         """Raises ResqueError as `check` does."""
-        self.check()
-        ours = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        ours.write_text(f"{os.getpid()}\n")
-        try:
-            # linked, and not written in place: of two that start at once only one succeeds
-            while True:
-                try:
-                    os.link(ours, self.path)
-                    return self
-                except FileExistsError:
-                    self.check()
-                    self.path.unlink(missing_ok=True)
-        finally:
-            ours.unlink()
+        with self._turn():
+            self.check()
+            ours = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+            ours.write_text(f"{os.getpid()}\n")
+            ours.replace(self.path)
+        return self
 
     def __exit__(
         self,
@@ -58,6 +53,16 @@ class Pidfile:
     ) -> None:
         if self._read() == os.getpid():
             self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Of two that start at once only one looks and writes at a time."""
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _read(self) -> int | None:
         try:

@@ -157,21 +157,24 @@ def _cpu_by_psutil(pid: int) -> float | None:
     return float(used.user + used.system)
 
 
-def kill(pid: int, number: int) -> None:
-    """Send a signal to a child that may be gone already."""
+def kill(pid: int, number: int) -> bool:
+    """Send a signal to a child that may be gone already; False if it may not be sent ours."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
         pass
+    except PermissionError:
+        return False
+    return True
 
 
-def kill_group(pid: int) -> None:
-    """Kill a child with everything in its process group."""
+def kill_group(pid: int) -> bool:
+    """Kill a child with everything in its process group; False if we may not."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
-    kill(pid, signal.SIGKILL)
+    return kill(pid, signal.SIGKILL)
 
 
 # --- children that nobody asked for

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 
 from . import process
 from .loop import Loop
+
+log = logging.getLogger("resque_fork")
 
 SWEEP_SECONDS = 1.0  # for killed processes to go
 
@@ -27,7 +30,9 @@ class Sweeper:
         late = self._loop.clock() + SWEEP_SECONDS
         while (left := self._left()) and self._loop.clock() < late:
             for pid in left:
-                process.kill_group(pid)
+                if not process.kill_group(pid):
+                    log.warning("Process %d, left by a job, is another user's, and stays", pid)
+                    self._spared.add(pid)
             process.reap_strangers(self._spared.union(self._ours()))
             if self._left():
                 self._loop.wait(late)

@@ -42,8 +42,8 @@ def judge(
     settled: dict[str, Any] | None,
     end: End | None,
     stopped: bool = False,
+    killed: bool = False,
     killed_after_grace: bool = False,
-    dawdled: bool = False,
     term_child: bool = True,
     term_timeout: float = 0.0,
     over: str = "",
@@ -52,16 +52,17 @@ def judge(
     """The rules.
 
     1. No word, no success: whatever the exit status.
-    2. "performed" holds, unless the child then died of something else than our
-       impatience with its leaving.
+    2. "performed" holds, unless the child then died of something else than us:
+       of our impatience with its leaving, or of being stopped at that moment.
     3. A failure that was told holds, whatever came after.
     4. A child that we stopped, or that went over a limit, died of that.
     """
     status = end.wait_status if end else 0
     if word is not None and word["word"] in ("performed", "skipped"):
-        if status == 0 or dawdled:
-            slow = f"Child {pid} did not leave after its job and was killed" if dawdled else ""
-            return Verdict("done", warning=slow)
+        if status == 0:
+            return Verdict("done")
+        if killed and _died_of(status, signal.SIGKILL):
+            return Verdict("done", warning=f"Child {pid} was killed after its job was done")
         return _lost(DirtyExit.of(pid, status))
     if word is not None:
         told = settled or word

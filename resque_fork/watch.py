@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from . import process, report
@@ -54,6 +55,7 @@ class Watch:
         self._unsent = memoryview(b"")
         self._timer: Timer | None = None
         self._limit_timers: list[Timer] = []
+        self._before_dump: Callable[[], object] = lambda: None
         loop.watch(words, self._read)
 
     @property
@@ -81,8 +83,12 @@ class Watch:
             return False
         return self.answered and not self.word.get("leaving")
 
-    def hold_to(self, limits: Limits) -> None:
-        """From now on, until it has said its word, the child may use so much."""
+    def hold_to(self, limits: Limits, before_dump: Callable[[], object] = lambda: None) -> None:
+        """From now on, until it has said its word, the child may use so much.
+
+        `before_dump` is called when it is over a limit, before it is asked for its stack.
+        """
+        self._before_dump = before_dump
         if limits.timeout is not None:
             due = self._loop.after(limits.timeout, lambda: self._go_over(limits.out_of_time()))
             self._limit_timers.append(due)
@@ -225,6 +231,7 @@ class Watch:
             return
         log.warning("Child %d: %s", self.pid, words)
         self.over, self.steps = words, ["JobTimeout"]
+        self._before_dump()
         process.kill(self.pid, process.DUMP_SIGNAL)
         process.kill(self.pid, process.LIMIT_SIGNAL)
         self._after(self._settings.term_timeout, self._term_over)

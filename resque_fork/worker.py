@@ -116,6 +116,7 @@ class Worker:
             self._work(self.settings.interval if interval is None else interval)
             self._performer.rest()
             self.done_working()
+            self._mourn_rescued()
             self.unregister_worker()
             status = 0
         except ResqueError as error:
@@ -139,6 +140,7 @@ class Worker:
             if self.work_one_job():
                 worked = True
                 pace.after_job()
+                self._mourn_rescued()
                 continue
             self._performer.rest()
             self._mourn_rescued()
@@ -261,6 +263,8 @@ class Worker:
         self._rescued.append((reservation, error))
 
     def _mourn_rescued(self) -> None:
+        if self._rescued:
+            self.done_working()
         while self._rescued:
             self._performer.settle(*self._rescued.pop(0))
 
@@ -277,6 +281,10 @@ class Worker:
         """Let one round of events happen, then do what is due."""
         due = min(self._beat_due, self._look_due)
         self._loop.wait(due if until is None else min(due, until))
+        self._attend()
+
+    def _attend(self) -> None:
+        """Do what is due, if anything is."""
         now = self._loop.clock()
         if now >= self._beat_due:
             self._heartbeat()
@@ -303,7 +311,7 @@ class Worker:
         """Hooks at whose failure there is no job to fail."""
         try:
             worker_hooks.run(name, *args)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             log.error("The hook %s raised %r", name, error)
 
     def _set_up(self) -> None:
@@ -328,6 +336,7 @@ class Worker:
             self.backends,
             self._performer.settle,
             lambda: self.stopping,
+            self._attend,
         )
         self._pruner = Pruner(
             Workers(self._line, keys, OfOthers(self._line)),

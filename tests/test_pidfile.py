@@ -104,3 +104,33 @@ def test_directory_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "absent" / "pid"
     with pytest.raises(ResqueError, match=f"The pidfile {path} cannot be written there"):
         Pidfile(path).check()
+
+
+def test_of_many_that_start_at_once_one_succeeds(tmp_path: Path) -> None:
+    """Also where they all find the file of a dead process."""
+    code = (
+        "import sys; from resque_fork.pidfile import Pidfile\n"
+        "input()\n"
+        "with Pidfile(sys.argv[1]): print('mine', flush=True); input()\n"
+    )
+    path = tmp_path / "pid"
+    path.write_text("999999999\n")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    starting = [
+        subprocess.Popen([sys.executable, "-c", code, str(path)], text=True, **pipes)
+        for _ in range(6)
+    ]
+    for process in starting:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    refused = 0
+    while refused < len(starting) - 1:
+        time.sleep(0.01)  # those that are refused end by themselves
+        refused = sum(process.poll() is not None for process in starting)
+    [winner] = [process for process in starting if process.poll() is None]
+    assert winner.stdout.readline() == "mine\n"
+    assert path.read_text() == f"{winner.pid}\n"
+    for process in starting:
+        said = process.communicate("\n" if process is winner else None)[1]
+        assert process is winner or "which is alive" in said
+    assert not path.exists()

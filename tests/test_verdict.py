@@ -53,12 +53,13 @@ def test_performed_and_left_is_done(word: dict[str, Any], end: End | None) -> No
     assert verdict(word, end) == Verdict("done")
 
 
-def test_performed_and_killed_for_dawdling_is_done() -> None:
-    """With a warning: it was our impatience, the job had been performed."""
-    told = verdict(PERFORMED, killed(signal.SIGKILL), dawdled=True)
+@pytest.mark.parametrize("stopped", [False, True])
+def test_performed_and_killed_by_us_is_done(stopped: bool) -> None:
+    """With a warning: we were impatient, or stopped it just then; the job had been performed."""
+    told = verdict(PERFORMED, killed(signal.SIGKILL), killed=True, stopped=stopped)
     assert told.kind == "done"
     assert told.failure is None
-    assert told.warning == f"Child {PID} did not leave after its job and was killed"
+    assert told.warning == f"Child {PID} was killed after its job was done"
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -92,7 +93,7 @@ def test_no_word_no_success(status: int) -> None:
 @pytest.mark.parametrize("word", [None, PERFORMED], ids=["silent", "performed"])
 def test_killed_by_others_is_lost(word: dict[str, Any] | None, number: signal.Signals) -> None:
     """Also after its word: what it had not flushed may be missing."""
-    told = verdict(word, killed(number))
+    told = verdict(word, killed(number), killed=number != signal.SIGKILL)
     assert told.kind == "lost"
     assert told.error is not None
     assert str(told.error) == (
@@ -126,7 +127,7 @@ def test_a_failure_that_was_told() -> None:
     [
         {"end": killed(signal.SIGSEGV)},
         {"end": exited(70)},
-        {"end": killed(signal.SIGKILL), "dawdled": True},
+        {"end": killed(signal.SIGKILL), "killed": True},
         {"end": killed(signal.SIGKILL), "stopped": True, "killed_after_grace": True},
         {"end": None},
     ],

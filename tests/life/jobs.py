@@ -157,6 +157,11 @@ def last_words(count):
 
 
 @job(queue="jobs")
+def shout(kilobytes):
+    os.write(2, b"loud\n" * (kilobytes * 1024 // 5))
+
+
+@job(queue="jobs")
 def flood_stderr(megabytes):
     for _ in range(megabytes):
         sys.stderr.write("x" * 1024 * 1023 + "\n")

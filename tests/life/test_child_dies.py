@@ -135,6 +135,15 @@ def test_last_lines_of_stderr(stage: Stage) -> None:
     assert worker.stop() == 0
 
 
+def test_the_last_lines_are_those_of_this_job(stage: Stage) -> None:
+    """However much the job before it has written to the end."""
+    for _ in range(10):
+        stage.push("shout", 60)
+        stage.push("leave", 3)
+    stage.work()
+    assert [entry for entry in stage.failed(10) if "stderr" in entry["forensics"]] == []
+
+
 def test_a_flood_on_stderr(stage: Stage) -> None:
     """Megabytes pass through; what is kept is small; nothing is stuck."""
     entry = fate(stage, "flood_stderr", 8)
@@ -216,7 +225,7 @@ def test_a_child_that_does_not_leave_is_killed_and_done(stage: Stage) -> None:
     child = stage.told("flushing", by=worker)["pid"]
     stage.push("quick")
     stage.told("quick", by=worker)
-    assert f"Child {child} did not leave after its job and was killed" in worker.said
+    assert f"Child {child} was killed after its job was done" in worker.said
     assert not is_alive(child)
     assert stage.failed() == []
     assert worker.stop() == 0

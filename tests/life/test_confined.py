@@ -119,6 +119,26 @@ def _without_rights(user: str = "nobody") -> list[str]:
     pytest.skip(f"nobody else can run Python here: {problem}")
 
 
+def test_a_process_of_another_user_is_left_alone(open_stage: Stage) -> None:
+    """What a job left running with more rights than the worker's does not end the worker."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a program more rights than ours")
+    program = open_stage.directory / "become-root"
+    shutil.copy(shutil.which("setpriv") or "", program)
+    program.chmod(0o4755)
+    worker = open_stage.start(
+        *_without_rights(), *open_stage.command(require="more_jobs")
+    ).until_idle()
+    open_stage.push("leave_running", str(program), "--reuid=0", "--clear-groups", "sleep", "600")
+    for _ in range(2):
+        open_stage.push("quick")
+        open_stage.told("quick", by=worker)
+    assert worker.said.count("is another user's, and stays") == 1
+    assert worker.stop() == 0
+    assert open_stage.stat("processed") == 3
+    assert open_stage.failed() == []
+
+
 def test_nothing_is_written_but_temporary_files(open_stage: Stage) -> None:
     """With a read-only file system everything works that works elsewhere."""
     temporary = str(open_stage.directory / "tmp")

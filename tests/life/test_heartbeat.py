@@ -40,6 +40,18 @@ def test_it_beats_while_idle_and_while_busy(stage: Stage) -> None:
     stage.told("done", by=worker)
 
 
+def test_it_beats_while_it_only_fails_jobs(stage: Stage) -> None:
+    """Jobs that need no child to fail follow each other fast, and may be many."""
+    worker = stage.idle(*BEAT)
+    count = 20_000
+    stage.redis.rpush("resque:queue:jobs", *[b'{"class":"Nobody","args":[]}'] * count)
+    until(lambda: stage.redis.llen("resque:failed") > 0)
+    forget(stage, worker)
+    until(lambda: beat_of(stage, worker) is not None)
+    assert stage.redis.llen("resque:failed") < count
+    assert worker.stop() == 0
+
+
 def test_an_idle_worker_registers_again(stage: Stage) -> None:
     """At its next heartbeat it is back, with all that belongs to it, and takes jobs."""
     worker = stage.idle(*BEAT)

@@ -182,6 +182,17 @@ def test_a_fork_hook_that_raises_fails_its_job_only(stage: Stage, hook: str) -> 
     assert (stage.stat("processed"), stage.stat("failed")) == (2, 1)
 
 
+def test_a_fork_hook_that_exits_fails_its_job_only(stage: Stage) -> None:
+    """The worker does not leave because a hook would."""
+    stage.push("Hooked", "exit")
+    stage.push("Hooked", "fine")
+    _, told = drained(stage, require="more_jobs")
+    assert [m["args"] for m in told if m["what"] == "perform"] == [["fine"]]
+    [entry] = stage.failed()
+    assert entry["exception"] == "SystemExit"
+    assert entry["payload"] == {"class": "Hooked", "args": ["exit"]}
+
+
 @pytest.mark.parametrize("hook", ["queue_empty", "shutdown", "before_pause", "worker_exit"])
 def test_a_hook_without_a_job_that_raises_is_logged(stage: Stage, hook: str) -> None:
     """The worker goes on, and leaves in order."""

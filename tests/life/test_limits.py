@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from resque_fork import process
+
 from .harness import Running, Stage, is_alive, until
 
 TIMEOUT = "The job ran longer than its limit of"
@@ -39,6 +41,17 @@ def test_a_timeout_raises_in_the_job(stage: Stage) -> None:
     assert any("more_jobs.py" in line and "in endless" in line for line in entry["backtrace"])
     assert any("more_jobs.py" in line for line in entry["forensics"]["stack"])
     assert entry["forensics"]["wall_ms"] >= 150  # told by the child, which began a little later
+
+
+def test_the_stack_is_that_of_the_timeout(stage: Stage) -> None:
+    """However often it was asked for before."""
+    stage.push("endless")
+    worker = limited(stage, "--timeout", "0.5")
+    child = stage.told("begun", by=worker)["pid"]
+    for _ in range(40):
+        os.kill(child, process.DUMP_SIGNAL)
+    [entry] = stage.failed(1)
+    assert sum("in endless" in line for line in entry["forensics"]["stack"]) == 1
 
 
 def test_a_timeout_in_a_loop_of_python(stage: Stage) -> None:

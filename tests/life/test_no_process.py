@@ -74,6 +74,22 @@ def test_a_job_waits_until_there_is_a_process(group: Group, stage: Stage) -> Non
     stage.assert_left(worker)
 
 
+def test_a_failure_whose_hooks_cannot_run(group: Group, stage: Stage) -> None:
+    """It is recorded all the same, with what is known of the dead child, and that is said."""
+    worker = stage.idle()
+    group.take(worker.pid)
+    stage.push("Mourned", "hold")
+    child = stage.told("begun", by=worker)["pid"]
+    group.allow(1)
+    os.kill(child, signal.SIGKILL)
+    [entry] = stage.failed(1)
+    assert entry["forensics"]["signal"] == "SIGKILL"
+    assert "cannot be run now" in worker.said
+    assert stage.nothing_told("mourned")
+    group.allow(None)
+    stage.assert_goes_on(worker)
+
+
 def test_a_stop_meanwhile(group: Group, stage: Stage) -> None:
     """Told to stop, it leaves, and the job is in its queue."""
     worker = stage.idle()

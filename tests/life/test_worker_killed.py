@@ -238,6 +238,23 @@ def test_hooks_of_the_lost_job_run(stage: Stage) -> None:
     assert len(stage.failed()) == 1
 
 
+def test_hooks_of_the_lost_job_run_before_its_finder_leaves(stage: Stage) -> None:
+    """Also if that has a job of its own, and is told to stop after it."""
+    stage.push("Mourned")
+    worker = stage.work()
+    stage.told("begun", by=worker)
+    worker.kill()
+    stage.push("hold")
+    other = stage.work()
+    stage.told("begun", by=other)
+    other.send(signal.SIGQUIT)
+    stage.open_gate()
+    assert stage.told("mourned", by=other)["error"] == "DirtyExit: Job still being processed"
+    assert other.ended() == 0
+    assert stage.stat("processed") == 1
+    assert len(stage.failed()) == 1
+
+
 def test_a_hook_of_the_lost_job_that_raises(stage: Stage) -> None:
     """The job is recorded once all the same, one line tells of hook and job, and work goes on."""
     (stage.directory / "raising.py").write_text(
