@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from .errors import PoisonPill, UnknownJob, UnreadablePayload
+from .errors import PoisonPill, UnknownJob, UnreadablePayload, WrongKeyType
 from .failure import Backends, Failure
 from .keys import Keys
 from .payload import Payload
@@ -59,6 +59,7 @@ class Bookkeeper:
         self._queues = queue_list.over([])
         self._stale = True  # queues may have appeared that are not known
         self._wrong: set[str] = set()
+        self._unreadable = ""  # why the known queues cannot be read
 
     def queues(self) -> list[str]:
         """The queues to look at now, in order of priority."""
@@ -162,7 +163,12 @@ class Bookkeeper:
     def _read_known(self) -> list[str]:
         """The queues to look at, with those that have appeared since they were last read."""
         if self._stale and self._queue_list.is_dynamic:
-            self._known = self._books.known_queues()
+            try:
+                self._known, self._unreadable = self._books.known_queues(), ""
+            except WrongKeyType as problem:
+                if self._unreadable != str(problem):
+                    log.error("%s", problem)
+                self._known, self._unreadable = [], str(problem)
             self._queues = self._queue_list.over(self._known)
         self._stale = False
         return self.queues()

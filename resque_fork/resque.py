@@ -6,7 +6,6 @@ import contextlib
 import functools
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -25,6 +24,8 @@ from .registry import Declaration, declaration_of
 from .reservation import Reservation
 from .settings import value_of
 from .store.queues import Queues
+from .store.refusals import key_named_by
+from .store.scripts import NamingKeys
 from .store.server import REDIS_ERRORS, Server, in_our_words, never_sent
 from .store.stats import Stats
 from .store.workers import Workers
@@ -68,7 +69,7 @@ class Resque:
 
     @functools.cached_property
     def _workers(self) -> Workers:
-        return Workers(self.redis, self.key_names)
+        return Workers(NamingKeys(self.redis), self.key_names)
 
     @functools.cached_property
     def stats(self) -> Stats:
@@ -339,8 +340,7 @@ class Resque:
         try:
             yield
         except (*REDIS_ERRORS, OSError) as error:
-            named = re.match(r"WRONGTYPE (.+) is a \w+, not a list", str(error), re.DOTALL)
-            at_fault = named[1] if named else getattr(error, "key", key)  # our scripts name it
+            at_fault = key_named_by(error) or getattr(error, "key", key)
             raise in_our_words(error, self.server, at_fault) from error
 
 

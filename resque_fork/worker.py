@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from . import huge_pages, process
 from .bookkeeper import Bookkeeper
-from .errors import JobLost, NotOnMainThread, ResqueError
+from .errors import JobLost, NotOnMainThread, ResqueError, WrongKeyType
 from .failure import Backends
 from .forked import ForkedPerformer
 from .hooks import worker_hooks
@@ -33,7 +33,7 @@ from .signals import Signals
 from .store.access import check_access
 from .store.bell import Bell
 from .store.books import Books
-from .store.line import Line, OfOthers
+from .store.line import Dispensable, Line
 from .store.server import REDIS_ERRORS
 from .store.workers import Workers
 
@@ -74,6 +74,7 @@ class Worker:
         self._stop_asked = self._beat_due = self._look_due = 0.0
         self._woken = self._was_rung = self._first_fork_announced = False
         self._rescued: list[tuple[Reservation, JobLost]] = []
+        self._in_the_way = ""  # the last key of the wrong type that was complained of
 
     @property
     def id(self) -> str:
@@ -254,9 +255,9 @@ class Worker:
 
     def prune_dead_workers(self) -> None:
         """Rescue what dead workers of this host have left."""
+        self._look_due = self._loop.clock() + self._pruner.pause()
         self._performer.look_around()
         self._pruner.prune_here(self.queue_list.included, but=self.id)
-        self._look_due = self._loop.clock() + self._pruner.pause()
 
     def _note_rescued(self, reservation: Reservation, error: JobLost) -> None:
         """Its on_failure hooks run when this worker has no job of its own to watch."""
@@ -284,13 +285,18 @@ class Worker:
         self._attend()
 
     def _attend(self) -> None:
-        """Do what is due, if anything is."""
+        """Do what is due, if anything is. If a key is in the way, say so once and go on."""
         now = self._loop.clock()
-        if now >= self._beat_due:
-            self._heartbeat()
-            self._pruner.prune_under_lock(self.id)
-        if now >= self._look_due:
-            self.prune_dead_workers()
+        try:
+            if now >= self._beat_due:
+                self._heartbeat()
+                self._pruner.prune_under_lock(self.id)
+            if now >= self._look_due:
+                self.prune_dead_workers()
+        except WrongKeyType as problem:
+            if self._in_the_way != str(problem):
+                log.error("%s", problem)
+            self._in_the_way = str(problem)
 
     def _patience(self) -> float | None:
         """Until when to wait for Redis: for ever, unless told to stop with no job running."""
@@ -326,7 +332,8 @@ class Worker:
         self._line = Line(self.resque.server, self._loop, keys.queues, self._patience)
         self._bell = Bell(self._line, keys)
         identity = Identity.here().to_fields()
-        self._books = Books(self._line, keys, self.id, identity, settings.max_attempts)
+        lesser = Dispensable(self._line)
+        self._books = Books(self._line, keys, self.id, identity, settings.max_attempts, lesser)
         self._performer = self._make_performer()
         self._bookkeeper = Bookkeeper(
             self._books,
@@ -339,7 +346,7 @@ class Worker:
             self._attend,
         )
         self._pruner = Pruner(
-            Workers(self._line, keys, OfOthers(self._line)),
+            Workers(lesser, keys),
             keys,
             settings,
             self.backends,

@@ -74,7 +74,11 @@ class Step(NamedTuple):
 
 
 class Books:
-    """`identity` names what tells this process from others of its pid and host."""
+    """`identity` names what tells this process from others of its pid and host.
+
+    `lesser` carries what a worker can do without for a while, its heartbeats
+    and the names of all queues.
+    """
 
     def __init__(
         self,
@@ -83,10 +87,12 @@ class Books:
         worker_id: str,
         identity: Mapping[str, str],
         max_attempts: int = 1,
+        lesser: Commands | None = None,
     ) -> None:
         self.worker_id = worker_id
         self.token = os.urandom(8).hex()
         self._redis = redis
+        self._lesser = lesser or redis
         self._number = 0
         self._started = started_time(time.time())
         self._identity = [part for pair in identity.items() for part in pair]
@@ -114,7 +120,7 @@ class Books:
     def on(self, redis: Commands) -> Books:
         """The same books, kept over another connection."""
         other = copy.copy(self)
-        other._redis = redis
+        other._redis = other._lesser = redis
         return other
 
     def heartbeat(self) -> bool:
@@ -124,7 +130,7 @@ class Books:
         """
         keys = self._keys
         answer = scripts.run(
-            self._redis,
+            self._lesser,
             "heartbeat",
             [keys.workers, keys.started(self.worker_id), keys.heartbeats, self._own[0]],
             [self.worker_id, self.token, self._number, self._started, *self._identity],
@@ -197,7 +203,7 @@ class Books:
     def known_queues(self) -> list[str]:
         """The names of all known queues, sorted."""
         return sorted(
-            to_text(q) for q in self._redis.execute_command("SMEMBERS", self._keys.queues)
+            to_text(q) for q in self._lesser.execute_command("SMEMBERS", self._keys.queues)
         )
 
     def record(self) -> None:

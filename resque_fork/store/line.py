@@ -15,7 +15,7 @@ import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from redis.exceptions import (
     AuthenticationError,
@@ -68,8 +68,8 @@ class _Reply:
         self.value: Any = None
 
 
-class OfOthers:
-    """The same line, for the keys of other workers, with which one's own work can do without.
+class Dispensable:
+    """The same line, for what a worker can do without for a while: heartbeats, and others' keys.
 
     A key of the wrong type is told by WrongKeyType, and not waited for.
     """
@@ -147,7 +147,7 @@ class Line:
                 if type(problem).__name__ != complained:
                     log.warning("%s Trying again.", problem)
                     complained = type(problem).__name__
-                self._rest(pause)
+                self._rest(pause, problem)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     def try_command(self, *command: Any) -> bool:
@@ -238,16 +238,20 @@ class Line:
             raise reply.value
         return reply.value
 
-    def _rest(self, pause: float) -> None:
+    def _rest(self, pause: float, problem: ResqueError) -> None:
         until = self._loop.clock() + pause
         while (now := self._loop.clock()) < until:
             deadline = self._patience()
             if deadline is not None and now >= deadline:
-                self._give_up()
+                self._give_up(problem)
             self._loop.wait(until if deadline is None else min(until, deadline))
 
-    def _give_up(self) -> None:
-        raise GaveUpWaiting(f"Redis at {self.server} was away for too long; leaving without it.")
+    def _give_up(self, problem: ResqueError | None = None) -> NoReturn:
+        if problem is None or isinstance(problem, RedisUnavailable):
+            why = f"Redis at {self.server} was away for too long; leaving without it."
+        else:
+            why = f"{problem} Leaving all the same."
+        raise GaveUpWaiting(why)
 
     def _in_our_words(self, error: Exception, command: Sequence[Any] = ()) -> ResqueError:
         if isinstance(error, RedisUnavailable):

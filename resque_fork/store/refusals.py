@@ -31,9 +31,15 @@ def passes(error: Exception, passing: Sequence[str]) -> bool:
 
 def key_at_fault(error: Exception, command: Sequence[Any]) -> str | None:
     """The key of the wrong type: our scripts name it; of plain commands it is the first."""
-    if named := re.match(r"WRONGTYPE (.+) is a \w+, not a list", str(error), re.DOTALL):
-        return named[1]
+    if named := key_named_by(error):
+        return named
     return to_text(command[1]) if len(command) > 1 and "EVAL" not in command[0] else None
+
+
+def key_named_by(error: Exception) -> str | None:
+    """The key of the wrong type that one of our scripts names."""
+    named = re.match(r"WRONGTYPE (.+) is a \w+, not a \w+$", str(error), re.DOTALL)
+    return named[1] if named else None
 
 
 def is_of_acl(error: Exception) -> bool:

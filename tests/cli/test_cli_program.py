@@ -249,6 +249,10 @@ def test_wrong_credentials(run) -> None:
         ("failed", ["failed", "clear"]),
         ("mail_failed", ["failed", "--list", "mail_failed"]),
         ("workers", ["list"]),
+        ("workers", ["info"]),
+        ("queues", ["info"]),
+        ("failed", ["info"]),
+        ("stat:processed", ["info"]),
         ("queue:q", ["queues", "peek", "q"]),
         ("queue:q", ["enqueue", "q", "Job"]),
         ("queues", ["enqueue", "q", "Job"]),
@@ -261,7 +265,7 @@ def test_wrong_credentials(run) -> None:
 )
 def test_key_of_the_wrong_type_is_named(run, redis: Redis, key: str, args: list[str]) -> None:
     """A key that holds something else is named in the error."""
-    redis.set(f"resque:{key}", "x")
+    redis.zadd(f"resque:{key}", {"x": 1})
     assert f"'resque:{key}' does not hold what Resque keeps there" in run(*args, status=1).output
 
 

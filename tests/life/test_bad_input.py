@@ -250,10 +250,32 @@ def test_a_books_key_of_the_wrong_type(stage: Stage, key: str) -> None:
     stage.assert_left(worker)
 
 
-def test_queues_of_the_wrong_type(stage: Stage) -> None:
+@pytest.mark.parametrize("key", ["workers", "workers:heartbeat"])
+def test_a_registration_of_the_wrong_type(stage: Stage, key: str) -> None:
+    """It is named, once; jobs go on being done, and a worker that starts says why it cannot."""
+    worker = stage.idle("--heartbeat-interval", "0.1")
+    stage.redis.delete(f"resque:{key}")
+    stage.redis.set(f"resque:{key}", "not what it ought to be")
+    named = f"The Redis key 'resque:{key}' does not hold what Resque keeps there"
+    worker.until_said(named)
+    for _ in range(3):
+        stage.push("quick")
+        stage.told("quick", by=worker)
+    assert worker.said.count(named) == 1
+    other = stage.work()
+    assert other.ended() == 1
+    assert named in other.said
+    assert worker.stop() == 0
+    assert stage.redis.keys(f"resque:*:{worker.pid}:*") == []
+
+
+@pytest.mark.parametrize("queues", ["jobs", "jobs,*"])
+def test_queues_of_the_wrong_type(stage: Stage, queues: str) -> None:
     """If the set of queues is none, named queues are still served."""
     stage.redis.set("resque:queues", "not a set")
-    worker = stage.idle()
+    worker = stage.idle(queues=queues)
+    said = worker.said.count("The Redis key 'resque:queues' does not hold what Resque keeps there")
+    assert said == ("*" in queues)
     stage.redis.rpush("resque:queue:jobs", b'{"class":"quick","args":[]}')
     stage.told("quick", by=worker)
     assert worker.stop() == 0

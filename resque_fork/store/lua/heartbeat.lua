@@ -8,6 +8,8 @@
 
 local token = redis.call('HGET', KEYS[4], 'token')
 if token and token ~= ARGV[2] then return 'taken' end
+local refusal = refuse_unless('set', KEYS[1]) or refuse_unless('hash', KEYS[3])
+if refusal then return refusal end
 redis.call('HDEL', KEYS[3], ARGV[1]) -- frees first: a full Redis then takes the rest
 redis.call('HSET', KEYS[3], ARGV[1], iso_time(tonumber(redis.call('TIME')[1])))
 local added = redis.call('SADD', KEYS[1], ARGV[1])

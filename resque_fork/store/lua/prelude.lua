@@ -102,15 +102,20 @@ local function is_forbidden(reply)
   return string.find(problem, 'NOPERM') or string.find(problem, 'ACL failure')
 end
 
+-- An error reply that names the key if it is there and not of this kind.
+local function refuse_unless(kind, key)
+  local found = redis.call('TYPE', key)['ok']
+  if found == kind or found == 'none' then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. kind)
+end
+
 -- An error reply for the first of these keys that cannot be pushed to: to be asked
 -- before anything is changed, because an error half way would lose what was freed.
 -- `no_list` is a key that exists and is none: on it a push fails, saying if it may not be.
 local function refuse_unless_lists(keys, no_list)
   for _, key in ipairs(keys) do
-    local kind = redis.call('TYPE', key)['ok']
-    if kind ~= 'list' and kind ~= 'none' then
-      return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a list')
-    end
+    local refusal = refuse_unless('list', key)
+    if refusal then return refusal end
   end
   for _, push in ipairs(no_list and keys[1] and {'LPUSH', 'RPUSH'} or {}) do
     local reply = redis.pcall(push, no_list, '')

@@ -13,6 +13,8 @@
 -- Returns 'rescued', 'requeued', 'failed', or 'changed' if it is no longer as it
 -- was found: ten rescuers rescue once.
 
+local in_the_way = refuse_unless('set', KEYS[1]) or refuse_unless('hash', KEYS[2])
+if in_the_way then return in_the_way end
 local token = redis.call('HGET', KEYS[3], 'token') or ''
 local record = redis.call('GET', KEYS[4]) or redis.call('HGET', KEYS[5], 'payload')
 local expected = ARGV[4] ~= 'none' and ARGV[3] -- an empty payload is a payload too

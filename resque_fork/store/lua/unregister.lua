@@ -8,7 +8,7 @@
 
 local token = redis.call('HGET', KEYS[3], 'token')
 if token and token ~= ARGV[2] then return 0 end
-redis.call('SREM', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[2], ARGV[1])
+redis.pcall('SREM', KEYS[1], ARGV[1]) -- a key of another type has nothing of ours
+redis.pcall('HDEL', KEYS[2], ARGV[1])
 redis.call('DEL', unpack(KEYS, 3))
 return 1
