@@ -54,6 +54,10 @@ def decode(raw: bytes) -> Any:
         raise ValueError(f"it is not JSON ({error})") from None
     except RecursionError:
         raise ValueError("it is nested too deep to be read") from None
+    except ValueError as error:
+        if str(error).startswith("it is not JSON"):
+            raise
+        raise ValueError("it has a number of too many digits") from None
 
 
 def depth_of(raw: bytes) -> int:
@@ -124,7 +128,9 @@ class Payload:
         if not isinstance(item, dict):
             raise UnreadablePayload("The payload cannot be read: it is not a JSON object.")
         class_name, args = item.get("class"), item.get("args")
-        if not isinstance(class_name, str) or not class_name:
+        if class_name is not None and not isinstance(class_name, str):
+            raise UnreadablePayload('The payload cannot be read: its "class" is not a string.')
+        if not class_name:
             raise UnreadablePayload('The payload cannot be read: it has no "class".')
         if args is not None and not isinstance(args, list):
             raise UnreadablePayload('The payload cannot be read: its "args" are not an array.')

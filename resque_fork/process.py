@@ -282,20 +282,30 @@ def _prctl(option: int, value: int) -> bool:
 # --- the background
 
 
-def daemonize() -> None:
-    """Go on in the background: no terminal, no output, a session of our own.
+def daemonize() -> Callable[[], None]:
+    """Go on in the background, in a session of our own; returns what makes that final.
 
-    The process that was started exits 0. Raises ResqueError where there is no fork.
+    Until it is called there still is a terminal to say on what is wrong: the process that
+    was started waits, and exits 1 if this one ends before. Then there is no terminal and no
+    output, and it exits 0. Raises ResqueError where there is no fork.
     """
     if not hasattr(os, "fork"):
         raise ResqueError("This system cannot fork, so it cannot run a worker in the background.")
+    waiting, told = os.pipe()
     if os.fork():
-        leave(0)
+        os.close(told)
+        leave(0 if os.read(waiting, 1) else 1)
     os.setsid()
     if os.fork():
         leave(0)
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    if null > 2:
+    os.close(waiting)
+
+    def detach() -> None:
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
         os.close(null)
+        os.write(told, b".")
+        os.close(told)
+
+    return detach

@@ -84,6 +84,11 @@ class Pruner:
             lambda worker_id: self._is_dead_here(WorkerId.read(worker_id), queues),
         )
 
+    @property
+    def stuck(self) -> dict[str, str]:
+        """The workers that could not be rescued at the last look, and why."""
+        return dict(self._stuck)
+
     def pause(self) -> float:
         """Seconds until the next `prune_here`.
 

@@ -313,8 +313,9 @@ def find(
 
 
 def _found(setting: dataclasses.Field[Any], value: Any, source: str) -> Found:
+    where = f"{source}, {setting.name}" if source.startswith("file") else source
     try:
-        return Found(_parse(setting, value, source), source)
+        return Found(_parse(setting, value, where), source)
     except SettingsError as problem:
         return Found(value, source, problem)
 

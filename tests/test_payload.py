@@ -216,7 +216,7 @@ def test_missing_args_mean_none(raw: bytes) -> None:
         (b"null", "it is not a JSON object"),
         (b"{}", 'it has no "class"'),
         (b'{"class":""}', 'it has no "class"'),
-        (b'{"class":7,"args":[]}', 'it has no "class"'),
+        (b'{"class":7,"args":[]}', 'its "class" is not a string'),
         (b'{"class":"A","args":{"a":1}}', 'its "args" are not an array'),
         (b'{"class":"A","args":"abc"}', 'its "args" are not an array'),
         (b'{"class":"\xff"}', "it is not UTF-8 (byte 10)"),

@@ -37,7 +37,7 @@ def load(modules: Iterable[str]) -> None:
         # an application may do anything while it is imported, and leaving is an error too
         except (Exception, SystemExit) as error:
             kind = "" if isinstance(error, ResqueError) else f"{type(error).__name__}: "
-            told = str(error).removesuffix(".")
+            told = str(error).strip().partition("\n")[0].removesuffix(".")
             raise ResqueError(f"{name} cannot be loaded: {kind}{told}{_where(error)}.") from error
 
 

@@ -80,7 +80,7 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any
     jobs = _jobs(app)
     found = list(itertools.islice(jobs.each(Filter(**which)), start, start + count + 1))
     others = [name for name in jobs.names() if name != jobs.name] if not found else []
-    empty = f"No failed job in {jobs.name} matches."
+    empty = f"No failed job in {jobs.name}{' matches' if jobs.count() else ''}."
     if others:
         empty += f" There are other lists: {', '.join(others)}."
     listing(app, [job.to_dict() for job in found[:count]], COLUMNS, empty)
@@ -205,6 +205,8 @@ def _resolved(
 
 
 def _named(job: FailedJob) -> str:
+    if job.exception is None:
+        return f"{job.index}, which cannot be read"
     return f"{job.index}, {job.class_name or '?'} on {job.queue or '?'} ({job.exception})"
 
 

@@ -20,6 +20,7 @@ from ..procline import printable
 from .app import App
 
 GAP = "  "
+WIDEST = 60  # characters of a cell, but of those in the last column
 
 Row = dict[str, Any]
 
@@ -113,6 +114,8 @@ def _finite(value: Any) -> Any:
 
 def _table(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
     texts = [[printable(column.text(row)) for column in columns] for row in rows]
+    for line in texts:  # the last may be long: nothing stands behind it
+        line[:-1] = [cut(text, WIDEST) for text in line[:-1]]
     widths = [
         max(len(column.head), *(len(line[i]) for line in texts)) for i, column in enumerate(columns)
     ]

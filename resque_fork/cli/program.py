@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..errors import NO_FORK, ResqueError, SettingsError
+from ..errors import NO_FORK, RedisUnavailable, ResqueError, SettingsError
 from ..procline import printable
 from ..version import __version__
 from . import options
@@ -136,6 +136,8 @@ def _sentence(error: Exception, app: App) -> tuple[int, str]:
         return error.exit_code, error.format_message()
     if isinstance(error, SettingsError):
         return 2, str(error)
+    if type(error) is RedisUnavailable and "does not answer" in str(error):
+        return 1, f"{error} Start it, or name another with --redis or RESQUE_REDIS."
     if isinstance(error, ResqueError):
         return 1, str(error)
     if isinstance(error, UnicodeError) and "idna" in str(error):

@@ -47,16 +47,20 @@ def work(app: App) -> int:
     settings = app.settings
     pidfile = Pidfile(settings.pidfile) if settings.pidfile else None
     _check(app, pidfile)
-    if settings.daemon:
-        daemonize()
-    if settings.logfile:
+    detach = daemonize() if settings.daemon else None
+    if settings.logfile and not detach:
         logs.append_output_to(settings.logfile)
     logs.set_up(settings.log_format, settings.verbose)
     with pidfile or contextlib.nullcontext():
         application.prepare(settings)
         application.load(settings.require)
+        Backends.named(settings.failure_backend)  # one that cannot be loaded is no worker's fault
         if not registry.names():
             log.warning("No job is declared, so every job will fail: --require the application")
+        if detach:
+            detach()
+            if settings.logfile:
+                logs.append_output_to(settings.logfile)
         return _run(settings)
 
 
@@ -87,16 +91,14 @@ def _check_redis(app: App) -> None:
         absent = isinstance(cause, RedisError) and never_sent(cause)
         if absent and app.sources["redis"] == "default":
             raise RedisUnavailable(
-                f"There is no Redis at {app.settings.redis}: start one (resque-fork redis runs one "
-                "for trying things out), or name yours with --redis or RESQUE_REDIS."
+                f"There is no Redis at {app.settings.redis}: start one (resque-fork redis --port "
+                "6379 runs one for trying things out), or name yours with --redis or RESQUE_REDIS."
             ) from error
     finally:
         app.resque.close()
 
 
 def _run(settings: Settings) -> int:
-    Backends.named(settings.failure_backend)  # one that cannot be loaded is no worker's fault
-
     def make_worker() -> Worker:
         resque = Resque(settings.redis, namespace=settings.namespace)
         return Worker(*settings.queues, resque=resque, settings=settings)

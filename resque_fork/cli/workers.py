@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 
 import click
@@ -105,21 +106,28 @@ def remove(app: App, worker: str) -> None:
 
 @command(cls=Listing, params=[*RESCUE, *PRUNE])
 @pass_app
-def prune(app: App) -> None:
+def prune(app: App) -> int:
     """Take all dead workers off the books and rescue their jobs.
 
     Dead are those of this host whose process is gone, and those without a
     heartbeat for --prune-interval. With --json: an array of {"worker", "job"
-    (failed, requeued, or rescued if it had none)}.
+    (failed, requeued, or rescued if it had none)}. Exit status 1 if one could
+    not be rescued.
     """
+    logging.getLogger("resque_fork").setLevel(logging.CRITICAL)  # all of it is shown here
+    pruner = _pruner(app)
     with app.speaking():
-        pruned = _pruner(app).prune()
+        pruned = pruner.prune()
     rows = [{"worker": worker, "job": fate} for worker, fate in pruned]
     columns = [
         Column("WORKER", lambda row: row["worker"]),
         Column("", lambda row: FATES[row["job"]]),
     ]
-    listing(app, rows, columns, "No worker is dead.")
+    if rows or not pruner.stuck:
+        listing(app, rows, columns, "No worker is dead.")
+    for worker, problem in pruner.stuck.items():
+        note(f"Cannot rescue what worker {worker} left: {problem}")
+    return 1 if pruner.stuck else 0
 
 
 def _running(row: Row) -> str:

@@ -70,6 +70,8 @@ class Server:
         try:
             if self.kind == "single":
                 self._options |= parse_url(url)
+                if scheme != "unix":
+                    _database(urlsplit(url).path.strip("/"))
             else:
                 self._read_hosts(url)
             self._check_options()
@@ -172,7 +174,7 @@ class Server:
                     "it names no primary, as in redis+sentinel://host:26379/mymaster/0"
                 )
             self._primary = unquote(path.pop(0))
-            self._options["db"] = int(path[0]) if path else 0
+            self._options["db"] = _database(path[0] if path else "")
 
     def _sentinels(self, options: dict[str, Any]) -> Any:
         asking = {
@@ -224,6 +226,12 @@ def _connection(options: Mapping[str, Any]) -> Connection:
         kind = SSLConnection
     connection: Connection = kind(**of_one)
     return connection
+
+
+def _database(text: str) -> int:
+    if text and not text.isdecimal():
+        raise ValueError(f"a database has a number, and {text!r} is none")
+    return int(text or 0)
 
 
 def _host_and_port(text: str, default: int) -> tuple[str, int]:

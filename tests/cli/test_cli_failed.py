@@ -116,10 +116,10 @@ def test_wrong_age(run, age: str) -> None:
 
 def test_no_failed_jobs(run, redis: Redis) -> None:
     """Where none is found it says so, and which other lists there are."""
-    assert run("failed").stderr == "No failed job in failed matches.\n"
+    assert run("failed").stderr == "No failed job in failed.\n"
     assert run("failed", "--json").stdout == "[]\n"
     redis.sadd("resque:failed_queues", "mail_failed")
-    assert run("failed").stderr.endswith("matches. There are other lists: mail_failed.\n")
+    assert run("failed").stderr.endswith("in failed. There are other lists: mail_failed.\n")
 
 
 def test_other_lists(run, redis: Redis) -> None:
@@ -311,7 +311,7 @@ def test_requeue_of_what_names_no_job(run, redis: Redis) -> None:
     redis.rpush("resque:failed", "{}")
     result = run("failed", "requeue", "0", status=1)
     assert result.stderr == (
-        "resque-fork: Nothing was done to 0, ? on ? (None): "
+        "resque-fork: Nothing was done to 0, which cannot be read: "
         "it has gone meanwhile, or names no queue or no class.\n"
     )
     assert run("failed", "requeue", "--all").stdout == "Queued 0 failed jobs again.\n"

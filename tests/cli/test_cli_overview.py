@@ -71,7 +71,7 @@ def test_config_marks_what_will_not_do(run, tmp_path: Path) -> None:
     rows = {row["name"]: row for row in json.loads(result.stdout)}
     assert set(rows) == {setting.name for setting in settings.table()}
     count = "environment COUNT: '0' will not do, it must be a whole number, 1 or more."
-    queues = f"file {file}: [1] will not do, it must be names, separated by commas."
+    queues = f"file {file}, queues: [1] will not do, it must be names, separated by commas."
     assert {name: row["problem"] for name, row in rows.items() if row["problem"]} == {
         "count": count,
         "queues": queues,

@@ -213,6 +213,7 @@ def test_absent_redis_is_one_sentence(run, command: str) -> None:
     """Where no Redis answers each command ends with status 1 and says which one it tried."""
     result = run(command, "--redis", "redis://localhost:1", status=1)
     assert result.stderr.startswith("resque-fork: Redis at redis://localhost:1 does not answer (")
+    assert "Start it, or name another with --redis or RESQUE_REDIS." in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -68,7 +68,7 @@ def test_no_redis_was_named(run) -> None:
         result = run("work", "-q", "mail", env={"RESQUE_REDIS": None}, status=1)
     assert result.stderr == (
         "resque-fork: There is no Redis at redis://localhost:6379/0: start one "
-        "(resque-fork redis runs one for trying things out), "
+        "(resque-fork redis --port 6379 runs one for trying things out), "
         "or name yours with --redis or RESQUE_REDIS.\n"
     )
 
@@ -251,9 +251,24 @@ def test_errors_are_said_before_it_goes_to_the_background(call, tmp_path: Path) 
     assert (ended.returncode, sentence(ended)) == (1, "absent/log: No such file or directory.")
     assert call("work", "--daemon").returncode == 2
     ended = call("work", "-q", "nothing", "--interval", "0", "--daemon")
-    assert ended.stderr == (
+    assert ended.returncode == 0
+    assert ended.stderr.startswith(
         "In the background nothing that goes wrong can be seen: give it a --logfile.\n"
     )
+    ended = call("work", "-q", "mail", "-r", "nosuch", "--daemon", "--logfile", "log")
+    assert ended.returncode == 1
+    assert "There is no module nosuch to --require" in ended.stderr
+    ended = call("work", "-q", "mail", "--failure-backend", "nope", "--daemon", "--logfile", "log")
+    assert ended.returncode == 1
+    assert "No failure backend is called 'nope'" in ended.stderr
+
+
+def test_an_error_of_many_lines_is_told_by_its_first(call, tmp_path: Path) -> None:
+    """The rest is for -vv."""
+    (tmp_path / "broken.py").write_text("raise RuntimeError('first\\nsecond')")
+    ended = call("work", "-q", "mail", "-r", "broken")
+    where = f"({tmp_path}/broken.py, line 1)"
+    assert sentence(ended) == f"broken cannot be loaded: RuntimeError: first {where}."
 
 
 def test_several_workers(call, run, redis: Redis, application: str) -> None:

@@ -243,6 +243,22 @@ def test_kill_that_cannot_rescue_kills_nobody(run, redis: Redis, sleeper) -> Non
     assert redis.sismember("resque:workers", books.worker_id)
 
 
+def test_prune_says_what_it_cannot_rescue(run, redis: Redis) -> None:
+    """That is on stderr, and status 1; what it can rescue is in the listing, and there alone."""
+    record = '{"queue":"q","run_at":"x","payload":{"class":"A","args":[]}}'
+    for number in (1, 2):
+        register_foreign(redis, f"other:{number}:q", record=record)
+        redis.hset("resque:workers:heartbeat", f"other:{number}:q", "2020-01-01T00:00:00+00:00")
+    redis.delete("resque:worker:other:1:q")
+    redis.zadd("resque:worker:other:1:q", {"x": 1})
+    result = run("prune", status=1)
+    assert result.stderr.startswith("Cannot rescue what worker other:1:q left: ")
+    assert "other:2:q" not in result.stderr
+    assert "other:2:q  its job is in the failed list" in result.stdout
+    result = run("prune", status=1)
+    assert result.stdout == ""
+
+
 def test_remove_takes_a_worker_off_the_books(run, redis: Redis) -> None:
     """remove leaves nothing of a worker but the failure of its job."""
     register_foreign(

@@ -39,7 +39,7 @@ UNREADABLE = {
     "an empty object": (b"{}", 'it has no "class"'),
     "no class": (b'{"args":[1]}', 'it has no "class"'),
     "class null": (b'{"class":null,"args":[]}', 'it has no "class"'),
-    "class a number": (b'{"class":7,"args":[]}', 'it has no "class"'),
+    "class a number": (b'{"class":7,"args":[]}', 'its "class" is not a string'),
     "class empty": (b'{"class":"","args":[]}', 'it has no "class"'),
     "args an object": (b'{"class":"quick","args":{"a":1}}', 'its "args" are not an array'),
     "args a string": (b'{"class":"quick","args":"x"}', 'its "args" are not an array'),

@@ -82,7 +82,12 @@ def test_connecting_is_bounded() -> None:
         (
             "redis+sentinel://h/p/x",
             "The Redis URL 'redis+sentinel://h/p/x' cannot be understood: "
-            "invalid literal for int() with base 10: 'x'.",
+            "a database has a number, and 'x' is none.",
+        ),
+        (
+            "redis://h/x",
+            "The Redis URL 'redis://h/x' cannot be understood: "
+            "a database has a number, and 'x' is none.",
         ),
     ],
 )
