@@ -259,7 +259,8 @@ def _told(error: BaseException) -> dict[str, Any]:
 class MemoryLimit:
     """Has the kernel refuse memory beyond what this process has now and the limit.
 
-    A MemoryError that comes of it says so.
+    A MemoryError that comes of it says so. It comes at once; what the kernel does not
+    refuse, such as shared memory, the parent sees.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -275,8 +276,11 @@ class MemoryLimit:
     def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
         if self._limits.memory is not None:
             resource.setrlimit(resource.RLIMIT_DATA, self._before)
+            words = self._limits.out_of_memory()
             if isinstance(error, MemoryError) and not error.args:
-                error.args = (self._limits.out_of_memory(),)
+                error.args = (words,)
+            elif isinstance(error, MemoryError):  # it may make its text of anything, as NumPy's
+                error.add_note(words)
 
 
 def _data_size() -> int:

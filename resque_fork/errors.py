@@ -122,11 +122,16 @@ class DirtyExit(JobLost):
     wait_status: int | None = None  # as os.waitpid gives it; of a child only
 
     @classmethod
-    def of(cls, pid: int, wait_status: int) -> DirtyExit:
-        """Phrased from the wait status, in Ruby's words where Ruby has them."""
+    def of(cls, pid: int, wait_status: int, near_limit: str = "") -> DirtyExit:
+        """Phrased from the wait status, in Ruby's words where Ruby has them.
+
+        Of a signal, it adds the limit that the process was close to, if any.
+        """
         if os.WIFSIGNALED(wait_status):
             number = os.WTERMSIG(wait_status)
             end = f"received unhandled signal pid {pid} {signal_name(number)} (signal {number})"
+            if near_limit:
+                end += f", {near_limit}"
         else:
             status = os.waitstatus_to_exitcode(wait_status)
             end = f"exited without finishing its job pid {pid} exit {status}"

@@ -8,7 +8,6 @@ import tempfile
 import time
 from typing import Any
 
-from . import process
 from .errors import signal_name
 from .failure.base import OUR_FOLDER
 from .loop import Loop
@@ -131,7 +130,7 @@ def describe(
     if stderr:
         told["stderr"] = stderr
     user_before, system_before = child.used_before
-    told["rss_growth_kb"] = max(0, end.max_rss - (child.rss_before or process.rss_kib()))
+    told["rss_growth_kb"] = child.rss_growth
     told["user_ms"] = max(0, round(end.user * 1000) - user_before)
     told["system_ms"] = max(0, round(end.system * 1000) - system_before)
     told["wall_ms"] = round((time.monotonic() - child.started) * 1000)

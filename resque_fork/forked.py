@@ -267,6 +267,7 @@ class ForkedPerformer:
             term_timeout=self._settings.term_timeout,
             over=child.over,
             steps=child.steps,
+            near_limit=child.near_limit,
         )
         stack = self._stack.take() or (self._dump.take() if child.over else [])
         if verdict.failure is not None and child.end is not None and verdict.error is not None:

@@ -7,6 +7,10 @@ from typing import Any
 
 from .settings import parse
 
+# A job is close to its limit of memory when a fourth of it or less is left. No nearer, for
+# its growth is told too small: a child begins without the pages of files that its parent has.
+CLOSE = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -38,6 +42,15 @@ class Limits:
 
     def out_of_memory(self) -> str:
         return f"The job needed more memory than its limit of {shown_size(self.memory or 0)}"
+
+    def near_memory(self, used: int) -> str:
+        """Words about a job that died with so many bytes, if that is close to its limit.
+
+        Code in C that is refused memory may crash of it; why it did cannot be told.
+        """
+        if self.memory is None or used < self.memory - self.memory // CLOSE:
+            return ""
+        return f"close to its limit of memory of {shown_size(self.memory)}"
 
 
 NO_LIMITS = Limits()

@@ -128,6 +128,22 @@ def rss_kib(pid: int | str = "self") -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
+def own_memory_kib(pid: int | str = "self") -> int | None:
+    """Memory of a process's own in KiB, resident or swapped out, shared memory too.
+
+    Files that it maps do not count, for the system can take their pages back at any
+    time. None where that cannot be told.
+    """
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
+            lines = status.readall().splitlines()
+    except OSError:
+        return None
+    kinds = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
+    found = [int(line.split()[1]) for line in lines if line.startswith(kinds)]
+    return sum(found) if found else None  # a process that is dead has none of them
+
+
 def forget_peak_memory() -> None:
     """Have this process's peak of resident memory counted from now on."""
     try:

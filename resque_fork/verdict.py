@@ -48,6 +48,7 @@ def judge(
     term_timeout: float = 0.0,
     over: str = "",
     steps: Sequence[str] = (),
+    near_limit: str = "",
 ) -> Verdict:
     """The rules.
 
@@ -56,6 +57,7 @@ def judge(
        of our impatience with its leaving, or of being stopped at that moment.
     3. A failure that was told holds, whatever came after.
     4. A child that we stopped, or that went over a limit, died of that.
+    5. One that died of another signal close to its limit of memory may have died of that.
     """
     status = end.wait_status if end else 0
     if word is not None and word["word"] in ("performed", "skipped"):
@@ -63,16 +65,16 @@ def judge(
             return Verdict("done")
         if killed and _died_of(status, signal.SIGKILL):
             return Verdict("done", warning=f"Child {pid} was killed after its job was done")
-        return _lost(DirtyExit.of(pid, status))
+        return _lost(DirtyExit.of(pid, status, near_limit))
     if word is not None:
         told = settled or word
         if over and told["exception"] == TermException.wire_name:
-            return _timed_out(over, steps)
+            return _over(over, steps)
         failure = Failure(told["exception"], told["error"], told["backtrace"], word["used"])
         kind = "stopped" if stopped and failure.exception == TermException.wire_name else "failed"
         return Verdict(kind, failure, saved=bool(settled and settled["saved"]))
     if over and _died_of(status, signal.SIGTERM, signal.SIGKILL, process.LIMIT_SIGNAL):
-        return _timed_out(over, steps)
+        return _over(over, steps)
     if stopped and _died_of(status, signal.SIGTERM, signal.SIGKILL):
         if not term_child:
             error: BaseException = DirtyExit.of(pid, status)
@@ -83,11 +85,12 @@ def judge(
         else:
             error = TermException("SIGTERM")
         return Verdict("stopped", Failure.of(error), error)
-    return _lost(DirtyExit.of(pid, status))
+    return _lost(DirtyExit.of(pid, status, near_limit))
 
 
-def _timed_out(over: str, steps: Sequence[str]) -> Verdict:
-    error = JobTimeout(f"{over} (sent: {', '.join(steps)})")
+def _over(over: str, steps: Sequence[str]) -> Verdict:
+    kind = JobTimeout if "JobTimeout" in steps else MemoryError  # which is not announced
+    error = kind(f"{over} (sent: {', '.join(steps)})")
     return Verdict("failed", Failure.of(error), error)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import process, report
-from .limits import Limits
+from .limits import NO_LIMITS, Limits
 from .loop import Loop, Timer
 from .process import End
 from .settings import Settings
@@ -18,6 +18,8 @@ from .settings import Settings
 log = logging.getLogger("resque_fork")
 
 SHORTEST_CHECK = 0.01  # seconds between two looks at the CPU clock of a child
+MEMORY_CHECK = 0.1  # seconds between two at its memory, which it may fill at 2 GB a second
+DUMP_SECONDS = 0.05  # to write down where it is, before it is killed: meanwhile it takes more
 LEAVE_SECONDS = 10.0  # for hooks, backends and flushing, once the child has said its word
 
 
@@ -54,7 +56,8 @@ class Watch:
             os.set_blocking(jobs, False)
         self._unsent = memoryview(b"")
         self._timer: Timer | None = None
-        self._limit_timers: list[Timer] = []
+        self._limits = NO_LIMITS  # of the present job
+        self._limit_timers: dict[str, Timer] = {}
         self._before_dump: Callable[[], object] = lambda: None
         loop.watch(words, self._read)
 
@@ -83,18 +86,37 @@ class Watch:
             return False
         return self.answered and not self.word.get("leaving")
 
+    @property
+    def rss_growth(self) -> int:
+        """KiB by which it had grown at most in its last job, now that it has ended."""
+        most = self.end.max_rss if self.end else 0
+        return max(0, most - (self.rss_before or process.rss_kib()))
+
+    @property
+    def near_limit(self) -> str:
+        """The limit of memory that its last job was close to when it ended, in words."""
+        if self.end is None or self._limits.memory is None:
+            return ""
+        return self._limits.near_memory(self.rss_growth * 1024)
+
     def hold_to(self, limits: Limits, before_dump: Callable[[], object] = lambda: None) -> None:
         """From now on, until it has said its word, the child may use so much.
 
         `before_dump` is called when it is over a limit, before it is asked for its stack.
         """
         self._before_dump = before_dump
+        self._limits = limits
         if limits.timeout is not None:
             due = self._loop.after(limits.timeout, lambda: self._go_over(limits.out_of_time()))
-            self._limit_timers.append(due)
+            self._limit_timers["timeout"] = due
         if limits.cpu is not None:
             used = process.cpu_seconds(self.pid) or 0.0
             self._check_cpu(used + limits.cpu, limits.out_of_cpu())
+        if limits.memory is not None:
+            # A first job inherits what we have, and may have added to it already.
+            before = process.own_memory_kib(self.pid if self.rss_before else "self")
+            if before is not None:
+                self._check_memory_later(before + limits.memory // 1024)
 
     def send_job(self, message: dict[str, Any], *, last: bool = False) -> bool:
         """Hand the child its next job, or its `last`; False if it is not there to take it."""
@@ -223,7 +245,31 @@ class Watch:
             return
         earliest = max(SHORTEST_CHECK, (most - used) / (os.cpu_count() or 1))
         check = self._loop.after(earliest, lambda: self._check_cpu(most, words))
-        self._limit_timers.append(check)
+        self._limit_timers["cpu"] = check
+
+    def _check_memory_later(self, most: int) -> None:
+        check = self._loop.after(MEMORY_CHECK, lambda: self._check_memory(most))
+        self._limit_timers["memory"] = check
+
+    def _check_memory(self, most: int) -> None:
+        """See whether there are more than so many KiB; there can be at any moment."""
+        used = process.own_memory_kib(self.pid)
+        if used is None:
+            return
+        if used <= most:
+            self._check_memory_later(most)
+            return
+        log.warning("Child %d: %s", self.pid, self._limits.out_of_memory())
+        self._before_dump()
+        process.kill(self.pid, process.DUMP_SIGNAL)
+        self._limit_timers["memory"] = self._loop.after(DUMP_SECONDS, self._kill_over_memory)
+
+    def _kill_over_memory(self) -> None:
+        """No JobTimeout and no TERM before it: the job would go on taking memory."""
+        if not self.killed:  # for something else, of which so large a process dies slowly
+            self._cancel()
+            self.over = self.over or self._limits.out_of_memory()
+            self._kill_over()
 
     def _go_over(self, words: str) -> None:
         """A limit is exceeded: JobTimeout in the job, then TERM, then KILL."""
@@ -268,6 +314,6 @@ class Watch:
             self._timer.cancel()
             self._timer = None
         if self.word is not None or self.ended:
-            for timer in self._limit_timers:
+            for timer in self._limit_timers.values():
                 timer.cancel()
             self._limit_timers.clear()

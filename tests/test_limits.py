@@ -49,6 +49,16 @@ def test_told() -> None:
     assert limits.out_of_memory() == "The job needed more memory than its limit of 512M"
 
 
+def test_close_to_the_limit_of_memory() -> None:
+    """A fourth of it away, or less; without a limit nothing is close."""
+    limits = Limits.declared(memory="64M")
+    words = "close to its limit of memory of 64M"
+    assert limits.near_memory(48 * 1024**2) == words
+    assert limits.near_memory(64 * 1024**2) == words
+    assert limits.near_memory(48 * 1024**2 - 1) == ""
+    assert NO_LIMITS.near_memory(1024**4) == ""
+
+
 @pytest.mark.parametrize(
     ("size", "shown"),
     [(1024**3, "1G"), (1536 * 1024**2, "1536M"), (8 * 1024, "8K"), (1000, "1000 bytes")],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from life.harness import is_alive, until
@@ -68,6 +70,34 @@ def test_cpu_time_elsewhere() -> None:
     assert by_psutil == pytest.approx(exact, abs=0.1)
 
 
+def test_memory_of_its_own(tmp_path: Path) -> None:
+    """Private and shared memory counts once it is used, a file that is mapped does not."""
+
+    def fill(memory: mmap.mmap) -> None:
+        for _ in range(32):
+            memory.write(b"x" * (1 << 20))
+
+    def added(act: Callable[[], object]) -> int:
+        """Megabytes by which that makes us grow."""
+        before = process.own_memory_kib()
+        act()
+        after = process.own_memory_kib()
+        assert before is not None
+        assert after is not None
+        return round((after - before) / 1024)
+
+    size = 32 << 20
+    shared, private = mmap.mmap(-1, size), mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE)
+    (tmp_path / "file").write_bytes(bytes(size))
+    with open(tmp_path / "file", "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    assert added(lambda: fill(shared)) == pytest.approx(32, abs=2)
+    assert added(lambda: fill(private)) == pytest.approx(32, abs=2)
+    assert added(lambda: mapped.find(b"x")) == pytest.approx(0, abs=2)
+    for memory in (shared, private, mapped):
+        memory.close()
+
+
 def test_of_no_process() -> None:
     """What cannot be told is not told."""
     with subprocess.Popen(["true"]) as gone:
@@ -75,6 +105,7 @@ def test_of_no_process() -> None:
     assert process.cpu_seconds(gone.pid) is None
     assert process._cpu_by_psutil(gone.pid) is None
     assert process.rss_kib(gone.pid) == 0
+    assert process.own_memory_kib(gone.pid) is None
     process.kill(gone.pid, signal.SIGTERM)
     process.kill_group(gone.pid)
 

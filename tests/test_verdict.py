@@ -240,9 +240,33 @@ def test_a_limit_is_never_a_stop() -> None:
         assert verdict(None, end, over=OVER, steps=["JobTimeout"], stopped=True).kind == "failed"
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_killed_for_memory(stopped: bool) -> None:
+    """MemoryError, which was not raised in the job; also while the worker was stopping."""
+    over = "The job needed more memory than its limit of 64M"
+    told = verdict(None, killed(signal.SIGKILL), over=over, steps=["KILL"], stopped=stopped)
+    assert told.kind == "failed"
+    assert told.failure is not None
+    assert told.failure.exception == "MemoryError"
+    assert told.failure.error == f"{over} (sent: KILL)"
+    assert isinstance(told.error, MemoryError)
+
+
 def test_a_crash_over_a_limit_is_a_crash() -> None:
     """What killed it is told first."""
     assert verdict(None, killed(signal.SIGSEGV), over=OVER, steps=["JobTimeout"]).kind == "lost"
+
+
+@pytest.mark.parametrize("word", [None, PERFORMED], ids=["silent", "performed"])
+def test_a_crash_close_to_a_limit_of_memory(word: dict[str, Any] | None) -> None:
+    """Still a crash, for nobody knows why; one that left by itself had its own reasons."""
+    near = "close to its limit of memory of 64M"
+    told = verdict(word, killed(signal.SIGSEGV), near_limit=near)
+    assert told.kind == "lost"
+    assert str(told.error) == (
+        f"Child process received unhandled signal pid {PID} SIGSEGV (signal 11), {near}"
+    )
+    assert near not in str(verdict(None, exited(1), near_limit=near).error)
 
 
 # --- forensics

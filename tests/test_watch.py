@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from resque_fork import report
+from resque_fork.limits import Limits
 from resque_fork.loop import Loop
+from resque_fork.process import DUMP_SIGNAL
 from resque_fork.settings import Settings
-from resque_fork.watch import LEAVE_SECONDS, Watch
+from resque_fork.watch import DUMP_SECONDS, LEAVE_SECONDS, MEMORY_CHECK, Watch
 
 USED = {"rss_growth_kb": 0, "user_ms": 1, "system_ms": 2, "wall_ms": 3}
 PERFORMED = {"word": "performed", "used": USED}
@@ -25,8 +27,15 @@ UNSETTLED = {**FAILED, "final": False}
 SETTLED = {"word": "settled", "saved": True, "exception": "E", "error": "e", "backtrace": []}
 
 # Says which of these signals it got, and goes on; it is its own group, as children are.
+# After USR1 it has 32 MB more.
 STUBBORN = """
-import os, signal
+import mmap, os, signal
+kept = []
+def take(number, frame):
+    kept.append(mmap.mmap(-1, 32 << 20))
+    kept[-1].write(b"x" * (32 << 20))
+    os.write(1, b"%d\\n" % number)
+signal.signal(signal.SIGUSR1, take)
 for number in (signal.SIGTERM, signal.SIGRTMIN + 5, signal.SIGRTMIN + 6, signal.SIGRTMAX):
     signal.signal(number, lambda number, frame: os.write(1, b"%d\\n" % number))
 print("ready", flush=True)
@@ -311,6 +320,94 @@ def test_a_child_that_is_not_there_takes_no_job(stage: Callable[..., Scene]) -> 
     os.close(scene.inbox)
     scene.inbox = None
     assert watch.send_job({"queue": "q"}) is False
+
+
+# --- memory
+
+JOB = {"queue": "q", "raw": "{}", "run_at": ""}
+
+
+def second_job(scene: Scene, limit: str) -> Watch:
+    """A child that may add so much to what its first job has left behind."""
+    watch = scene.watch(reuse=True)
+    take_memory(scene)
+    scene.say(PERFORMED)
+    assert watch.send_job(JOB)
+    watch.hold_to(Limits.declared(memory=limit))
+    return watch
+
+
+def take_memory(scene: Scene) -> None:
+    scene.child.send_signal(signal.SIGUSR1)
+    assert scene.child.stdout is not None
+    assert scene.child.stdout.readline() == b"%d\n" % signal.SIGUSR1
+
+
+def test_too_much_memory(stage: Callable[..., Scene]) -> None:
+    """Asked where it is, and killed without a TERM, for it would go on."""
+    scene = stage()
+    watch = second_job(scene, "16M")
+    scene.later(MEMORY_CHECK + 0.01)
+    take_memory(scene)
+    scene.later(MEMORY_CHECK + 0.01)
+    assert scene.got() == [DUMP_SIGNAL]
+    assert not watch.killed
+    scene.later(DUMP_SECONDS + 0.01)
+    assert scene.is_dead()
+    assert watch.killed
+    assert watch.over == "The job needed more memory than its limit of 16M"
+    assert watch.steps == ["KILL"]
+
+
+def test_memory_within_the_limit(stage: Callable[..., Scene]) -> None:
+    """What jobs before have left does not count; looked at for as long as the job runs."""
+    scene = stage()
+    watch = second_job(scene, "48M")
+    take_memory(scene)
+    for _ in range(5):
+        scene.later(MEMORY_CHECK + 0.01)
+    assert scene.got() == []
+    take_memory(scene)
+    scene.later(MEMORY_CHECK + 0.01)
+    assert scene.got() == [DUMP_SIGNAL]
+    assert watch.over == ""
+
+
+def test_a_word_before_the_kill(stage: Callable[..., Scene]) -> None:
+    """It finished before anything came of it."""
+    scene = stage()
+    watch = second_job(scene, "16M")
+    take_memory(scene)
+    scene.later(MEMORY_CHECK + 0.01)
+    scene.say(PERFORMED)
+    scene.later(1000)
+    assert not scene.is_dead()
+    assert watch.over == ""
+
+
+@pytest.mark.parametrize("term_child", [True, False])
+def test_too_much_memory_while_stopping(stage: Callable[..., Scene], term_child: bool) -> None:
+    """It may not take more, even then; and one killed for stopping was not killed for this."""
+    scene = stage(term_timeout=4.0, term_child=term_child)
+    watch = second_job(scene, "16M")
+    take_memory(scene)
+    scene.later(MEMORY_CHECK + 0.01)
+    watch.stop()
+    scene.later(DUMP_SECONDS + 0.01)
+    assert scene.is_dead()
+    assert watch.killed_outright is not term_child
+    assert watch.steps == (["KILL"] if term_child else [])
+    assert bool(watch.over) is term_child
+
+
+def test_no_look_at_memory_after_the_word(stage: Callable[..., Scene]) -> None:
+    """What hooks and backends need is not the job's; nor is what its process keeps."""
+    scene = stage()
+    second_job(scene, "16M")
+    scene.say(PERFORMED)
+    take_memory(scene)
+    scene.later(MEMORY_CHECK + 0.01)
+    assert scene.got() == []
 
 
 # --- its end

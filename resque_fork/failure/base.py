@@ -96,7 +96,7 @@ class Backend(ABC):
 
 def _text_of(error: BaseException) -> str:
     try:
-        text = str(error)
+        text = "\n".join([str(error), *getattr(error, "__notes__", ())])
     except BaseException as worse:  # a job's exception may do anything when asked for its text
         text = f"(its text cannot be shown: str() raised {type(worse).__name__})"
     return sayable(shortened(text, LONGEST_ERROR))

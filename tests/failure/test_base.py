@@ -45,6 +45,14 @@ def test_exception_and_message() -> None:
     assert raised(fail(SystemExit(3))).error == "3"
 
 
+def test_notes_are_part_of_the_message() -> None:
+    """What was added to an exception on its way is told after its text."""
+    error = ValueError("why")
+    error.add_note("when")
+    error.add_note("where")
+    assert Failure.of(error).error == "why\nwhen\nwhere"
+
+
 @pytest.mark.parametrize(
     ("error", "name"),
     [

@@ -1,7 +1,9 @@
 """More of the application: jobs with hooks, jobs that use too much, and failure backends."""
 
 import contextlib
+import ctypes
 import json
+import mmap
 import os
 import signal
 import stat
@@ -163,6 +165,71 @@ def yielding():
 def eat(megabytes):
     """Needs memory, and lets go of it."""
     tell("eaten", length=len(bytearray(megabytes * 1024 * 1024)))
+
+
+kept = []  # what is never let go of
+
+
+def filled(megabytes):
+    """Shared memory, every page of it written to."""
+    shared = mmap.mmap(-1, megabytes << 20)
+    for _ in range(megabytes):
+        shared.write(b"x" * (1 << 20))
+    return shared
+
+
+@job(queue="jobs")
+def share(megabytes):
+    """Keeps memory that the kernel does not refuse, for as long as its process lives."""
+    kept.append(filled(megabytes))
+    time.sleep(0.25)  # long enough to be looked at
+    tell("shared")
+
+
+@job(queue="jobs")
+def share_for_ever(megabytes):
+    kept.append(filled(megabytes))
+    while True:
+        time.sleep(60)
+
+
+@job(queue="jobs")
+def share_in_c(megabytes):
+    """Is in the middle of one call of C when it has taken too much, and hears no signal."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    length = ctypes.c_size_t(megabytes << 20)
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS
+    where = ctypes.c_void_p(
+        libc.mmap(None, length, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, ctypes.c_long(0))
+    )
+    while True:
+        libc.memset(where, 1, length)
+
+
+@job(queue="jobs")
+def crash_when_refused():
+    """Does as code in C that does not look at what malloc returns."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    while True:
+        libc.memset(ctypes.c_void_p(libc.malloc(1 << 20)), 1, 1 << 20)
+
+
+class NoRoom(MemoryError):
+    """Makes its text itself, whatever it was raised with."""
+
+    def __str__(self):
+        return "there is no room for an array"
+
+
+@job(queue="jobs")
+def eat_in_other_words(megabytes):
+    try:
+        eat(megabytes)
+    except MemoryError:
+        raise NoRoom(megabytes) from None
 
 
 @job(queue="jobs", timeout=0.2)

@@ -153,6 +153,58 @@ def test_memory_as_declared(stage: Stage) -> None:
     assert stage.failed(1)[0]["error"] == f"{MEMORY} 32M"
 
 
+def test_a_memory_error_in_the_jobs_words(stage: Stage) -> None:
+    """Its own text stays, and the limit follows."""
+    stage.push("eat_in_other_words", 128)
+    limited(stage, "--memory", "64M")
+    entry = failure(stage)
+    assert entry["exception"] == "NoRoom"
+    assert entry["error"] == f"there is no room for an array\n{MEMORY} 64M"
+
+
+@pytest.mark.parametrize("job", ["share_for_ever", "share_in_c"])
+def test_memory_that_the_kernel_does_not_refuse(stage: Stage, job: str) -> None:
+    """The parent sees it, kills the job, and tells the limit and where the job was."""
+    stage.push(job, 256)
+    limited(stage, "--memory", "64M", "--on-lost", "requeue")
+    entry = failure(stage)
+    assert entry["exception"] == "MemoryError"
+    assert entry["error"] == f"{MEMORY} 64M (sent: KILL)"
+    assert entry["forensics"]["signal"] == "SIGKILL"
+    assert entry["forensics"]["rss_growth_kb"] > 64 * 1024
+    assert any("more_jobs.py" in line for line in entry["forensics"]["stack"])
+    assert "oom" not in entry["forensics"]
+    assert stage.queue() == []
+
+
+def test_memory_of_a_child_that_was_forked_ahead(stage: Stage) -> None:
+    """It is held to the same, and so is the next."""
+    for _ in range(3):
+        stage.push("share_for_ever", 256)
+    limited(stage, "--memory", "64M", "--fork-ahead")
+    assert {entry["error"] for entry in stage.failed(3)} == {f"{MEMORY} 64M (sent: KILL)"}
+
+
+def test_memory_of_jobs_before_does_not_count(stage: Stage) -> None:
+    """With --jobs-per-fork each job may add so much; the first that adds more is the one killed."""
+    for _ in range(3):
+        stage.push("share", 40)
+    stage.push("share_for_ever", 256)
+    worker = limited(stage, "--memory", "64M", "--jobs-per-fork", "4")
+    [child] = {stage.told("shared", by=worker)["pid"] for _ in range(3)}
+    assert failure(stage)["error"] == f"{MEMORY} 64M (sent: KILL)"
+    assert not is_alive(child)
+
+
+def test_a_crash_close_to_the_limit_of_memory(stage: Stage) -> None:
+    """It is a crash, for that is what can be told; and that the limit was close."""
+    stage.push("crash_when_refused")
+    limited(stage, "--memory", "64M")
+    entry = failure(stage)
+    assert entry["exception"] == "Resque::DirtyExit"
+    assert entry["error"].endswith("SIGSEGV (signal 11), close to its limit of memory of 64M")
+
+
 def test_term_follows(stage: Stage) -> None:
     """A job that minds no JobTimeout gets TERM, and fails as JobTimeout nevertheless."""
     stage.push("yielding")
