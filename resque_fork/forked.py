@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
-from . import process
+from . import errand, process
 from .child import Scene, has_aftermath, job_message, main, mourn
 from .failure import Backends, Failure
 from .forensics import CRASH, STACKS, StackFile, StderrTail, describe
@@ -130,6 +131,11 @@ class ForkedPerformer:
         settled = child.settled
         self._bury(child, sweep=True)
         return bool(settled and settled["saved"])
+
+    def apart(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
+        """Have a short-lived child do work that may block; `wait` is called until it is done."""
+        fds = [*self._parents_fds(), self._dump.fd]  # by that one is known who performs a job
+        return errand.run(self._loop, work, wait, fds)
 
     def look_around(self) -> None:
         """From time to time, when no child runs: what happens to others is not its doing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from .child import TermSwitch, has_aftermath
 from .errors import TermException
@@ -91,6 +92,10 @@ class InPlacePerformer:
 
     def refresh(self) -> None:
         """Nothing was made ahead."""
+
+    def apart(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
+        """Work that may block is done here, and blocks."""
+        return work()
 
     def look_around(self) -> None:
         """There is nothing to keep an eye on."""

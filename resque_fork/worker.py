@@ -329,7 +329,13 @@ class Worker:
         self._beat_due = self._look_due = self._loop.clock()
         self._log_files = LogFiles()
         self._procline = Procline(settings.procline_prefix)
-        self._line = Line(self.resque.server, self._loop, keys.queues, self._patience)
+        self._line = Line(
+            self.resque.server,
+            self._loop,
+            keys.queues,
+            self._patience,
+            lambda work, wait: self._performer.apart(work, wait),
+        )
         self._bell = Bell(self._line, keys)
         identity = Identity.here().to_fields()
         lesser = Dispensable(self._line)

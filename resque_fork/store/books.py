@@ -20,8 +20,9 @@ from ..errors import NameTaken
 from ..keys import Keys, to_text
 from ..payload import run_time, shortened_entry, started_time
 from . import scripts
+from .packing import Packed
 from .refusals import is_too_large
-from .scripts import Commands, Packed, Packs
+from .scripts import Commands, Packs
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Replies are read as they come in, never waited for with a blocking read: a
 server that accepts and never answers leaves the parent free to obey signals
-and deadlines. Only connecting blocks, for `CONNECT_SECONDS` at most.
+and deadlines. Only connecting to an address blocks, for `CONNECT_SECONDS` at most.
 
 Every command that the parent sends may be repeated without harm (the steps are
 numbered), so a command whose reply was lost is simply sent again.
@@ -11,7 +11,6 @@ numbered), so a command whose reply was lost is simply sent again.
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -36,13 +35,15 @@ from ..errors import (
     WrongKeyType,
 )
 from ..loop import Loop
+from .connections import Place
+from .packing import Packed, packed
 from .refusals import ELSEWHERE, PASSING, code_of, is_too_large, key_at_fault, passes
-from .scripts import Packed
 from .server import ANSWER_SECONDS, REDIS_ERRORS, Server, in_our_words
 
 log = logging.getLogger("resque_fork")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+FIND_SECONDS = 30.0  # a resolver that has to pass by a silent name server may well take 20
 
 # Refusals that redis-py has among the errors of connections.
 REFUSALS = (AuthenticationError, AuthorizationError, BusyLoadingError, MaxConnectionsError)
@@ -81,11 +82,16 @@ class Dispensable:
         return self._line._until_answered(command, [c for c in PASSING if c != "WRONGTYPE"])
 
 
+def _here(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
+    return work()
+
+
 class Line:
     """Commands in, replies out, over one connection to the node that holds `key`.
 
     `patience` is asked, while Redis is away, until when to go on trying: a time
-    of the loop's clock, or None for ever.
+    of the loop's clock, or None for ever. `apart` does some work that may block, if
+    it can without blocking us: until it is done it calls `wait`, which may raise.
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class Line:
         loop: Loop,
         key: str,
         patience: Callable[[], float | None] = lambda: None,
+        apart: Callable[[Callable[[], Any], Callable[[], None]], Any] = _here,
     ) -> None:
         self.server = server
         self.bell_supported = False
@@ -103,6 +110,7 @@ class Line:
         self._loop = loop
         self._key = key
         self._patience = patience
+        self._apart = apart
         self._connection: Any = None
         self._fd = -1
         self._moved = 0.0  # when something last came in or went out: large things take their time
@@ -120,7 +128,7 @@ class Line:
 
     def pack(self, words: Sequence[str]) -> Packed:
         """Words of commands to come, which then need not be packed again for each of them."""
-        return Packed(len(words), b"".join(map(_bulk, words)))
+        return Packed.of(words)
 
     def _until_answered(self, command: Sequence[Any], passing: Sequence[str] = PASSING) -> Any:
         pause, complained = FIRST_PAUSE, ""
@@ -209,7 +217,7 @@ class Line:
     def _send(self, *command: Any) -> _Reply:
         reply = _Reply()
         self._expected.append(reply)
-        self._unsent.append(_packed(command))
+        self._unsent.append(packed(command))
         try:
             self._write()
         except OSError:
@@ -240,11 +248,15 @@ class Line:
 
     def _rest(self, pause: float, problem: ResqueError) -> None:
         until = self._loop.clock() + pause
-        while (now := self._loop.clock()) < until:
-            deadline = self._patience()
-            if deadline is not None and now >= deadline:
-                self._give_up(problem)
-            self._loop.wait(until if deadline is None else min(until, deadline))
+        while self._loop.clock() < until:
+            self._wait(until, problem)
+
+    def _wait(self, until: float, problem: ResqueError | None = None) -> None:
+        """Let one round of events happen, unless patience has run out."""
+        deadline = self._patience()
+        if deadline is not None and self._loop.clock() >= deadline:
+            self._give_up(problem)
+        self._loop.wait(until if deadline is None else min(until, deadline))
 
     def _give_up(self, problem: ResqueError | None = None) -> NoReturn:
         if problem is None or isinstance(problem, RedisUnavailable):
@@ -261,7 +273,7 @@ class Line:
     # --- the connection
 
     def _open(self) -> None:
-        connection: Any = self.server.connection(self._key, on_connect=_start_parser)
+        connection: Any = self.server.connection(self._find(), on_connect=_start_parser)
         connection.connect()
         connection._parser.set_invalidation_push_handler(_Ring)
         self._connection = connection
@@ -272,6 +284,22 @@ class Line:
         except BaseException:
             self.close()  # half a handshake could leave us in another database
             raise
+
+    def _find(self) -> Place | None:
+        """Where to connect to. Nothing can interrupt the look-up of a name: it is done apart."""
+        if not self.server.is_to_be_found:
+            return self.server.find(self._key)
+        late = self._loop.clock() + FIND_SECONDS
+
+        def wait() -> None:
+            if self._loop.clock() >= late:
+                raise RedisUnavailable(
+                    f"Its name could not be resolved within {FIND_SECONDS:g} seconds."
+                )
+            self._wait(late)
+
+        place: Place | None = self._apart(lambda: self.server.find(self._key), wait)
+        return place
 
     def _shake_hands(self) -> None:
         """Log in, and switch to RESP3, without which the server cannot ring the bell."""
@@ -359,28 +387,6 @@ class Line:
 
 def _start_parser(connection: Any) -> None:
     connection._parser.on_connect(connection)
-
-
-def _packed(command: Sequence[Any]) -> bytes:
-    """A command as it travels. (The packer of redis-py takes twice as long.)"""
-    parts, count = [], len(command)
-    for part in command:
-        if isinstance(part, str):
-            parts.append(_text(part))
-        elif isinstance(part, Packed):
-            parts.append(part.data)
-            count += part.number - 1
-        else:
-            parts.append(_bulk(part))
-    return b"*%d\r\n%b" % (count, b"".join(parts))
-
-
-def _bulk(part: Any) -> bytes:
-    data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogateescape")
-    return b"$%d\r\n%b\r\n" % (len(data), data)
-
-
-_text = functools.lru_cache(4096)(_bulk)  # of keys and words, which are the same each time
 
 
 def _would_block(error: OSError) -> bool:

@@ -10,18 +10,13 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from redis.exceptions import NoScriptError, ResponseError
 
+from .packing import Packed
+
 
 class Commands(Protocol):
     """Whatever carries a command to Redis and returns its reply."""
 
     def execute_command(self, *command: Any) -> Any: ...
-
-
-class Packed(NamedTuple):
-    """So many words of a command in one piece, as they travel; a `Line` packs them."""
-
-    number: int
-    data: bytes
 
 
 @runtime_checkable

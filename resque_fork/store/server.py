@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -19,6 +20,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from ..errors import AccessRefused, RedisUnavailable, ResqueError, SettingsError, WrongKeyType
+from .connections import Place, connection_with, is_address
 from .refusals import is_of_acl
 
 CONNECT_SECONDS = 2.0
@@ -105,24 +107,54 @@ class Server:
             return self._cluster(options)
         return redis.Redis.from_pool(redis.ConnectionPool(**options))  # which closes with it
 
-    def connection(self, key: str, on_connect: Callable[[Any], None]) -> Connection:
-        """A bare connection, not yet connected, to the node that holds `key` now.
+    @property
+    def is_to_be_found(self) -> bool:
+        """Whether somebody has to be asked where it is: a name server, a Sentinel, a Cluster."""
+        host = self._options.get("host", "localhost")
+        return self.kind != "single" or not (host == "localhost" or is_address(host))
 
-        `on_connect` replaces redis-py's handshake. Blocks for a bounded time
-        where a Sentinel or Cluster has to be asked; raises redis-py's errors.
+    def find(self, key: str) -> Place | None:
+        """The node that holds `key` now; None for a socket in the file system.
+
+        Blocks where it `is_to_be_found`, for as long as a name server may be
+        silent. Raises redis-py's errors.
         """
-        asking = {**self._protocol(), **self._options, **HASTY, "retry": NO_RETRY}
+        if "path" in self._options:
+            return None
+        host, port = self._node(key)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise redis.exceptions.ConnectionError(
+                f"Error {error.errno} looking up {host}. {error.strerror}."
+            ) from error
+        return Place(host, port, tuple(dict.fromkeys(str(entry[4][0]) for entry in found)))
+
+    def connection(self, place: Place | None, on_connect: Callable[[Any], None]) -> Connection:
+        """A bare connection, not yet connected, to a place that was found.
+
+        `on_connect` replaces redis-py's handshake.
+        """
         options = {**self._options, **HASTY, "protocol": 3, "redis_connect_func": on_connect}
+        if place is not None:
+            options |= {"host": place.host, "port": place.port}
+        connection: Connection = connection_with(options)
+        if place is not None:
+            connection.addresses = place.addresses  # type: ignore[attr-defined]
+        return connection
+
+    def _node(self, key: str) -> tuple[str, int]:
+        asking = {**self._protocol(), **self._options, **HASTY, "retry": NO_RETRY}
         if self.kind == "sentinel":
-            sentinels = self._sentinels(asking)
-            options["host"], options["port"] = sentinels.discover_master(self._primary)
-        elif self.kind == "cluster":
+            primary: tuple[str, int] = self._sentinels(asking).discover_master(self._primary)
+            return primary
+        if self.kind == "cluster":
             with self._cluster(asking) as cluster:
                 node = cluster.get_node_from_key(key)
                 if node is None:
                     raise RedisClusterException(f"no node has the slot of {key}")
-                options["host"], options["port"] = node.host, node.port
-        return _connection(options)
+                return node.host, node.port
+        return self._options.get("host", "localhost"), self._options.get("port", PORTS["single"])
 
     def _protocol(self) -> dict[str, int]:
         """RESP2, which every server knows and which costs no round trip; RESP3 over TLS.
@@ -140,7 +172,7 @@ class Server:
                 raise ValueError(f"there is no file {self._options[name]}")
         for options in (self._options, self._sentinel_options):
             try:
-                _connection(options)
+                connection_with(options)
             except TypeError as error:
                 unknown = re.search("unexpected keyword argument '(.+)'", str(error))
                 if unknown is None:
@@ -216,16 +248,6 @@ class _Sentinels(Sentinel):
         if len(problems) < len(self.sentinels):
             raise NoPrimary(f"its Sentinels know no primary {service_name!r} that is up")
         raise NoPrimary(f"none of its Sentinels answers: {problems[-1]}")
-
-
-def _connection(options: Mapping[str, Any]) -> Connection:
-    """A connection with the options of a pool of such connections."""
-    of_one = {name: value for name, value in options.items() if name != "max_connections"}
-    kind = of_one.pop("connection_class", Connection)
-    if of_one.pop("ssl", False):
-        kind = SSLConnection
-    connection: Connection = kind(**of_one)
-    return connection
 
 
 def _database(text: str) -> int:

@@ -39,8 +39,11 @@ def deadly():
 
 @job(queue="jobs")
 def last():
-    """Has its worker stopped, and waits to be stopped by it."""
+    """Has its worker stopped, once that is deaf, and waits to be stopped by it."""
     note("last")
+    late = time.monotonic() + 1  # where the bell was lost with its connection, it need not be
+    while not os.path.exists(os.environ["LEDGER"] + ".deaf") and time.monotonic() < late:
+        time.sleep(0.001)
     os.kill(os.getppid(), signal.SIGTERM)
     time.sleep(60)
 

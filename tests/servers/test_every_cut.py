@@ -32,6 +32,7 @@ from resque_fork.keys import Keys
 from resque_fork.payload import WorkerRecord, run_time
 from resque_fork.pruning import Pruner
 from resque_fork.settings import Settings
+from resque_fork.store.bell import BUSY_RINGS
 from resque_fork.store.scripts import script
 from resque_fork.store.workers import Workers
 
@@ -104,17 +105,23 @@ class Lives:
         life = next(self.numbers)
         keys = Keys(f"life-{life}")
         self.prepare(keys)
-        idle, rung = False, False
+        idle, steps = False, 0
+        ledger = self.directory / f"ledger-{life}"
 
         async def heard(command: str) -> None:
-            """Once it is armed and has looked again, ring."""
-            nonlocal idle, rung
+            """Once it is armed and has looked again, ring; when it is busy, until it is deaf."""
+            nonlocal idle, steps
             idle = idle or command == "CLIENT TRACKING ON"
-            if idle and not rung and command == "EVALSHA step":
-                rung = True
+            steps += idle and command == "EVALSHA step"
+            if steps == 1 and command == "EVALSHA step":
                 self.redis.rpush(keys.queue("jobs"), payload("good", "rung for"), LAST)
+            if steps == 3 and command == "EVALSHA step":
+                for _ in range(BUSY_RINGS):
+                    self.redis.rpush(keys.queue("others"), "x")
+                    self.redis.lpop(keys.queue("others"))
+            if command == "CLIENT TRACKING OFF":
+                Path(f"{ledger}.deaf").touch()
 
-        ledger = self.directory / f"ledger-{life}"
         path = urlsplit(self.server.url).path
         spoiler = Spoiler(path, how, target, heard, by=by, db=DATABASE, forgetful=self.forgetful)
         self.ended[life] = asyncio.get_running_loop().create_future()

@@ -76,6 +76,24 @@ def test_rings_and_replies_in_one_record(url: str, front: Proxy, on: Stages) -> 
     resque.close()
 
 
+@pytest.mark.parametrize("certified", ["redis.test", "other.test"])
+def test_a_server_with_a_name(
+    node: Node, authority: trustme.CA, ca_file: Path, on: Stages, certified: str
+) -> None:
+    """The certificate has to be for the name in the URL, by whatever address that is reached."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(certified).configure_cert(context)
+    with Proxy(node.port, context) as front:
+        stage = on(f"rediss://redis.test:{front.port}/0?ssl_ca_certs={ca_file}")
+        worker = stage.work(require="nameless")
+        if certified == "redis.test":
+            assert worker.until_idle().stop() == 0
+        else:
+            assert worker.ended() == 1
+            assert "cannot be trusted" in worker.said
+            assert "redis.test" in worker.said
+
+
 def test_an_unknown_authority(front: Proxy, on: Stages, tmp_path: Path) -> None:
     """One sentence that says what to do, from the client and from a worker, which leaves."""
     other = tmp_path / "other.pem"

@@ -12,7 +12,7 @@ from resque_fork import embedded
 from resque_fork.keys import Keys
 from resque_fork.loop import Loop
 from resque_fork.store.books import Books
-from resque_fork.store.server import Server
+from resque_fork.store.server import Place, Server
 
 ID = "vm:22916:email,low"
 IDENTITY = {"boot": "b", "pid_namespace": "p", "start": "1"}
@@ -111,8 +111,8 @@ class ParsedBy(Server):
         super().__init__(url)
         self.parser = parser
 
-    def connection(self, key: str, on_connect: Callable[[Any], None]) -> Connection:
-        connection = super().connection(key, on_connect)
+    def connection(self, place: Place | None, on_connect: Callable[[Any], None]) -> Connection:
+        connection = super().connection(place, on_connect)
         connection.set_parser(self.parser)
         return connection
 

@@ -17,9 +17,9 @@ from servers.nodes import free_ports
 from resque_fork import embedded, process
 from resque_fork.errors import AccessRefused, GaveUpWaiting
 from resque_fork.loop import Loop
-from resque_fork.store.line import Line
+from resque_fork.store.line import FIND_SECONDS, Line
 from resque_fork.store.scripts import run
-from resque_fork.store.server import ANSWER_SECONDS, Server
+from resque_fork.store.server import ANSWER_SECONDS, Place, Server
 
 from .conftest import ParsedBy, fill, wait_for
 
@@ -343,6 +343,74 @@ def test_child_lets_go_of_the_line_without_speaking_on_it(line: Line) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert line.execute_command("PING") == b"PONG"
     assert line.session is before
+
+
+# --- names
+
+
+def never(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
+    """A name server that does not answer."""
+    while True:
+        wait()
+
+
+def test_a_name_that_is_not_resolved_leaves_the_loop_free(
+    hasty_loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a name server says nothing, other things go on; at the end it is told, and retried."""
+    happened: list[float] = []
+    start = hasty_loop.clock()
+    hasty_loop.after(5, lambda: happened.append(hasty_loop.clock()))
+    until = start + FIND_SECONDS + 10
+    line = line_to("redis://redis.test/0", hasty_loop, patience=lambda: until, apart=never)
+    with pytest.raises(GaveUpWaiting, match="leaving without it"):
+        line.execute_command("PING")
+    assert len(happened) == 1
+    assert until <= hasty_loop.clock() <= until + 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "Redis at redis://redis.test/0 does not answer. "
+        "Its name could not be resolved within 30 seconds. Trying again."
+    ]
+
+
+def test_a_name_is_waited_for_no_longer_than_patience_lasts(hasty_loop: Loop) -> None:
+    """Who is told to stop does not wait for the name server."""
+    patience: list[float | None] = [None]
+
+    def stop() -> None:
+        patience[0] = hasty_loop.clock()
+
+    hasty_loop.after(5, stop)
+    until = hasty_loop.clock() + 5
+    line = line_to(
+        "redis+sentinel://a.test/primary", hasty_loop, patience=lambda: patience[0], apart=never
+    )
+    with pytest.raises(GaveUpWaiting):
+        line.open_or_refuse()
+    assert until <= hasty_loop.clock() <= until + 2
+
+
+def test_a_name_that_was_resolved_apart() -> None:
+    """The line connects to the address that was found, and does not ask for it again."""
+    port = free_ports(1)[0]
+
+    def answer(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
+        wait()
+        return Place("redis.test", port, ("127.0.0.2", "127.0.0.1"))
+
+    loop = Loop()
+    loop.after(0, lambda: None)
+    with embedded.Server(port=port):  # which does not listen at the first of the two
+        line = line_to(f"redis://redis.test:{port}/0", loop, apart=answer)
+        assert line.execute_command("PING") == b"PONG"
+        line.close()
+
+
+@pytest.mark.parametrize("url", ["unix:///nowhere", "redis://127.0.0.1:1", "redis://localhost:1"])
+def test_where_there_is_nobody_to_ask(url: str) -> None:
+    """An address, a socket and localhost are found here and now."""
+    line = line_to(url, apart=never)
+    assert not line.try_command("PING")
 
 
 # --- being let in

@@ -1,6 +1,7 @@
 """One URL says where Redis is; no password of it is ever shown; errors are sentences."""
 
 import os
+import re
 import threading
 import time
 from typing import Any
@@ -166,6 +167,39 @@ def test_no_key_no_blame() -> None:
     error = redis_py.exceptions.ResponseError("WRONGTYPE Operation against a key")
     assert str(in_our_words(error, SERVER)) == (
         "Redis at redis://:***@h:1/0 said: WRONGTYPE Operation against a key."
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("redis://redis.test", True),
+        ("rediss://redis.test:1/0", True),
+        ("redis://localhost", False),
+        ("redis://", False),
+        ("redis://127.0.0.1", False),
+        ("redis://[::1]:1", False),
+        ("unix:///redis.test", False),
+        ("redis+sentinel://127.0.0.1/primary", True),
+        ("redis+cluster://127.0.0.1", True),
+    ],
+)
+def test_who_has_to_be_asked(url: str, asked: bool) -> None:
+    """It is known beforehand whether finding the server takes somebody's answer."""
+    assert Server(url).is_to_be_found is asked
+
+
+def test_a_name_that_nobody_has() -> None:
+    """A name that cannot be resolved is told like a connection that cannot be had."""
+    server = Server("redis://redis.invalid:7/0")
+    with pytest.raises(redis_py.exceptions.ConnectionError) as caught:
+        server.find("resque:queues")
+    ours = in_our_words(caught.value, server)
+    assert isinstance(ours, RedisUnavailable)
+    assert re.fullmatch(
+        r"Redis at redis://redis\.invalid:7/0 does not answer "
+        r"\(Error -?\d+ looking up redis\.invalid\. .+\)\.",
+        str(ours),
     )
 
 

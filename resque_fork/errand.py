@@ -1,0 +1,82 @@
+"""What may block for long, such as looking up a name, is done by a child of the parent's.
+
+The child does that one thing, says what came of it, and is gone. It is no job's
+child: nobody keeps an eye on it, and like every stranger it is reaped when SIGCHLD comes.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import process
+from .loop import Loop
+
+
+def run(
+    loop: Loop, work: Callable[[], Any], wait: Callable[[], None], fds: Iterable[int] = ()
+) -> Any:
+    """What `work` returns, or raises, in a child; meanwhile `wait` is called again and again.
+
+    `wait` lets the loop go on once. If it raises, the child is killed. `fds` are
+    what the child must not keep of the parent's. Where there is no child to be
+    had, or it ends without an answer, the work is done here after all.
+    """
+    try:
+        reader, writer = os.pipe()
+    except OSError:
+        return work()
+    parent = os.getpid()
+
+    def main() -> None:  # with signals blocked as they are: only KILL is for this child
+        process.let_go([*fds, reader])
+        os.setpgid(0, 0)
+        process.die_with_parent(parent)
+        answer = _answer(work)
+        with open(writer, "wb") as file:
+            file.write(answer)
+
+    try:
+        pid = process.fork(main)
+    except OSError:  # no process, no memory
+        os.close(reader)
+        return work()
+    finally:
+        os.close(writer)
+    answer = _heard(loop, pid, reader, wait)
+    try:
+        value, error, cause = pickle.loads(answer)
+    # Half an answer or none, or an error that cannot be built anew from what it says of itself.
+    except Exception:
+        return work()
+    if error is not None:
+        raise error from cause
+    return value
+
+
+def _answer(work: Callable[[], Any]) -> bytes:
+    outcome: tuple[Any, Exception | None, BaseException | None]
+    try:
+        outcome = work(), None, None
+    # Whatever is wrong with the work is the parent's business.
+    except Exception as error:
+        outcome = None, error, error.__cause__
+    return pickle.dumps(outcome)
+
+
+def _heard(loop: Loop, pid: int, reader: int, wait: Callable[[], None]) -> bytes:
+    """All that the child says until its end."""
+    pieces: list[bytes] = []
+    loop.watch(reader, lambda: pieces.append(os.read(reader, 65536)))
+    try:
+        while not pieces or pieces[-1]:
+            wait()
+    finally:
+        loop.forget(reader)
+        os.close(reader)
+        if process.reap(pid) is None:  # else its pid may be somebody else's by now
+            process.kill(pid, signal.SIGKILL)
+    return b"".join(pieces)
