@@ -25,6 +25,7 @@ class Keys:
         self.pruning_lock = f"{namespace}:pruning_dead_workers_in_progress"
         self.pause = f"{namespace}:pause-all-workers"
         # ours
+        self.own_workers = f"{namespace}:fork:workers"
         self.attempts = f"{namespace}:fork:attempts"
         self.access = f"{namespace}:fork:access"
         # what the server announces changes of: `queues` and every `queue:<name>`, and the pause
@@ -51,7 +52,7 @@ class Keys:
         return f"{self.namespace}:{name}"
 
     def fork(self, worker_id: str) -> str:
-        """Hash: what identifies a worker's process, and the number of its last step."""
+        """Hash: what identifies a worker's process, its last heartbeat and its last step."""
         return f"{self.namespace}:fork:{worker_id}"
 
     def unread(self, worker_id: str) -> str:

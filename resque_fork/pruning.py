@@ -2,7 +2,9 @@
 
 Two ways of finding them: on this host by their processes, at once and without
 any lock; anywhere by heartbeats that stopped, under Resque's lock. However many
-find the same one, it is rescued once.
+find the same one, it is rescued once. A Ruby worker that finds one of ours first
+removes all that it knows of, but not a job in ``fork:unread:<id>``: so both ways
+also look at ``fork:workers``, which only we write.
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ class Pruner:
 
     def prune_here(self, queues: Sequence[str], but: str = "") -> list[tuple[str, str]]:
         """Rescue workers of this host whose processes are gone. `but` is the asking worker."""
-        ids = self._workers.ids()
+        ids = self._workers.all_ids()
         self.fleet = max(1, len(ids))
         here = [w for w in map(WorkerId.read, ids) if w.host == self._hostname and w.text != but]
         self.neighbours = 1 + len(here)
@@ -99,18 +101,25 @@ class Pruner:
         return LOOK_AROUND * (1 + crowd) * random.uniform(0.75, 1.25)
 
     def prune_everywhere(self, but: str = "") -> list[tuple[str, str]]:
-        """Rescue workers of any host whose heartbeats stopped longer ago than prune_interval."""
+        """Rescue workers of any host whose heartbeats stopped longer ago than prune_interval.
+
+        Of a worker of ours without a heartbeat, which a Ruby worker removed, the one
+        counts that it notes under ``fork:<id>``; one with neither is dead. With its next
+        heartbeat a living one has both again.
+        """
         beats = self._workers.heartbeats()
         now = self._workers.now()
-        dead = [
-            worker_id
-            for worker_id, beat in beats.items()
-            if beat is not None
-            and int(now - beat) > self._settings.prune_interval
-            and worker_id != but
-        ]
+        ours = [i for i in self._workers.own_ids() if i not in beats]
+
+        def is_dead(worker_id: str) -> bool:
+            there = worker_id in beats
+            beat = beats[worker_id] if there else self._workers.own_heartbeat(worker_id)
+            return beat is not None and int(now - beat) > self._settings.prune_interval
+
         return self._rescued(
-            dead, lambda found: PruneDeadWorkerDirtyExit.by(found.worker_id, _class_of(found))
+            [i for i in (*beats, *ours) if i != but],
+            lambda found: PruneDeadWorkerDirtyExit.by(found.worker_id, _class_of(found)),
+            is_dead,
         )
 
     def prune_under_lock(self, worker_id: str) -> list[tuple[str, str]]:

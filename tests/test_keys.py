@@ -33,7 +33,7 @@ def test_names_are_resques() -> None:
 def test_own_names_stay_out_of_the_way() -> None:
     """Our own keys all begin with `fork:`, which no other implementation looks at."""
     keys = Keys("ours")
-    own = [keys.attempts, keys.fork(ID), keys.unread(ID)]
+    own = [keys.attempts, keys.own_workers, keys.fork(ID), keys.unread(ID)]
     assert all(name.startswith("ours:fork:") for name in own)
 
 

@@ -25,6 +25,8 @@ from resque_fork.store.workers import Workers
 
 HOST = socket.gethostname()
 IDENTITY_FIELDS = ["token", "boot", "pid_namespace", "start", "queue", "run_at"]
+MAIL = b'{"class":"Mail","args":[7]}'
+UNFIT = b'{"class":"Mail","args":[7],"x":1e999}'  # a good job that Ruby cannot read
 RECORD = '{"queue":"email","run_at":"2026-11-23T06:51:50Z","payload":{"class":"Mail","args":[7]}}'
 
 
@@ -54,13 +56,20 @@ class Fleet:
             self.redis.hset("resque:workers:heartbeat", worker_id, beat)
         return worker_id
 
-    def ours(self, pid: int, identity: Identity, queues: str = "email") -> str:
+    def ours(self, pid: int, identity: Identity, queues: str = "email", raw: bytes = MAIL) -> str:
         """One of our workers, which has a job."""
         worker_id = f"{HOST}:{pid}:{queues}"
         books = Books(self.redis, self.resque.key_names, worker_id, identity.to_fields())
         books.heartbeat()
-        self.resque.enqueue_to("email", "Mail", 7)
-        assert books.step(NOTHING, ["email"]).found == "job"
+        self.redis.rpush("resque:queue:email", raw)
+        assert books.step(NOTHING, ["email"]).raw == raw
+        return worker_id
+
+    def taken_off_by_ruby(self, worker_id: str) -> str:
+        """One of ours of which a Ruby worker has removed all that it knows of."""
+        self.redis.srem("resque:workers", worker_id)
+        self.redis.hdel("resque:workers:heartbeat", worker_id)
+        self.redis.delete(f"resque:worker:{worker_id}", f"resque:worker:{worker_id}:started")
         return worker_id
 
     def failed(self) -> list[tuple[Any, ...]]:
@@ -191,6 +200,68 @@ def test_foreign_workers_of_this_host(fleet: Fleet, gone: tuple[int, Identity]) 
     assert fleet.pruner.prune_here(["a", "b"]) == []
     fleet.foreign(young, 121)
     assert len(fleet.pruner.prune_here(["*"])) == 3
+
+
+# --- after a Ruby worker
+
+
+def test_dead_here_that_ruby_took_off(fleet: Fleet, gone: tuple[int, Identity]) -> None:
+    """A job that Ruby cannot read is rescued by process, though Ruby found its worker first."""
+    worker_id = fleet.taken_off_by_ruby(fleet.ours(*gone, raw=UNFIT))
+    fleet.taken_off_by_ruby(fleet.ours(os.getpid(), Identity.here(), raw=UNFIT))  # alive
+    assert fleet.pruner.prune_here(["unrelated"]) == [(worker_id, "failed")]
+    assert [job[:2] for job in fleet.failed()] == [
+        ("Resque::DirtyExit", "Job still being processed")
+    ]
+    assert json.loads(fleet.redis.lindex("resque:failed", 0))["raw"] == (
+        base64.b64encode(UNFIT).decode()
+    )
+    assert fleet.pruner.prune() == []
+    assert len(fleet.redis.keys("resque:fork:unread:*")) == 1
+
+
+def test_dead_elsewhere_that_ruby_took_off(fleet: Fleet) -> None:
+    """One of another host is rescued when the heartbeat that it notes itself is too old."""
+    elsewhere = Identity("other boot", "other pids", "1")
+    ids = [fleet.taken_off_by_ruby(fleet.ours(n, elsewhere, raw=UNFIT)) for n in range(1, 4)]
+    now = fleet.redis.time()[0]
+    for worker_id, ago in zip(ids, (301, 299, 301), strict=True):
+        beat = datetime.fromtimestamp(now - ago, UTC).isoformat()
+        fleet.redis.hset(f"resque:fork:{worker_id}", "beat", beat)
+    assert fleet.pruner.prune_here(["*"]) == []
+    assert fleet.pruner.prune_everywhere(but=ids[2]) == [(ids[0], "failed")]
+    ((exception, *_),) = fleet.failed()
+    assert exception == "Resque::PruneDeadWorkerDirtyExit"
+
+
+def test_ours_of_which_ruby_left_nothing_but_the_id(fleet: Fleet) -> None:
+    """Without any heartbeat it is dead: its job is rescued, and an id alone does not stay."""
+    elsewhere = Identity("other boot", "other pids", "1")
+    worker_id = fleet.taken_off_by_ruby(fleet.ours(1, elsewhere, raw=UNFIT))
+    fleet.redis.delete(f"resque:fork:{worker_id}")
+    fleet.redis.sadd("resque:fork:workers", "a:1:q")
+    assert fleet.pruner.prune_everywhere() == [("a:1:q", "rescued"), (worker_id, "failed")]
+    assert fleet.redis.keys("resque:fork:*") == []
+
+
+def test_living_worker_is_back_after_ruby_took_it_off(fleet: Fleet) -> None:
+    """A worker that has sent a heartbeat meanwhile is judged by that again."""
+    keys = fleet.resque.key_names
+    books = Books(fleet.redis, keys, "otherhost:1:email", Identity.here().to_fields())
+    books.heartbeat()
+    fleet.redis.hset("resque:fork:otherhost:1:email", "beat", "2001-01-01T00:00:00+00:00")
+    fleet.taken_off_by_ruby(books.worker_id)
+    books.heartbeat()
+    assert fleet.pruner.prune() == []
+    assert fleet.resque.workers() == [books.worker_id]
+
+
+def test_remove_what_ruby_took_off(fleet: Fleet, gone: tuple[int, Identity]) -> None:
+    """Also by its id, dead or not, and once."""
+    worker_id = fleet.taken_off_by_ruby(fleet.ours(*gone, raw=UNFIT))
+    assert fleet.pruner.remove(worker_id) == "failed"
+    assert fleet.pruner.remove(worker_id) == "changed"
+    assert fleet.redis.keys("resque:fork:*") == []
 
 
 # --- what is in the way

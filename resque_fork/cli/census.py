@@ -27,7 +27,7 @@ class Census:
         """A row for each worker, as ``list --json`` prints it."""
         records = self._resque.working()
         with self._app.speaking(self._resque.key_names.workers):
-            ids = self._workers.ids()
+            ids = self._workers.all_ids()
             beats = self._workers.heartbeats()
             now = self._workers.now()
             return [self._row(i, i in records, records.get(i), beats.get(i), now) for i in ids]

@@ -133,7 +133,13 @@ class Books:
         answer = scripts.run(
             self._lesser,
             "heartbeat",
-            [keys.workers, keys.started(self.worker_id), keys.heartbeats, self._own[0]],
+            [
+                keys.workers,
+                keys.started(self.worker_id),
+                keys.heartbeats,
+                self._own[0],
+                keys.own_workers,
+            ],
             [self.worker_id, self.token, self._number, self._started, *self._identity],
         )
         if answer == b"taken":
@@ -220,6 +226,7 @@ class Books:
             [
                 keys.workers,
                 keys.heartbeats,
+                keys.own_workers,
                 *self._own,
                 keys.started(worker_id),
                 keys.stat("processed", worker_id),

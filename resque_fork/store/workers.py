@@ -9,6 +9,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from ..errors import WrongKeyType
 from ..keys import Keys, to_text
 from ..payload import read_time
 from . import scripts
@@ -67,12 +68,27 @@ class Workers:
 
     def ids(self) -> list[str]:
         """Every registered worker's id, sorted."""
-        return sorted(
-            to_text(i) for i in self._redis.execute_command("SMEMBERS", self._keys.workers)
-        )
+        return self._members("SMEMBERS", self._keys.workers)
+
+    def own_ids(self) -> list[str]:
+        """Those of our own workers, also of those that a Ruby worker took off the books; sorted."""
+        return self._members("SMEMBERS", self._keys.own_workers)
+
+    def all_ids(self) -> list[str]:
+        """`ids` and `own_ids`, sorted."""
+        try:
+            return self._members("SUNION", self._keys.workers, self._keys.own_workers)
+        except (ResponseError, WrongKeyType):
+            self.own_ids()  # of two keys the first is blamed: see whether it is the other
+            raise
+
+    def _members(self, *command: str) -> list[str]:
+        return sorted(to_text(i) for i in self._redis.execute_command(*command))
 
     def exists(self, worker_id: str) -> bool:
-        return bool(self._redis.execute_command("SISMEMBER", self._keys.workers, worker_id))
+        """Whether it is one of `all_ids`."""
+        sets = (self._keys.workers, self._keys.own_workers)
+        return any(self._redis.execute_command("SISMEMBER", key, worker_id) for key in sets)
 
     def records(self, worker_ids: Sequence[str]) -> dict[str, bytes]:
         """What is on record, for those that have a job; the bytes may be anything."""
@@ -85,6 +101,10 @@ class Workers:
         """Seconds since the epoch by worker id; None for a time that cannot be read."""
         beats = self._redis.execute_command("HGETALL", self._keys.heartbeats)
         return {to_text(i): read_time(to_text(beat)) for i, beat in _pairs(beats)}
+
+    def own_heartbeat(self, worker_id: str) -> float:
+        """What one of our workers notes of its last heartbeat under ``fork:<id>``; 0 if nothing."""
+        return read_time(self.process(worker_id).get("beat", "")) or 0.0
 
     def started(self, worker_id: str) -> float | None:
         """Seconds since the epoch, or None."""
@@ -167,6 +187,7 @@ class Workers:
                 keys.queues,
                 keys.attempts,
                 keys.queue(queue),
+                keys.own_workers,
             ],
             [
                 worker_id,

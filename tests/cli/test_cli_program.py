@@ -261,6 +261,8 @@ def test_wrong_credentials(run) -> None:
         ("workers", ["prune"]),
         ("workers:heartbeat", ["prune"]),
         ("workers:heartbeat", ["list"]),
+        ("fork:workers", ["prune"]),
+        ("fork:workers", ["list"]),
         ("workers", ["doctor"]),
     ],
 )

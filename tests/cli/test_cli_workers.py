@@ -274,6 +274,20 @@ def test_remove_takes_a_worker_off_the_books(run, redis: Redis) -> None:
     )
 
 
+def test_worker_that_ruby_took_off(run, redis: Redis, ended: int) -> None:
+    """A dead worker of ours stays listed until its job is rescued, by remove or prune."""
+    raw = '{"class":"Job","args":[],"x":1e999}'  # Ruby cannot read it
+    dead = f"{HOST}:{ended}:mail"
+    for command in (["remove", dead], ["prune"]):
+        redis.rpush("resque:queue:mail", raw)
+        register(redis, dead).step(NOTHING, ["mail"])
+        redis.delete("resque:workers", "resque:workers:heartbeat", f"resque:worker:{dead}:started")
+        assert listed(run)[dead]["process"] == "gone"
+        assert "its job is in the failed list" in run(*command).stdout
+        assert set(redis.keys()) == {b"resque:failed", b"resque:stat:failed"}
+    assert failures(redis) == [("Resque::DirtyExit", dead)] * 2
+
+
 def test_remove_warns_of_a_living_worker(run, redis: Redis) -> None:
     """Who removes a worker that lives is told that it will be back."""
     books = register(redis, f"{HOST}:{os.getpid()}:q")

@@ -292,9 +292,23 @@ class Stage:
         """Every key, member and field in Redis that names this worker."""
         mark = f":{worker.pid}:".encode()
         keys: Any = self.redis.keys("*")
-        members: Any = self.redis.smembers("resque:workers")
+        members: Any = self.redis.sunion("resque:workers", "resque:fork:workers")
         fields: Any = self.redis.hkeys("resque:workers:heartbeat")
         return [name for name in (*keys, *members, *fields) if mark in name]
+
+    def prune_as_ruby_does(self, worker: Running) -> None:
+        """A Ruby worker that takes ours for dead removes all that it knows of."""
+        worker_id = self.id_of(worker)
+        pipe = self.redis.pipeline()
+        pipe.srem("resque:workers", worker_id)
+        pipe.delete(
+            f"resque:worker:{worker_id}",
+            f"resque:worker:{worker_id}:started",
+            f"resque:stat:processed:{worker_id}",
+            f"resque:stat:failed:{worker_id}",
+        )
+        pipe.hdel("resque:workers:heartbeat", worker_id)
+        pipe.execute()
 
     def assert_goes_on(self, worker: Running) -> None:
         """It takes a job, counts that alone, and leaves when it is told to."""

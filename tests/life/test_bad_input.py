@@ -250,7 +250,7 @@ def test_a_books_key_of_the_wrong_type(stage: Stage, key: str) -> None:
     stage.assert_left(worker)
 
 
-@pytest.mark.parametrize("key", ["workers", "workers:heartbeat"])
+@pytest.mark.parametrize("key", ["workers", "workers:heartbeat", "fork:workers"])
 def test_a_registration_of_the_wrong_type(stage: Stage, key: str) -> None:
     """It is named, once; jobs go on being done, and a worker that starts says why it cannot."""
     worker = stage.idle("--heartbeat-interval", "0.1")

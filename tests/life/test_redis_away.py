@@ -349,7 +349,7 @@ def as_user(stage: Stage, *rules: str) -> None:
     stage.url = stage.url.replace("unix://", "unix://worker:pw@")
 
 
-@pytest.mark.parametrize("command", ["lpop", "rpush", "hset", "smembers", "evalsha"])
+@pytest.mark.parametrize("command", ["lpop", "rpush", "hset", "smembers", "sunion", "evalsha"])
 def test_a_user_that_lacks_a_command(stage: Stage, server: embedded.Server, command: str) -> None:
     """The worker says so in one sentence and leaves, before it has taken a job."""
     as_user(stage, f"-{command}")

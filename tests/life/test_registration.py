@@ -12,24 +12,9 @@ from datetime import datetime
 
 import pytest
 
-from .harness import Running, Stage, until
+from .harness import Stage, until
 
 LIVELY = ("--heartbeat-interval", "0.1", "--prune-interval", "30")
-
-
-def prune_as_ruby_does(stage: Stage, worker: Running) -> None:
-    """Another worker that takes ours for dead removes all that it knows of."""
-    worker_id = stage.id_of(worker)
-    pipe = stage.redis.pipeline()
-    pipe.srem("resque:workers", worker_id)
-    pipe.delete(
-        f"resque:worker:{worker_id}",
-        f"resque:worker:{worker_id}:started",
-        f"resque:stat:processed:{worker_id}",
-        f"resque:stat:failed:{worker_id}",
-    )
-    pipe.hdel("resque:workers:heartbeat", worker_id)
-    pipe.execute()
 
 
 # --- how it is known
@@ -97,6 +82,7 @@ def test_no_key_of_another_kind(stage: Stage) -> None:
         "resque:pruning_dead_workers_in_progress",
         f"resque:worker:{worker_id}",
         f"resque:worker:{worker_id}:started",
+        "resque:fork:workers",
         f"resque:fork:{worker_id}",
     }
 
@@ -153,7 +139,7 @@ def test_heartbeat_gone_after_exit(stage: Stage) -> None:
 def test_a_pruned_worker_registers_anew(stage: Stage) -> None:
     """A peer has removed an idle worker: the next heartbeat brings it back."""
     worker = stage.idle(*LIVELY)
-    prune_as_ruby_does(stage, worker)
+    stage.prune_as_ruby_does(worker)
     until(lambda: stage.workers() == [stage.id_of(worker)])
     assert stage.redis.exists(f"resque:worker:{stage.id_of(worker)}:started")
     stage.push("quick")
@@ -166,7 +152,7 @@ def test_a_pruned_worker_registers_anew(stage: Stage) -> None:
 def test_a_job_that_was_rescued_is_not_counted(stage: Stage, ours_too: bool) -> None:
     """A peer has taken the job of a living worker: its end counts nothing and is warned of."""
     worker, _ = stage.holding()
-    prune_as_ruby_does(stage, worker)
+    stage.prune_as_ruby_does(worker)
     if ours_too:
         stage.redis.delete(f"resque:fork:{stage.id_of(worker)}")
     stage.open_gate()

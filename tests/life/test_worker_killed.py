@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -223,6 +224,44 @@ def test_the_rescued_bytes_are_the_pushed_bytes(stage: Stage, raw: bytes, fate: 
         [entry] = stage.redis.lrange("resque:failed", 0, -1)
         assert b'"payload":' + raw + b"," in entry
     assert stage.keys_of(worker) == []
+
+
+@pytest.mark.parametrize("found", ["at start", "while idle"])
+def test_a_ruby_worker_found_it_first(stage: Stage, found: str) -> None:
+    """It removes all that it knows of; a job that it cannot read is left to us, byte for byte."""
+    raw = b'{"class":"hold","args":[],"x":1e999}'
+    stage.push_raw(raw)
+    dead = stage.work()
+    stage.told("begun", by=dead)
+    if found == "at start":
+        dead.kill()
+        stage.prune_as_ruby_does(dead)
+        other = stage.idle(queues="other")
+    else:
+        other = stage.idle(queues="other")
+        stage.prune_as_ruby_does(dead)  # while it lives, or the other might be faster
+        dead.kill()
+    [entry] = stage.failed(1)
+    assert (entry["exception"], entry["worker"]) == ("Resque::DirtyExit", stage.id_of(dead))
+    assert base64.b64decode(entry["raw"]) == raw
+    assert stage.keys_of(dead) == []
+    assert other.stop() == 0
+    assert stage.redis.keys("resque:fork:*") == []
+
+
+def test_a_living_worker_that_ruby_took_off_keeps_its_job(stage: Stage) -> None:
+    """Nobody of ours takes it for dead, however often they look."""
+    stage.push_raw(b'{"class":"hold","args":[],"x":1e999}')
+    worker = stage.work()
+    stage.told("begun", by=worker)
+    stage.prune_as_ruby_does(worker)
+    for _ in range(2):
+        assert stage.idle(queues="other").stop() == 0
+    stage.open_gate()
+    until(lambda: stage.stat("processed") == 1)
+    assert stage.failed() == []
+    assert worker.stop() == 0
+    stage.assert_left(worker)
 
 
 def test_hooks_of_the_lost_job_run(stage: Stage) -> None:

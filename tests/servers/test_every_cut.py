@@ -45,7 +45,7 @@ NOBODY = 9_999_999  # no kernel gives such a pid
 
 # All that a worker ever sends to a server that knows its scripts; and the scripts, to any other.
 COMMANDS = {
-    *("HELLO", "SELECT", "PING", "TIME", "SET", "GET", "HGETALL", "SMEMBERS"),
+    *("HELLO", "SELECT", "PING", "TIME", "SET", "GET", "HGETALL", "SMEMBERS", "SUNION"),
     *("CLIENT TRACKING ON", "CLIENT TRACKING OFF"),
     *(f"EVALSHA {name}" for name in NAMES),
 }

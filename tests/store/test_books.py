@@ -54,7 +54,7 @@ def counts(client: Any) -> tuple[int, int, int, int]:
 
 def test_registers(books: Books, client: Any, keys: Keys) -> None:
     """A worker that is registered stands in all the places where Ruby looks, in Ruby's forms."""
-    assert client.smembers(keys.workers) == {ID.encode()}
+    assert client.smembers(keys.workers) == client.smembers(keys.own_workers) == {ID.encode()}
     assert re.fullmatch(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000", client.get(keys.started(ID)))
     beat = client.hget(keys.heartbeats, ID)
     assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", beat)
@@ -62,6 +62,7 @@ def test_registers(books: Books, client: Any, keys: Keys) -> None:
         b"token": books.token.encode(),
         b"step": b"0",
         b"finish": b"none",
+        b"beat": beat,
         **{name.encode(): value.encode() for name, value in IDENTITY.items()},
     }
 
@@ -89,10 +90,15 @@ def test_registers_again_what_a_peer_took_off(books: Books, client: Any, keys: K
     books.step(NOTHING, ["email"])
     started = client.get(keys.started(ID))
     client.srem(keys.workers, ID)
+    client.hdel(keys.heartbeats, ID)
     client.delete(keys.started(ID))
+    assert client.smembers(keys.own_workers) == {ID.encode()}
     assert books.heartbeat()
     assert not books.heartbeat()
     assert client.get(keys.started(ID)) == started
+    client.delete(keys.own_workers)
+    assert books.heartbeat()
+    assert client.smembers(keys.own_workers) == {ID.encode()}
     step = books.step(DONE, ["email"])
     assert (step.finish, step.raw) == ("done", B)
 
@@ -137,6 +143,13 @@ def test_unregister_leaves_nothing_of_ours(client: Any, books: Books, keys: Keys
         b"resque:stat:failed": b"1",
     }
     books.unregister()
+
+
+def test_unregister_after_a_peer_took_it_off(client: Any, books: Books, keys: Keys) -> None:
+    """A clean exit leaves nothing either if a Ruby worker has removed what it knows of."""
+    client.delete(keys.workers, keys.heartbeats, keys.started(ID))
+    books.unregister()
+    assert dump(client) == {}
 
 
 def test_own_counters_deleted_at_exit(client: Any, books: Books, keys: Keys) -> None:

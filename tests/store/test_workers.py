@@ -45,6 +45,14 @@ def dead_ruby_worker(client: Any, record: bytes | None = RECORD) -> None:
         client.set(f"resque:worker:{RUBY}", record)
 
 
+def prune_as_ruby_does(client: Any) -> None:
+    """Take our worker off the books as Ruby does, which knows nothing of ``fork:*``."""
+    client.srem("resque:workers", ID)
+    client.hdel("resque:workers:heartbeat", ID)
+    names = ("worker:{}", "worker:{}:started", "stat:processed:{}", "stat:failed:{}")
+    client.delete(*(f"resque:{name.format(ID)}" for name in names))
+
+
 def entry(text: bytes = b"entry") -> list[FailedEntry]:
     return [FailedEntry("resque:failed", text)]
 
@@ -54,7 +62,8 @@ def entry(text: bytes = b"entry") -> list[FailedEntry]:
 
 def test_nobody(workers: Workers) -> None:
     """Where there are no workers there is nothing of them, and no error."""
-    assert workers.ids() == []
+    assert workers.ids() == workers.own_ids() == workers.all_ids() == []
+    assert workers.own_heartbeat(ID) == 0
     assert workers.records([]) == workers.heartbeats() == workers.process(ID) == {}
     assert workers.started(ID) is None
     assert not workers.exists(ID)
@@ -86,8 +95,11 @@ def test_reads_ours_and_rubys(workers: Workers, client: Any) -> None:
     """Ids, start and job of our workers and of Ruby's are read alike; ours say who they are."""
     books = dead_worker(client, A)
     dead_ruby_worker(client)
-    assert workers.ids() == sorted([ID, RUBY])
+    assert workers.ids() == workers.all_ids() == sorted([ID, RUBY])
+    assert workers.own_ids() == [ID]
     assert workers.exists(RUBY)
+    assert workers.own_heartbeat(ID) == workers.heartbeats()[ID]
+    assert workers.own_heartbeat(RUBY) == 0
     assert workers.started(RUBY) == 1795416708
     assert workers.records([ID, RUBY, "none"]).keys() == {ID, RUBY}
     assert workers.process(RUBY) == {}
@@ -96,6 +108,18 @@ def test_reads_ours_and_rubys(workers: Workers, client: Any) -> None:
     assert found.process.items() >= IDENTITY.items()
     assert found.record == client.get(f"resque:worker:{ID}")
     assert workers.find(RUBY) == Found(RUBY, {}, RECORD)
+
+
+def test_ours_is_found_after_ruby_took_it_off(workers: Workers, client: Any) -> None:
+    """What Ruby removes of a worker of ours leaves its id, its heartbeat and its job to us."""
+    dead_worker(client, b"oops")
+    beat = workers.heartbeats()[ID]
+    prune_as_ruby_does(client)
+    assert (workers.ids(), workers.heartbeats()) == ([], {})
+    assert workers.own_ids() == workers.all_ids() == [ID]
+    assert workers.exists(ID)
+    assert workers.own_heartbeat(ID) == beat
+    assert workers.find(ID).record == b"oops"
 
 
 def test_unknown_worker(workers: Workers, client: Any) -> None:
@@ -189,6 +213,23 @@ def test_rescue_of_an_unread_job(workers: Workers, client: Any) -> None:
         "requeued"
     )
     assert client.lrange("resque:queue:email", 0, -1) == [b"oops"]
+
+
+@pytest.mark.parametrize("payloads", [[b"oops"], []], ids=["with a job", "without"])
+@pytest.mark.parametrize("lost", ["", f"resque:fork:{ID}"], ids=["process known", "unknown"])
+def test_rescue_after_ruby_took_it_off(
+    workers: Workers, client: Any, payloads: list[bytes], lost: str
+) -> None:
+    """What Ruby left of a worker of ours is rescued once, and nothing of it stays."""
+    dead_worker(client, *payloads)
+    prune_as_ruby_does(client)
+    client.delete("resque:queues", lost)
+    found = workers.find(ID)
+    fate = ("fail", "failed") if payloads else ("none", "rescued")
+    answers = [workers.rescue(found, fate[0], queue="email", failed=entry()) for _ in range(10)]
+    assert answers == [fate[1], *["changed"] * 9]
+    failed = {b"resque:failed": [b"entry"], b"resque:stat:failed": b"1"}
+    assert dump(client) == (failed if payloads else {})
 
 
 def test_empty_payload_is_a_payload(workers: Workers, client: Any) -> None:

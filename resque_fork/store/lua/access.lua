@@ -12,7 +12,9 @@ end
 -- A string that expires by itself: most of what follows cannot change one.
 try('SET', KEYS[1], '', 'PX', 1)
 if #refused > 0 then return refused end
-for _, name in ipairs({'EXISTS', 'GET', 'HGETALL', 'INCR', 'LPOP', 'SCARD', 'SMEMBERS', 'TYPE'}) do
+for _, name in ipairs({
+  'EXISTS', 'GET', 'HGETALL', 'INCR', 'LPOP', 'SCARD', 'SMEMBERS', 'SUNION', 'TYPE',
+}) do
   try(name, KEYS[1])
 end
 for _, name in ipairs({

@@ -3,6 +3,7 @@
 -- KEYS  1 workers  2 workers:heartbeat  3 fork:<id>  4 worker:<id>  5 fork:unread:<id>
 --       6 worker:<id>:started  7 stat:processed:<id>  8 stat:failed:<id>
 --       9 stat:failed  10 failed_queues  11 queues  12 fork:attempts  13 queue of its job
+--       14 fork:workers
 -- ARGV  1 id  2 token that it was found with, '' for none
 --       3 digest (SHA-1) of the job on record as it was found: worker:<id>, or the
 --         payload in fork:unread:<id>
@@ -14,11 +15,13 @@
 -- was found: ten rescuers rescue once.
 
 local in_the_way = refuse_unless('set', KEYS[1]) or refuse_unless('hash', KEYS[2])
+  or refuse_unless('set', KEYS[14])
 if in_the_way then return in_the_way end
 local token = redis.call('HGET', KEYS[3], 'token') or ''
 local record = redis.call('GET', KEYS[4]) or redis.call('HGET', KEYS[5], 'payload')
 local expected = ARGV[4] ~= 'none' and ARGV[3] -- an empty payload is a payload too
 local known = redis.call('SISMEMBER', KEYS[1], ARGV[1]) + redis.call('HEXISTS', KEYS[2], ARGV[1])
+  + redis.call('SISMEMBER', KEYS[14], ARGV[1])
 local digest = record and redis.sha1hex(record)
 if token ~= ARGV[2] or digest ~= expected or (known == 0 and token == '' and not record) then
   return 'changed'
@@ -32,6 +35,7 @@ if ARGV[4] ~= 'none' then
   if refusal then return refusal end
 end
 redis.call('SREM', KEYS[1], ARGV[1])
+redis.call('SREM', KEYS[14], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('DEL', unpack(KEYS, 3, 8))
 
