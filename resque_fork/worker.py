@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from . import huge_pages, process
 from .bookkeeper import Bookkeeper
-from .errors import JobLost, NotOnMainThread, ResqueError, WrongKeyType
+from .errors import NotOnMainThread, ResqueError
 from .failure import Backends
 from .forked import ForkedPerformer
 from .hooks import worker_hooks
@@ -24,7 +24,6 @@ from .logs import LogFiles, life
 from .loop import Loop
 from .pace import Pace
 from .procline import Procline
-from .pruning import Pruner
 from .queue_list import QueueList
 from .reservation import Reservation
 from .resque import Resque
@@ -36,6 +35,7 @@ from .store.books import Books
 from .store.line import Dispensable, Line
 from .store.server import REDIS_ERRORS
 from .store.workers import Workers
+from .upkeep import Upkeep
 
 log = logging.getLogger("resque_fork")
 
@@ -56,7 +56,7 @@ class Worker:
     _bell: Bell
     _books: Books
     _bookkeeper: Bookkeeper
-    _pruner: Pruner
+    _upkeep: Upkeep
     _performer: ForkedPerformer | InPlacePerformer
     _signals: Signals
 
@@ -71,10 +71,8 @@ class Worker:
         self.pid = os.getpid()
         self.paused = False
         self.stopping = False
-        self._stop_asked = self._beat_due = self._look_due = 0.0
+        self._stop_asked = 0.0
         self._woken = self._was_rung = self._first_fork_announced = False
-        self._rescued: list[tuple[Reservation, JobLost]] = []
-        self._in_the_way = ""  # the last key of the wrong type that was complained of
 
     @property
     def id(self) -> str:
@@ -117,7 +115,7 @@ class Worker:
             self._work(self.settings.interval if interval is None else interval)
             self._performer.rest()
             self.done_working()
-            self._mourn_rescued()
+            self._mourn()
             self.unregister_worker()
             status = 0
         except ResqueError as error:
@@ -141,10 +139,10 @@ class Worker:
             if self.work_one_job():
                 worked = True
                 pace.after_job()
-                self._mourn_rescued()
+                self._mourn()
                 continue
             self._performer.rest()
-            self._mourn_rescued()
+            self._mourn()
             if worked and not self._is_paused():
                 self._run_hooks("queue_empty")
                 worked = False
@@ -168,11 +166,11 @@ class Worker:
         bell = self._bell
         if self._was_rung and bell.armed:  # somebody else was faster
             bell.disarm()  # and be deaf for a while, so that few wake for each job
-            self._pause(pace.after_lost_race(self._pruner.fleet))
-            if pace.listens(self._pruner.fleet):
+            self._pause(pace.after_lost_race(self._upkeep.fleet))
+            if pace.listens(self._upkeep.fleet):
                 bell.arm()
             return
-        if self.paused or not pace.listens(self._pruner.fleet):
+        if self.paused or not pace.listens(self._upkeep.fleet):
             bell.disarm()
         elif not (self._woken or bell.armed) and bell.arm():
             return  # look once more, now that pushes are announced
@@ -238,9 +236,9 @@ class Worker:
             worker_hooks.run("before_first_fork")
             self._first_fork_announced = True
         self._settle_memory()
-        self._pruner.remove(self.id)  # the same host and pid, before this container restarted
-        self._heartbeat()
-        self._pruner.prune_under_lock(self.id)
+        self._upkeep.replace()
+        self._upkeep.heartbeat()
+        self._upkeep.prune_fleet()
 
     def _settle_memory(self) -> None:
         """What has been loaded by now stays: no collector need look at it, and it forks fast."""
@@ -255,48 +253,23 @@ class Worker:
 
     def prune_dead_workers(self) -> None:
         """Rescue what dead workers of this host have left."""
-        self._look_due = self._loop.clock() + self._pruner.pause()
-        self._performer.look_around()
-        self._pruner.prune_here(self.queue_list.included, but=self.id)
+        self._upkeep.prune_here()
 
-    def _note_rescued(self, reservation: Reservation, error: JobLost) -> None:
-        """Its on_failure hooks run when this worker has no job of its own to watch."""
-        self._rescued.append((reservation, error))
-
-    def _mourn_rescued(self) -> None:
-        if self._rescued:
+    def _mourn(self) -> None:
+        """Have the hooks run of jobs that were rescued, once our own is off the record."""
+        if self._upkeep.mourns:
             self.done_working()
-        while self._rescued:
-            self._performer.settle(*self._rescued.pop(0))
+            self._upkeep.mourn(self._performer.settle)
 
     def unregister_worker(self) -> None:
         """Leave nothing of this worker in Redis."""
         self._books.unregister()
 
-    def _heartbeat(self) -> None:
-        self._beat_due = self._loop.clock() + self.settings.heartbeat_interval
-        if self._books.heartbeat():
-            log.debug("Registered worker %s", self.id)
-
     def _wait(self, until: float | None = None) -> None:
         """Let one round of events happen, then do what is due."""
-        due = min(self._beat_due, self._look_due)
+        due = self._upkeep.due
         self._loop.wait(due if until is None else min(due, until))
-        self._attend()
-
-    def _attend(self) -> None:
-        """Do what is due, if anything is. If a key is in the way, say so once and go on."""
-        now = self._loop.clock()
-        try:
-            if now >= self._beat_due:
-                self._heartbeat()
-                self._pruner.prune_under_lock(self.id)
-            if now >= self._look_due:
-                self.prune_dead_workers()
-        except WrongKeyType as problem:
-            if self._in_the_way != str(problem):
-                log.error("%s", problem)
-            self._in_the_way = str(problem)
+        self._upkeep.attend()
 
     def _patience(self) -> float | None:
         """Until when to wait for Redis: for ever, unless told to stop with no job running."""
@@ -326,7 +299,6 @@ class Worker:
         self.pid = os.getpid()
         keys, settings = self.resque.key_names, self.settings
         self._loop = Loop()
-        self._beat_due = self._look_due = self._loop.clock()
         self._log_files = LogFiles()
         self._procline = Procline(settings.procline_prefix)
         self._line = Line(
@@ -340,6 +312,16 @@ class Worker:
         identity = Identity.here().to_fields()
         lesser = Dispensable(self._line)
         self._books = Books(self._line, keys, self.id, identity, settings.max_attempts, lesser)
+        self._upkeep = Upkeep(
+            self._loop,
+            self._books,
+            Workers(lesser, keys),
+            keys,
+            settings,
+            self.backends,
+            self.queue_list.included,
+            lambda: self._performer.look_around(),
+        )
         self._performer = self._make_performer()
         self._bookkeeper = Bookkeeper(
             self._books,
@@ -349,14 +331,7 @@ class Worker:
             self.backends,
             self._performer.settle,
             lambda: self.stopping,
-            self._attend,
-        )
-        self._pruner = Pruner(
-            Workers(lesser, keys),
-            keys,
-            settings,
-            self.backends,
-            self._note_rescued,
+            self._upkeep.attend,
         )
         self._signals = Signals(self._loop, self._signal_table())
         self._signals.install()

@@ -15,7 +15,7 @@ FLOORS = {
     1: "store/*",
     2: "limits registry redaction hooks reservation queue_list failure/* resque job failed",
     3: "signals process identity oom forensics report child watch sweep huge_pages verdict "
-    "errand forked in_place bookkeeper pace pruning worker pool pidfile stacks",
+    "errand forked in_place bookkeeper pace pruning upkeep worker pool pidfile stacks",
     4: "cli/* embedded testing __main__",
 }
 FLOOR = {
