@@ -75,6 +75,7 @@ def main(scene: Scene, reservation: Reservation | None = None) -> None:
             process.leave(0)
     while following is not None:
         reusable = _perform_one(scene, term, outbox, following)
+        listen(term)  # whatever the job has blocked or ignored
         following = _next_job(inbox) if inbox and reusable else None
     _flush(scene.run_at_exit_hooks)
     process.leave(0)
@@ -98,11 +99,9 @@ def settle_in(scene: Scene, term: TermSwitch) -> None:
     process.let_go(scene.parents_fds)
     process.set_handler(signal.SIGCHLD, signal.SIG_DFL)
     process.set_handler(signal.SIGCONT, signal.SIG_DFL)
-    process.set_handler(signal.SIGTERM, term.thrown)
-    process.set_handler(process.LIMIT_SIGNAL, term.out_of_limit)
     os.setpgid(0, 0)
     process.die_with_parent(scene.parent)
-    process.unblock_signals()
+    listen(term)
     os.dup2(scene.null, 0)
     os.dup2(scene.stderr, 2)
     process.offer_to_oom_killer()
@@ -110,6 +109,13 @@ def settle_in(scene: Scene, term: TermSwitch) -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:  # Python reseeds its own generator, NumPy's is a copy of ours
         numpy_random.seed()
+
+
+def listen(term: TermSwitch) -> None:
+    """Hear what the parent has to say to a job by signals."""
+    process.set_handler(signal.SIGTERM, term.thrown)
+    process.set_handler(process.LIMIT_SIGNAL, term.out_of_limit)
+    process.unblock_signals()
 
 
 class TermSwitch:

@@ -101,6 +101,12 @@ def after_fork_hook(reservation):
 
 
 @job(queue="jobs")
+def stop_listening():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@job(queue="jobs")
 def leave_running(*command):
     """A program that has become another user's."""
     import subprocess

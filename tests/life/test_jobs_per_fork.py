@@ -122,6 +122,17 @@ def test_a_stop_puts_nothing_at_risk(stage: Stage) -> None:
     stage.assert_left(worker)
 
 
+def test_a_job_can_be_stopped_whatever_the_one_before_it_did(stage: Stage) -> None:
+    """Signals that it has blocked or ignored reach the next job in the same process."""
+    stage.push("stop_listening")
+    stage.push("hold")
+    worker = stage.work("--jobs-per-fork", "5", require="more_jobs")
+    stage.told("begun", by=worker)
+    worker.send(signal.SIGUSR1)
+    [entry] = stage.failed(1)
+    assert (entry["exception"], entry["error"]) == ("Resque::TermException", "SIGTERM")
+
+
 def test_usr1_between_jobs_does_not_matter(stage: Stage) -> None:
     """The next job simply has another child, if need be."""
     worker = stage.idle("--jobs-per-fork", "5")
