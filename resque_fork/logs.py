@@ -6,12 +6,14 @@ Two loggers: ``resque_fork`` speaks at Resque's points and levels;
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import select
 import stat
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from .procline import printable
@@ -78,6 +80,17 @@ def set_up(log_format: str = "text", verbose: int = 0) -> None:
     log.propagate = False
     log.setLevel(LEVELS[min(verbose, 2)])
     life.setLevel(min(logging.INFO, log.level))
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """No log lines of ours meanwhile: for who shows in another way all that they would say."""
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 class StderrHandler(logging.Handler):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from resque_fork import logs
 from resque_fork.logs import (
     FORMATS,
     RubyFormatter,
@@ -196,3 +197,12 @@ def test_closed_output_is_left_alone() -> None:
     """LogFiles can be made where standard output is closed."""
     program = "import os; os.close(1); from resque_fork.logs import LogFiles; LogFiles().reopen()"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=60)
+
+
+def test_silenced_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    """What would be logged meanwhile is not, and everything is afterwards as it was."""
+    with caplog.at_level(logging.INFO, "resque_fork"):
+        with logs.silenced():
+            logging.getLogger("resque_fork").error("unheard")
+        logging.getLogger("resque_fork").info("heard")
+    assert [record.getMessage() for record in caplog.records] == ["heard"]

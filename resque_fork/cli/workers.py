@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 
 import click
@@ -11,6 +10,7 @@ import psutil
 
 from ..errors import ResqueError
 from ..identity import Identity, is_alive
+from ..logs import silenced
 from ..pruning import Pruner
 from ..store.workers import WorkerId
 from . import options
@@ -114,9 +114,8 @@ def prune(app: App) -> int:
     (failed, requeued, or rescued if it had none)}. Exit status 1 if one could
     not be rescued.
     """
-    logging.getLogger("resque_fork").setLevel(logging.CRITICAL)  # all of it is shown here
     pruner = _pruner(app)
-    with app.speaking():
+    with app.speaking(), silenced():
         pruned = pruner.prune()
     rows = [{"worker": worker, "job": fate} for worker, fate in pruned]
     columns = [
