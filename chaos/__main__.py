@@ -25,6 +25,7 @@ from resque_fork.embedded import Server
 from .jobs import LEDGER, stand
 from .ledger import Account, account
 
+KINDS = ("parent", "parent", "child", "child", "child", "TERM", "QUIT", "redis")
 PERSISTENT = {"appendonly": "yes", "appendfsync": "always", "save": ""}
 
 
@@ -40,12 +41,12 @@ class Arena:
         self._environment = {**os.environ, LEDGER: str(folder / "ledger")}
         self._workers = [self._start() for _ in range(count)]
 
-    def kill(self, what: str) -> None:
-        """One accident; it only happens to a worker that is at work on a job, or to the server."""
+    def kill(self, what: str) -> bool:
+        """One accident. It happens to the server, or to a worker if that is at work on a job."""
         worker = random.choice(self._workers)
         children = _children(worker.pid)
         if what != "redis" and not children:
-            return
+            return False
         if what == "redis":
             self._server.kill()
             time.sleep(random.uniform(0, 0.3))
@@ -56,6 +57,7 @@ class Arena:
             number = {"parent": signal.SIGKILL, "TERM": signal.SIGTERM, "QUIT": signal.SIGQUIT}
             _send(worker.pid, number[what])
         self.kills[what] += 1
+        return True
 
     def replace_the_dead(self) -> None:
         self._workers = [w if w.poll() is None else self._start() for w in self._workers]
@@ -110,13 +112,15 @@ def let_loose(
         resque = Resque(server.url)
         resque.enqueue_many(stand, ([n, random.randrange(milliseconds)] for n in range(jobs)))
         arena = Arena(folder, server, workers, options)
-        kinds = ["parent", "parent", "child", "child", "child", "TERM", "QUIT", "redis"]
+        kinds: list[str] = []
         with click.progressbar(
             length=kills, label="kills", file=sys.stderr, hidden=not show
         ) as bar:
             while arena.kills.total() < kills:
                 before = arena.kills.total()
-                arena.kill(random.choice(kinds))
+                kinds = kinds or random.sample(KINDS, len(KINDS))
+                if arena.kill(kinds[-1]):
+                    kinds.pop()
                 bar.update(arena.kills.total() - before)
                 time.sleep(random.uniform(0, 0.1))
                 arena.replace_the_dead()
@@ -165,10 +169,7 @@ def main(
         click.echo(json.dumps(figures))
     else:
         for name, value in figures.items():
-            shown = (
-                value if isinstance(value, int) else ", ".join(f"{v} {k}" for k, v in value.items())
-            )
-            click.echo(f"{name:>20}  {shown}")
+            click.echo(f"{name:>20}  {_shown(value)}")
     if what.lost:
         raise click.ClickException(f"lost: {what.lost[:20]}")
 
