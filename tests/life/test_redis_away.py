@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from resque_fork import embedded
 
@@ -282,16 +282,18 @@ def test_a_stop_between_reserve_and_fork_puts_the_job_back(
 
 
 def test_a_full_redis(stage: Stage, server: embedded.Server) -> None:
-    """``maxmemory`` reached, nothing may be evicted: jobs go on, failures wait and are kept."""
+    """``maxmemory`` reached, nothing may be evicted: pushes are refused, workers get on."""
     worker, _ = stage.holding(job="hold_and_fail")
     stage.redis.config_set("maxmemory-policy", "noeviction")
     stage.redis.config_set("maxmemory", "1mb")
     stage.redis.config_set("maxmemory", 1)
     stage.open_gate()
     stage.told("done", by=worker)
-    time.sleep(0.3)
-    stage.redis.config_set("maxmemory", 0)
     assert stage.failed(1)[0]["exception"] == "ValueError"
+    with pytest.raises(OutOfMemoryError):
+        stage.push("quick")
+    assert stage.queue() == []
+    stage.redis.config_set("maxmemory", 0)
     stage.push("quick")
     stage.told("quick", by=worker)
     assert worker.stop() == 0
