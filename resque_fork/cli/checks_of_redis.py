@@ -25,6 +25,7 @@ def look_at_redis(app: App) -> Iterator[Finding]:
     yield _eviction(redis, about)
     yield _persistence(redis, about)
     yield _clock(app)
+    yield from _keys(app)
     if app.resque.paused():
         yield Finding("pause", WARN, "All workers are paused: resque-fork resume ends it.")
 
@@ -118,6 +119,32 @@ def _clock(app: App) -> Finding:
         f"The server's clock is {abs(skew):.0f} seconds {way} the one here: "
         "let NTP set both, or times of jobs cannot be compared.",
     )
+
+
+def _keys(app: App) -> Iterator[Finding]:
+    """Those that somebody has put in the way."""
+    redis, keys = app.resque.redis, app.resque.key_names
+    kinds = {
+        keys.queues: b"set",
+        keys.workers: b"set",
+        keys.heartbeats: b"hash",
+        keys.failed: b"list",
+        keys.failed_queues: b"set",
+        keys.stat("processed"): b"string",
+        keys.stat("failed"): b"string",
+    }
+    if redis.type(keys.queues) == b"set":
+        kinds |= {keys.queue(name): b"list" for name in app.resque.queues()}
+    pipe = redis.pipeline(transaction=False)
+    for key in kinds:
+        pipe.type(key)
+    for (key, kind), found in zip(kinds.items(), pipe.execute(), strict=True):
+        if found not in (kind, b"none"):
+            yield Finding(
+                "keys",
+                FAIL,
+                f"{key} is a {found.decode()} and not a {kind.decode()}: rename or delete it.",
+            )
 
 
 def _info(redis: Any) -> dict[str, Any]:

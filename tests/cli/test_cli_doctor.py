@@ -107,6 +107,21 @@ def test_server_that_keeps_to_itself(diagnose: Diagnose) -> None:
     assert found["persistence"][1] == "The server does not tell whether it saves its data."
 
 
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [("failed", "list"), ("stat:processed", "string"), ("queue:mail", "list"), ("queues", "set")],
+)
+def test_a_key_in_the_way(diagnose: Diagnose, redis: Redis, key: str, kind: str) -> None:
+    """What is not of the type that Resque gives it is named, with what to do."""
+    redis.sadd("resque:queues", "mail")
+    redis.delete(f"resque:{key}")
+    redis.zadd(f"resque:{key}", {"x": 1})
+    assert diagnose(status=1)["keys"] == (
+        "fail",
+        f"resque:{key} is a zset and not a {kind}: rename or delete it.",
+    )
+
+
 def test_pause_is_told(diagnose: Diagnose, redis: Redis) -> None:
     """A pause that was forgotten is found."""
     redis.set("resque:pause-all-workers", "true")
