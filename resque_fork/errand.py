@@ -7,7 +7,6 @@ child: nobody keeps an eye on it, and like every stranger it is reaped when SIGC
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -25,6 +24,8 @@ def run(
     what the child must not keep of the parent's. Where there is no child to be
     had, or it ends without an answer, the work is done here after all.
     """
+    import pickle  # not for every worker: it costs memory, and so makes every fork slower
+
     try:
         reader, writer = os.pipe()
     except OSError:
@@ -35,7 +36,7 @@ def run(
         process.let_go([*fds, reader])
         os.setpgid(0, 0)
         process.die_with_parent(parent)
-        answer = _answer(work)
+        answer = pickle.dumps(_answer(work))
         with open(writer, "wb") as file:
             file.write(answer)
 
@@ -57,14 +58,13 @@ def run(
     return value
 
 
-def _answer(work: Callable[[], Any]) -> bytes:
-    outcome: tuple[Any, Exception | None, BaseException | None]
+def _answer(work: Callable[[], Any]) -> tuple[Any, Exception | None, BaseException | None]:
+    """What came of it: a value, or an error and its cause."""
     try:
-        outcome = work(), None, None
+        return work(), None, None
     # Whatever is wrong with the work is the parent's business.
     except Exception as error:
-        outcome = None, error, error.__cause__
-    return pickle.dumps(outcome)
+        return None, error, error.__cause__
 
 
 def _heard(loop: Loop, pid: int, reader: int, wait: Callable[[], None]) -> bytes:

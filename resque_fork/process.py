@@ -252,7 +252,6 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
 
 def _watch_parent(parent: int, number: int) -> None:
     import threading
-    import time
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -6,7 +6,6 @@ cannot be run, imported or called by anything that stands in a queue.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +125,8 @@ class Registry:
         self._jobs.pop(name, None)
 
     def _unknown(self, name: str) -> str:
+        import difflib  # not for every worker: it costs memory, and so makes every fork slower
+
         shown = name if len(name) <= 200 else name[:200] + "..."
         alike = difflib.get_close_matches(shown, self._jobs, 3, cutoff=0.5)
         if alike:

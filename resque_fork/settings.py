@@ -7,8 +7,6 @@ file (TOML, one key per setting), then it is the default.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -339,6 +337,9 @@ def _boolean_or_off(value: str | None) -> bool:
 
 
 def _read_file(path: Path) -> dict[str, Any]:
+    import difflib  # neither is for every worker: they cost memory, and so make forks slower
+    import tomllib
+
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:

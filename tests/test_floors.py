@@ -28,12 +28,16 @@ LATE = {
     ("cli/app", "resque_fork.store.scripts"),
     ("cli/app", "resque_fork.store.server"),
     ("cli/app", "resque_fork.store.workers"),
-    ("identity", "psutil"),  # it costs memory, and so makes every fork slower
+    ("cli/program", "difflib"),  # from here on: it costs memory, and so makes every fork slower
+    ("errand", "pickle"),
+    ("identity", "psutil"),
     ("job", "resque_fork.resque"),  # to declare a job takes no redis
     ("pidfile", "psutil"),
     ("process", "psutil"),
+    ("registry", "difflib"),
+    ("settings", "difflib"),
+    ("settings", "tomllib"),
     ("process", "threading"),  # only where a process group is ended for good
-    ("process", "time"),
 }
 
 
