@@ -23,6 +23,7 @@ from .payload import Payload, WorkerRecord, encode
 from .registry import Declaration, declaration_of
 from .reservation import Reservation
 from .settings import value_of
+from .store.failures import count_all
 from .store.queues import Queues
 from .store.refusals import key_named_by
 from .store.scripts import NamingKeys
@@ -262,14 +263,17 @@ class Resque:
         return FailedJobs(self.redis, self.key_names, self._speaking, name)
 
     def info(self) -> dict[str, Any]:
-        """pending, processed, failed, queues, workers, working (numbers) and servers (URLs)."""
+        """pending, processed, failed, queues, workers, working (numbers) and servers (URLs).
+
+        failed counts what stands in all lists of failed jobs.
+        """
         with self._speaking(self.key_names.queues):
             sizes = self._queues.sizes()
             workers = self._workers.ids()
             return {
                 "pending": sum(sizes.values()),
                 "processed": self.stats.get("processed"),
-                "failed": self.failed().count(),
+                "failed": count_all(self.redis, self.key_names),
                 "queues": len(sizes),
                 "workers": len(workers),
                 "working": len(self._workers.records(workers)),

@@ -420,7 +420,9 @@ def test_info(resque: Resque, redis: Any, redis_url: str) -> None:
     resque.enqueue_to("b", "A")
     redis.sadd("resque:workers", "vm:1:q", "vm:2:q")
     redis.set("resque:worker:vm:1:q", "{}")
-    redis.rpush("resque:failed", "{}", "{}")
+    redis.rpush("resque:failed", "{}")
+    redis.rpush("resque:a_failed", "{}")
+    redis.sadd("resque:failed_queues", "a_failed")
     redis.mset({"resque:stat:processed": 7, "resque:stat:failed": 9})
     assert resque.info() == {
         "pending": 3,

@@ -104,6 +104,15 @@ class Failures:
         return int(pipe.execute()[0])
 
 
+def count_all(redis: Any, keys: Keys) -> int:
+    """Number of entries in all lists of failed jobs, in two round trips."""
+    lists = [keys.failed_list(name) for name in failed_list_names(redis, keys)]
+    pipe = redis.pipeline(transaction=False)
+    for key in lists:
+        pipe.llen(key)
+    return sum(scripts.replies(pipe, *lists))
+
+
 def failed_list_names(redis: Any, keys: Keys) -> list[str]:
     """``failed``, and the lists of redis_multi_queue, sorted."""
     others = sorted(to_text(name) for name in redis.smembers(keys.failed_queues))
