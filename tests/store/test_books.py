@@ -497,10 +497,10 @@ def live(connection: Any, history: list[tuple[Finish, Any]]) -> tuple[list[Step]
         if isinstance(kept, bytes):
             left[key.encode()] = re.sub(rb'"run_at":"[^"]*"', b"", kept)
         elif kept:
-            kept.pop(b"run_at", None), kept.pop(b"token", None), kept.pop(ID.encode(), None)
+            for field in (b"run_at", b"token", b"beat", ID.encode()):
+                kept.pop(field, None)
     left.pop(KEYS.started(ID).encode())
-    without_time = [Step(s.finish, s.found, s.queue, "", s.raw, s.known, s.wrong) for s in steps]
-    return without_time, left
+    return [step._replace(run_at="") for step in steps], left
 
 
 @given(histories)
