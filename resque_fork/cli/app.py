@@ -56,6 +56,11 @@ class App:
 
         return Resque(self.settings.redis, namespace=self.settings.namespace)
 
+    def close(self) -> None:
+        """Hang up, if there is a connection."""
+        if "resque" in self.__dict__:
+            self.resque.close()
+
     @property
     def workers(self) -> Workers:
         """Raises redis-py's errors: use it where `speaking`."""

@@ -94,6 +94,8 @@ class Program(click.Group):
             status = INTERRUPTED
         except Exception as error:  # the edge of the program: every error becomes a sentence
             status = _report(error, app)
+        finally:
+            app.close()
         if standalone_mode:
             sys.exit(_written(status))
         return status
