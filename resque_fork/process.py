@@ -319,7 +319,8 @@ def daemonize() -> Callable[[], None]:
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
-        os.close(null)
+        if null > 2:
+            os.close(null)
         os.write(told, b".")
         os.close(told)
 

@@ -41,9 +41,8 @@ _WORDS: Mapping[Any, Mapping[str, type]] = {
 
 
 def packed(message: Mapping[str, Any]) -> bytes:
-    body = _ENCODER.encode(message).encode(
-        "utf-8", "surrogatepass"
-    )  # names of queues may be any bytes
+    text = _ENCODER.encode(message)
+    body = text.encode("utf-8", "surrogatepass")  # names of queues may be any bytes
     return _LENGTH.pack(len(body)) + body
 
 
