@@ -72,12 +72,14 @@ class Spoiler:
             asyncio.ensure_future(self._pump_commands(reader, redis_writer, fates)),
             asyncio.ensure_future(self._pump_replies(redis_reader, writer, fates)),
         ]
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for pump in pumps:
-            pump.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
-        redis_writer.transport.abort()
-        writer.transport.abort()
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            redis_writer.transport.abort()
+            writer.transport.abort()
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pump_commands(
         self,

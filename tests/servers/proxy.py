@@ -31,7 +31,6 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._talks: set[asyncio.Task[None]] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -63,14 +62,18 @@ class Proxy:
             talk.cancel()
         await asyncio.gather(*talks, return_exceptions=True)
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Whatever goes wrong on a connection ends it, and nothing else."""
+
+        def hang_up(talk: asyncio.Task[None]) -> None:
+            self._talks.discard(talk)
+            writer.transport.abort()
+            if not talk.cancelled():
+                talk.exception()  # seen, and nobody's concern
+
         talk = asyncio.ensure_future(self._talk(reader, writer))
         self._talks.add(talk)
-        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-            await talk
-        self._talks.discard(talk)
-        writer.transport.abort()
+        talk.add_done_callback(hang_up)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.stalled:
@@ -85,10 +88,10 @@ class Proxy:
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            redis_writer.transport.abort()
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            redis_writer.transport.abort()
 
     async def pump_commands(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
