@@ -106,6 +106,8 @@ class Running:
         until(lambda: text in self.said, lambda: f"not {text!r} was said, but:\n{self.said}")
 
     def until_idle(self) -> Running:
+        """No child any more: a title may still be that of before a job, whose child has told us."""
+        until(lambda: not self.children, lambda: f"{self.pid} has children\n{self.said}")
         self.until_title("Waiting for")
         return self
 
