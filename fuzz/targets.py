@@ -63,8 +63,7 @@ def payload(raw: bytes) -> None:
     assert Payload.read(hidden).class_name == job.class_name
     reservation = Reservation("q", job)
     printable(str(reservation))
-    message = report.packed(job_message(reservation))
-    assert json.loads(message[4:])["raw"].encode("latin-1") == raw
+    assert report.read_job(job_message(reservation)) == ("q", "", raw)
 
 
 def record(raw: bytes) -> None:
@@ -133,7 +132,7 @@ def inbox(raw: bytes) -> None:
         size = raw[0] + 1 if raw else 1
         for start in range(0, min(len(raw), 32768), size):
             os.write(writer, raw[start : start + size])
-            words += [report.checked(message) for message in box.read()]
+            words += [report.read_word(message) for message in box.read()]
     except report.BrokenReport:
         pass
     finally:

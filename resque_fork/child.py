@@ -182,7 +182,7 @@ class Outbox:
             process.leave(0)
         if self._inode() != self._pipe:
             process.leave(process.CRASHED)
-        report.send(self._fd, word)
+        report.send(self._fd, report.packed_word(word))
 
     def _inode(self) -> tuple[int, int] | None:
         try:
@@ -265,19 +265,14 @@ def _told(error: BaseException) -> dict[str, Any]:
 def _next_job(inbox: report.Inbox) -> Reservation | None:
     while not inbox.closed:
         for message in inbox.read():
-            raw = message["raw"].encode("latin-1")
-            payload = Payload.read(raw, limit=len(raw))
-            return Reservation(message["queue"], payload, message["run_at"])
+            queue, run_at, raw = report.read_job(message)
+            return Reservation(queue, Payload.read(raw, limit=len(raw)), run_at)
     return None
 
 
-def job_message(reservation: Reservation) -> dict[str, Any]:
-    """What the parent sends for the next job; any bytes travel as latin-1."""
-    return {
-        "queue": reservation.queue,
-        "run_at": reservation.run_at,
-        "raw": reservation.payload.raw.decode("latin-1"),
-    }
+def job_message(reservation: Reservation) -> bytes:
+    """What the parent sends for the next job."""
+    return report.packed_job(reservation.queue, reservation.run_at, reservation.payload.raw)
 
 
 def _flush(run_exit_hooks: bool) -> None:

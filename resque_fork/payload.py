@@ -8,6 +8,7 @@ never encoded again: its bytes are spliced into records and entries as they are.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import math
 import re
@@ -317,6 +318,7 @@ def sayable(text: str) -> str:
 # --- times (seconds since the epoch in and out; all we write is UTC)
 
 
+@functools.lru_cache(8)  # of this second, most of the time
 def run_time(seconds: float) -> str:
     """``2026-11-23T06:51:50Z``, of a worker's record."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

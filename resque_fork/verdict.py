@@ -35,6 +35,9 @@ class Verdict:
         return replace(self, failure=failure)
 
 
+DONE = Verdict("done")
+
+
 def judge(
     *,
     pid: int,
@@ -62,7 +65,7 @@ def judge(
     status = end.wait_status if end else 0
     if word is not None and word["word"] in ("performed", "skipped"):
         if status == 0:
-            return Verdict("done")
+            return DONE
         if killed and _died_of(status, signal.SIGKILL):
             return Verdict("done", warning=f"Child {pid} was killed after its job was done")
         return _lost(DirtyExit.of(pid, status, near_limit))

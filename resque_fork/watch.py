@@ -118,7 +118,7 @@ class Watch:
             if before is not None:
                 self._check_memory_later(before + limits.memory // 1024)
 
-    def send_job(self, message: dict[str, Any], *, last: bool = False) -> bool:
+    def send_job(self, message: bytes, *, last: bool = False) -> bool:
         """Hand the child its next job, or its `last`; False if it is not there to take it."""
         if self._jobs is None or self.ended:
             return False
@@ -126,7 +126,7 @@ class Watch:
         self.over, self.steps = "", []
         self.started = time.monotonic()
         self.leaving = last
-        self._unsent = memoryview(report.packed(message))
+        self._unsent = memoryview(report.framed(message))
         taken = self._send_rest()
         if before is not None:  # the child should not have to wait for this
             self.used_before[0] += before["used"]["user_ms"]
@@ -213,7 +213,7 @@ class Watch:
 
     def _read(self) -> None:
         try:
-            words = [report.checked(message) for message in self._inbox.read()]
+            words = [report.read_word(message) for message in self._inbox.read()]
         except report.BrokenReport as problem:
             log.error("Child %d sent something that is no report: %s", self.pid, problem)
             process.kill_group(self.pid)

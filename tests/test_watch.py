@@ -25,6 +25,7 @@ FAILED = {"word": "failed", "final": True, "leaving": False, "used": USED, "exce
           "error": "e", "backtrace": []}  # fmt: skip
 UNSETTLED = {**FAILED, "final": False}
 SETTLED = {"word": "settled", "saved": True, "exception": "E", "error": "e", "backtrace": []}
+JOB = report.packed_job("q", "", b"{}")
 
 # Says which of these signals it got, and goes on; it is its own group, as children are.
 # After USR1 it has 32 MB more.
@@ -79,7 +80,7 @@ class Scene:
 
     def say(self, *words: dict[str, Any]) -> None:
         for word in words:
-            report.send(self.outbox, word)
+            report.send(self.outbox, report.packed_word(word))
         self.loop.poll()
 
     def later(self, seconds: float) -> None:
@@ -272,7 +273,7 @@ def test_reusable_only_after_an_answer(stage: Callable[..., Scene]) -> None:
     assert not watch.reusable
     scene.say(SETTLED)
     assert watch.reusable
-    assert watch.send_job({"queue": "q", "raw": "{}", "run_at": ""})
+    assert watch.send_job(JOB)
     assert not watch.reusable
     scene.say({**FAILED, "leaving": True})
     assert not watch.reusable
@@ -308,7 +309,7 @@ def test_dismissed_means_end_of_the_pipe(stage: Callable[..., Scene]) -> None:
     watch.dismiss()
     assert scene.inbox is not None
     assert os.read(scene.inbox, 10) == b""
-    assert watch.send_job({"queue": "q"}) is False
+    assert watch.send_job(JOB) is False
 
 
 def test_a_child_that_is_not_there_takes_no_job(stage: Callable[..., Scene]) -> None:
@@ -319,12 +320,10 @@ def test_a_child_that_is_not_there_takes_no_job(stage: Callable[..., Scene]) -> 
     assert scene.inbox is not None
     os.close(scene.inbox)
     scene.inbox = None
-    assert watch.send_job({"queue": "q"}) is False
+    assert watch.send_job(JOB) is False
 
 
 # --- memory
-
-JOB = {"queue": "q", "raw": "{}", "run_at": ""}
 
 
 def second_job(scene: Scene, limit: str) -> Watch:
@@ -417,7 +416,7 @@ def test_its_end_and_its_last_words(stage: Callable[..., Scene]) -> None:
     """What it said just before it died is heard with its death."""
     scene = stage()
     watch = scene.watch()
-    report.send(scene.outbox, PERFORMED)
+    report.send(scene.outbox, report.packed_word(PERFORMED))
     os.kill(scene.child.pid, signal.SIGKILL)
     late = time.monotonic() + 10
     while not watch.ended and time.monotonic() < late:

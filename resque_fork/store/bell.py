@@ -60,6 +60,7 @@ class Bell:
         What was pushed before is not announced: look once more after arming.
         """
         if not self.armed:
+            self._line.rings = True
             if not self._line.try_command(*self._arm):
                 return False
             self._armed_on = self._line.session if self._line.bell_supported else None
@@ -72,6 +73,7 @@ class Bell:
         self.queues_changed = True
         if self.armed:
             self._line.send("CLIENT", "TRACKING", "OFF")
+        self._line.rings = False
         self._armed_on = None
 
     def _ring(self, keys: list[bytes] | None) -> None:

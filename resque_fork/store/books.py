@@ -97,9 +97,10 @@ class Books:
         self._number = 0
         self._started = started_time(time.time())
         self._identity = [part for pair in identity.items() for part in pair]
-        self._max_attempts = max_attempts
         self._keys = keys
         self._queue_prefix = keys.queue("")
+        prefix = self._queue_prefix.encode("utf-8", "surrogateescape")
+        self._constants = (str(len(prefix)), str(max_attempts))
         self._own = (keys.fork(worker_id), keys.worker(worker_id), keys.unread(worker_id))
         self._stats = tuple(
             keys.stat(name, whose)
@@ -175,7 +176,6 @@ class Books:
         )
 
     def _step(self, finish: Finish, queues: Sequence[str] | None) -> Any:
-        asking = queues is not None
         return scripts.run(
             self._redis,
             "step",
@@ -185,9 +185,8 @@ class Books:
                 self._number,
                 finish.verb,
                 # as bytes: the line remembers how text is packed, and this comes but once
-                run_time(time.time()).encode() if asking else b"",
-                len(self._queue_prefix.encode("utf-8", "surrogateescape")),
-                self._max_attempts,
+                run_time(int(time.time())).encode() if queues is not None else b"",
+                *self._constants,
                 *(
                     part
                     for failed in finish.entries

@@ -105,6 +105,7 @@ class Line:
         self.server = server
         self.bell_supported = False
         self.let_in = True
+        self.rings = False  # whether more may come than what is expected: the bell is armed
         # told of the keys that the bell rang for, or of None: all of them, or the line went dead
         self.on_ring: Callable[[list[bytes] | None], None] = lambda keys: None
         self._loop = loop
@@ -373,7 +374,7 @@ class Line:
             elif self._expected:
                 reply = self._expected.popleft()
                 reply.value, reply.arrived = value, True
-            if not self._has_more():
+            if not ((self._expected or self.rings) and self._has_more()):
                 return
 
     def _has_more(self) -> bool:
