@@ -354,14 +354,18 @@ def read_time(text: str) -> float | None:
     text = re.sub(r"\s*\(.*\)$", "", text.strip())  # Node's zone in words
     if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
         return float(text)
+    try:  # first, because most are, and because Python's other way costs memory
+        moment = datetime.fromisoformat(text.replace("/", "-"))
+    except ValueError:
+        return _read_foreign_time(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _read_foreign_time(text: str) -> float | None:
     zoned = re.sub(r"\b[A-Z]{3,5}$|\b[A-Z]{3,5}(?= \d{4}$)", "+0000", text)
     for layout in _FOREIGN_TIMES:
         try:
             return datetime.strptime(zoned, layout).timestamp()
         except ValueError:
             continue
-    try:
-        moment = datetime.fromisoformat(text.replace("/", "-"))
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return None

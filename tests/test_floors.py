@@ -28,6 +28,7 @@ LATE = {
     ("cli/app", "resque_fork.store.scripts"),
     ("cli/app", "resque_fork.store.server"),
     ("cli/app", "resque_fork.store.workers"),
+    ("cli/options", "click.shell_completion"),
     ("cli/program", "difflib"),  # from here on: it costs memory, and so makes every fork slower
     ("errand", "pickle"),
     ("identity", "psutil"),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from .. import settings
 from ..settings import BOOLEAN, NAMES, SIZE
@@ -124,6 +123,8 @@ def _note_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 def _complete_choice(choices: tuple[str, ...]) -> Any:
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        from click.shell_completion import CompletionItem  # a worker needs none
+
         return [CompletionItem(choice) for choice in choices if choice.startswith(incomplete)]
 
     return complete

@@ -85,7 +85,7 @@ def _check_redis(app: App) -> None:
     """A server that was named may come later; where none was named, there must be one."""
     try:
         with app.speaking():
-            app.resque.redis.ping()
+            app.resque.server.ping()
     except RedisUnavailable as error:
         cause = error.__cause__
         absent = isinstance(cause, RedisError) and never_sent(cause)
@@ -94,8 +94,6 @@ def _check_redis(app: App) -> None:
                 f"There is no Redis at {app.settings.redis}: start one (resque-fork redis --port "
                 "6379 runs one for trying things out), or name yours with --redis or RESQUE_REDIS."
             ) from error
-    finally:
-        app.resque.close()
 
 
 def _run(settings: Settings) -> int:

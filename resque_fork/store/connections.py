@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from redis.connection import Connection, SSLConnection
+
+_LIKE_AN_ADDRESS = re.compile(r"[\d.]+|[\da-f]*:[\w.:%-]*", re.ASCII | re.IGNORECASE)
 
 
 class Place(NamedTuple):
@@ -25,7 +28,7 @@ class _ToAddress(Connection):
     def _connect(self) -> Any:
         name, problem = self.host, OSError("its name has no address")
         for address in self.addresses:
-            self.host = address
+            self.host = encoded(address)  # type: ignore[assignment]
             try:
                 return super()._connect()  # type: ignore[no-untyped-call]
             except OSError as error:
@@ -49,8 +52,16 @@ def connection_with(options: Mapping[str, Any]) -> Any:
 
 
 def is_address(host: str) -> bool:
+    """Whether it is an address already, and no name that has one."""
+    if not _LIKE_AN_ADDRESS.fullmatch(host):
+        return False
     try:
-        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+        socket.getaddrinfo(encoded(host), None, flags=socket.AI_NUMERICHOST)
     except OSError:
         return False
     return True
+
+
+def encoded(host: str) -> str | bytes:
+    """As bytes if it is no foreign name: Python's codec for those stays, with half a megabyte."""
+    return host.encode() if host == "localhost" or _LIKE_AN_ADDRESS.fullmatch(host) else host

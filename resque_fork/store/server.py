@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -14,13 +14,13 @@ import redis.exceptions
 from redis._parsers import Encoder
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.connection import Connection, PythonRespSerializer, SSLConnection, parse_url
+from redis.connection import PythonRespSerializer, SSLConnection, parse_url
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from ..errors import AccessRefused, RedisUnavailable, ResqueError, SettingsError, WrongKeyType
-from .connections import Place, connection_with, is_address
+from .connections import Place, connection_with, encoded, is_address
 from .refusals import is_of_acl
 
 CONNECT_SECONDS = 2.0
@@ -123,24 +123,37 @@ class Server:
             return None
         host, port = self._node(key)
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(encoded(host), port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise redis.exceptions.ConnectionError(
                 f"Error {error.errno} looking up {host}. {error.strerror}."
             ) from error
         return Place(host, port, tuple(dict.fromkeys(str(entry[4][0]) for entry in found)))
 
-    def connection(self, place: Place | None, on_connect: Callable[[Any], None]) -> Connection:
+    def connection(self, place: Place | None, on_connect: Callable[[Any], None]) -> Any:
         """A bare connection, not yet connected, to a place that was found.
 
         `on_connect` replaces redis-py's handshake.
         """
-        options = {**self._options, **HASTY, "protocol": 3, "redis_connect_func": on_connect}
+        return self._connection(place, {"protocol": 3, "redis_connect_func": on_connect})
+
+    def ping(self) -> None:
+        """See whether it answers, and lets us in. Raises redis-py's errors."""
+        connection = self._connection(self.find(""), self._protocol())
+        try:
+            connection.connect()
+            connection.send_command("PING")
+            connection.read_response()
+        finally:
+            connection.disconnect()
+
+    def _connection(self, place: Place | None, more: Mapping[str, Any]) -> Any:
+        options = {**self._options, **HASTY, **more}
         if place is not None:
             options |= {"host": place.host, "port": place.port}
-        connection: Connection = connection_with(options)
+        connection = connection_with(options)
         if place is not None:
-            connection.addresses = place.addresses  # type: ignore[attr-defined]
+            connection.addresses = place.addresses
         return connection
 
     def _node(self, key: str) -> tuple[str, int]:
@@ -170,7 +183,7 @@ class Server:
         for name in ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"):
             if name in self._options and not os.path.exists(self._options[name]):
                 raise ValueError(f"there is no file {self._options[name]}")
-        for options in (self._options, self._sentinel_options):
+        for options in (self._options, {**self._sentinel_options, "driver_info": None}):
             try:
                 connection_with(options)
             except TypeError as error:

@@ -36,6 +36,12 @@ def wait_at_gate():
 
 
 @job(queue="jobs")
+def loaded(names):
+    """Which of these modules the worker had imported by the time of its fork."""
+    tell("loaded", names=sorted(sys.modules.keys() & set(names)))
+
+
+@job(queue="jobs")
 def quick(*args):
     """Nothing but a word."""
     tell("quick", args=list(args))

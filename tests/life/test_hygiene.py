@@ -7,9 +7,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
+from servers.nodes import free_ports
+
+from resque_fork import embedded
 
 from .harness import Running, Stage, descriptors_of, is_alive, title_of, until
 
@@ -19,6 +23,11 @@ NOTHING = b'{"class":"nothing","args":[{"some":"argument"}]}'
 KINDS = (
     *(("quick",), ("boom",), ("leave", 3), ("kill_self", 9), ("segfault",), ("close_everything",)),
     *(("last_words", 3), ("exit_with", 1), ("daemon", True), ("return_twice",), ("no_such_job",)),
+)
+
+UNWANTED = (
+    *("click.shell_completion", "difflib", "email.parser", "encodings.idna", "hmac", "pickle"),
+    *("psutil", "_strptime", "tomllib", "unicodedata"),
 )
 
 
@@ -108,12 +117,24 @@ def test_a_spared_daemon_that_ends_is_no_zombie(stage: Stage) -> None:
     worker = stage.idle()
     stage.push("lasting_daemon")
     daemon = stage.told("daemon", by=worker)["pid"]
-    worker.until_idle()
+    until(lambda: worker.children == [daemon])
+    worker.until_title("Waiting for")
     assert is_alive(daemon)
-    assert worker.children == [daemon]
     os.kill(daemon, signal.SIGKILL)
     until(lambda: worker.children == [])
     assert worker.stop() == 0
+
+
+def test_what_a_worker_does_not_load(tmp_path: Path) -> None:
+    """What it has no use for makes it larger, and its forks slower; none of this is small."""
+    port = free_ports(1)[0]
+    with embedded.Server(port=port):
+        stage = Stage(tmp_path, f"redis://localhost:{port}/0")
+        worker = stage.idle()
+        stage.push("loaded", ["resque_fork.worker", *UNWANTED])
+        assert stage.told("loaded", by=worker)["names"] == ["resque_fork.worker"]
+        assert worker.stop() == 0
+        stage.close()
 
 
 def test_no_thread_beside_the_fork(stage: Stage) -> None:

@@ -212,6 +212,17 @@ def test_tells_a_failed_connection_from_a_broken_one() -> None:
     assert not never_sent(redis_py.exceptions.ConnectionError("Connection closed by server."))
 
 
+def test_a_ping(redis_url: str) -> None:
+    """It asks whoever is there, and says who is not, in the words of any connection."""
+    Server(redis_url).ping()
+    for url in ("unix:///nowhere", "redis://127.0.0.1:1", "redis://localhost:1"):
+        with pytest.raises(redis_py.exceptions.ConnectionError) as caught:
+            Server(url).ping()
+        assert never_sent(caught.value)
+    with pytest.raises(redis_py.exceptions.AuthenticationError):
+        Server(redis_url.replace("://", "://nobody:wrong@")).ping()
+
+
 def test_commands_are_never_repeated(redis_url: str, redis: Redis) -> None:
     """A command whose connection is cut is not sent again behind the caller's back."""
     raised: list[Exception] = []
