@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import selectors
+import select
 import time
 from collections.abc import Callable
 
@@ -34,30 +34,25 @@ class Loop:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self._selector = selectors.DefaultSelector()
+        self._poll = select.poll()  # unlike epoll it is nothing that a fork would share
         self._callbacks: dict[int, Callback] = {}  # by descriptor
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
 
     def watch(self, fd: int, callback: Callback) -> None:
         """Call back whenever `fd` is readable."""
-        self._watch(fd, selectors.EVENT_READ, callback)
+        self._poll.register(fd, select.POLLIN)
+        self._callbacks[fd] = callback
 
     def watch_writable(self, fd: int, callback: Callback) -> None:
         """Call back whenever `fd` can be written to, or read from."""
-        self._watch(fd, selectors.EVENT_READ | selectors.EVENT_WRITE, callback)
-
-    def _watch(self, fd: int, events: int, callback: Callback) -> None:
-        if fd in self._callbacks:
-            self._selector.modify(fd, events)
-        else:
-            self._selector.register(fd, events)
+        self._poll.register(fd, select.POLLIN | select.POLLOUT)
         self._callbacks[fd] = callback
 
     def forget(self, fd: int) -> None:
         """Watch `fd` no longer; call it before closing."""
         if self._callbacks.pop(fd, None) is not None:
-            self._selector.unregister(fd)
+            self._poll.unregister(fd)
 
     def at(self, due: float, callback: Callback) -> Timer:
         timer = Timer(due, callback)
@@ -77,25 +72,18 @@ class Loop:
         due = self._next_due()
         if until is None or (due is not None and due < until):
             until = due
-        timeout = None if until is None else max(0.0, until - now)
-        for key, _events in self._selector.select(timeout):
-            callback = self._callbacks.get(key.fd)
-            if callback is not None:  # an earlier one of this round may have forgotten it
+        timeout = None if until is None else max(0.0, (until - now) * 1000)
+        for fd, events in self._poll.poll(timeout):
+            callback = self._callbacks.get(fd)
+            if events & select.POLLNVAL:  # closed by somebody else: it would never be quiet
+                self.forget(fd)
+            elif callback is not None:  # an earlier one of this round may have forgotten it
                 callback()
         self._run_due()
 
     def poll(self) -> None:
         """Handle what has already happened, without sleeping."""
         self.wait(until=self.clock())
-
-    @property
-    def fds(self) -> list[int]:
-        """What a forked child must close, without touching what its parent watches."""
-        if hasattr(selectors, "EpollSelector") and isinstance(
-            self._selector, selectors.EpollSelector
-        ):  # the only kind that a fork shares
-            return [self._selector.fileno()]
-        return []
 
     def _next_due(self) -> float | None:
         while self._timers and self._timers[0][2].callback is None:

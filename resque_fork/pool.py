@@ -77,7 +77,7 @@ class Pool:
 
     def _be_a_worker(self) -> None:
         """In the new process: forget the supervisor, and work."""
-        process.let_go([*self._signals.fds, *self._loop.fds])
+        process.let_go(self._signals.fds)
         handled = (*STOPPING, *PASSED_ON, signal.SIGHUP, signal.SIGCHLD)
         for number in handled:
             signal.signal(number, signal.SIG_DFL)

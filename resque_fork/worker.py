@@ -354,7 +354,7 @@ class Worker:
 
     def _fds(self) -> list[int]:
         """What a child must not keep: it is the parent's alone."""
-        return [*self._signals.fds, *self._line.fds, *self._loop.fds]
+        return [*self._signals.fds, *self._line.fds]
 
     def _beat_from_a_thread(self) -> None:
         try:
