@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import process
+from . import process, report
 from .errors import DirtyExit, JobTimeout, TermException
 from .failure import Failure
 from .process import End
@@ -63,7 +63,7 @@ def judge(
     5. One that died of another signal close to its limit of memory may have died of that.
     """
     status = end.wait_status if end else 0
-    if word is not None and word["word"] in ("performed", "skipped"):
+    if word is not None and word["word"] in report.DONE:
         if status == 0:
             return DONE
         if killed and _died_of(status, signal.SIGKILL):

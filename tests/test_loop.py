@@ -181,7 +181,7 @@ def test_a_child_leaves_the_loop_alone(pipe: tuple[int, int]) -> None:
     if child == 0:
         os.close(reader)
         os._exit(0)
-    os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     os.write(writer, b"x")
     loop.wait()
     assert seen == [1]

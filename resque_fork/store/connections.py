@@ -63,5 +63,5 @@ def is_address(host: str) -> bool:
 
 
 def encoded(host: str) -> str | bytes:
-    """As bytes if it is no foreign name: Python's codec for those stays, with half a megabyte."""
+    """As bytes, if it is no name to be looked up: Python's codec of names takes half a megabyte."""
     return host.encode() if host == "localhost" or _LIKE_AN_ADDRESS.fullmatch(host) else host

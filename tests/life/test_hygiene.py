@@ -120,6 +120,7 @@ def test_a_spared_daemon_that_ends_is_no_zombie(stage: Stage) -> None:
     until(lambda: worker.children == [daemon])
     worker.until_title("Waiting for")
     assert is_alive(daemon)
+    assert worker.children == [daemon]
     os.kill(daemon, signal.SIGKILL)
     until(lambda: worker.children == [])
     assert worker.stop() == 0
