@@ -275,6 +275,8 @@ class ForkedPerformer:
             steps=child.steps,
             near_limit=child.near_limit,
         )
+        if not (child.ended or child.over):  # it lives: there is nothing to explain
+            return verdict
         stack = self._stack.take() or (self._dump.take() if child.over else [])
         if verdict.failure is not None and child.end is not None and verdict.error is not None:
             oom = self._was_oom_killed(child)

@@ -22,6 +22,7 @@ Which process each runs in, and when:
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -64,13 +65,19 @@ def job_hooks(owners: Sequence[type], kind: str) -> list[Callable[..., Any]]:
 
     ``before_perform`` itself comes before ``before_perform_anything``.
     """
+    if not owners:
+        return []
     found = {
-        name: getattr(owner, name)
+        name: getattr(owner, name, None)
         for owner in reversed(owners)
-        for name in dir(owner)
-        if name == kind or name.startswith(f"{kind}_")
+        for name in _names_of_hooks(owner, kind)
     }
     return [found[name] for name in sorted(found) if callable(found[name])]
+
+
+@functools.cache  # to look through a class takes longer than most jobs
+def _names_of_hooks(owner: type, kind: str) -> list[str]:
+    return [name for name in dir(owner) if name == kind or name.startswith(f"{kind}_")]
 
 
 def check_job_hooks(owner: type) -> None:

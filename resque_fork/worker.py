@@ -209,7 +209,6 @@ class Worker:
 
     def perform(self, reservation: Reservation) -> None:
         """Perform a job. What became of it is written with the next step."""
-        self._loop.poll()
         if self.stopping:
             self._bookkeeper.put_back()
             return
