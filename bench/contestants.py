@@ -74,6 +74,11 @@ def bare_fork_with(arena: Arena, *names: str) -> Start:
     return _floor("fork", str(file))
 
 
+def bare_pick_up(arena: Arena, *keys: str) -> Start:
+    """Takes jobs from lists, with the modules of our worker, and forks a child that marks them."""
+    return _floor("pickup", str(arena.modules("bench.app")), str(arena.port), *keys)
+
+
 def bare_exchange(seconds: float) -> Start:
     """Steps in Redis, each with an exchange with a child."""
 
@@ -144,5 +149,5 @@ def _start_full(peer: Peer, tell: Tell, seconds: float, lane: Lane) -> subproces
     return start_peer(lane, peer, tell)
 
 
-def _floor(name: str, argument: str) -> Start:
-    return lambda lane: lane.start([sys.executable, "-m", "bench.floor", name, argument])
+def _floor(name: str, *arguments: str) -> Start:
+    return lambda lane: lane.start([sys.executable, "-m", "bench.floor", name, *arguments])

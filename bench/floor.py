@@ -4,12 +4,16 @@
                                             _exit in the child, waitpid
     python -m bench.floor exchange URL      the step in Redis, and one message to a child
                                             and back, over pipes
+    python -m bench.floor pickup FILE PORT KEY...
+                                            import those modules; then BLPOP, fork, leave a
+                                            mark in the child
 
 They run until they are killed, and leave a mark every so many turns, as jobs do.
 """
 
 import importlib
 import os
+import socket
 import sys
 from collections.abc import Callable
 
@@ -27,8 +31,8 @@ def repeat(turn: Callable[[], object], every: int) -> None:
         mark(number)
 
 
-def fork_loop(file: str) -> None:
-    """In a process with the modules of a worker, its application's too."""
+def become_like_a_worker(file: str) -> None:
+    """Import the modules of a worker, its application's too."""
     with open(file, encoding="utf-8") as lines:
         names = [line.strip() for line in lines]
     for name in names:
@@ -37,6 +41,10 @@ def fork_loop(file: str) -> None:
         except Exception:  # what a package only pretends to be a module, such as six.moves
             continue
 
+
+def fork_loop(file: str) -> None:
+    become_like_a_worker(file)
+
     def turn() -> None:
         pid = os.fork()
         if pid == 0:
@@ -44,6 +52,22 @@ def fork_loop(file: str) -> None:
         os.waitpid(pid, 0)
 
     repeat(turn, 2)
+
+
+def pick_up_loop(file: str, port: str, *keys: str) -> None:
+    become_like_a_worker(file)
+    words = ("BLPOP", *keys, "0")
+    command = "".join((f"*{len(words)}\r\n", *(f"${len(w)}\r\n{w}\r\n" for w in words))).encode()
+    connection = socket.create_connection(("127.0.0.1", int(port)))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while True:
+        connection.sendall(command)
+        connection.recv(65536)
+        pid = os.fork()
+        if pid == 0:
+            mark(0)
+            os._exit(0)
+        os.waitpid(pid, 0)
 
 
 def exchange_loop(url: str) -> None:
@@ -100,4 +124,5 @@ def _risen(before: list[object], after: list[object]) -> int:
 
 
 if __name__ == "__main__":
-    {"fork": fork_loop, "exchange": exchange_loop}[sys.argv[1]](sys.argv[2])
+    loops = {"fork": fork_loop, "exchange": exchange_loop, "pickup": pick_up_loop}
+    loops[sys.argv[1]](*sys.argv[2:])

@@ -6,12 +6,13 @@ import random
 import socket
 import time
 
-from ..contestants import PEERS, Peer, bare_fork, left_out, producer, start_peer
+from ..contestants import PEERS, Peer, bare_fork, bare_pick_up, left_out, producer, start_peer
 from ..figures import Figure, Result, Samples, at_most, one
 from ..plan import Bench
 from ..race import NOT_STARTED, race
 
 QUEUES = ("urgent", "mail", "images", "reports", "low")
+QUEUE_KEY = "resque:queue:{}"
 PEERS_ASKED = (
     "RQ, forked",
     "RQ, SimpleWorker",
@@ -26,7 +27,8 @@ def pick_up(bench: Bench) -> Result:
     arena, plan = bench.arena, bench.plan
     result = Result(5, "Pick-up by an idle worker")
     loop = {"bare fork": bare_fork(arena)}
-    forks, trips, waits = [], [], list[float]()
+    start_bare = bare_pick_up(arena, *map(QUEUE_KEY.format, QUEUES))
+    forks, trips, waits, bare = [], [], list[float](), list[float]()
     for number in range(plan.rounds):
         bench.tell(f"round {number + 1} of {plan.rounds}: pick-up")
         raced = race(arena, loop, 1, 1, 4 * plan.turn, bench.tell)
@@ -37,6 +39,10 @@ def pick_up(bench: Bench) -> Result:
             arena.until_idle(process)
             trips.append(_round_trip(arena.port))
             waits += (_pick_up(bench) for _ in range(plan.pushes // plan.rounds))
+        process = start_bare(arena)
+        _pick_up(bench)  # it is there
+        bare += (_pick_up(bench) for _ in range(plan.pushes // plan.rounds))
+        arena.end(process)
     fork, trip, wait = Samples(forks), Samples(trips), Samples(waits)
     floor = fork.median + trip.median
     result.checks += [
@@ -47,6 +53,7 @@ def pick_up(bench: Bench) -> Result:
         Figure.of("pick-up, p50", wait, "ms", "ours"),
         Figure.of("bare fork, exit and wait", fork, "ms", "floor"),
         Figure.of("a round trip (PING)", trip, "ms", "floor"),
+        Figure.of("bare: BLPOP, fork, first line, p50", Samples(bare), "ms", "floor"),
     ]
     if plan.peers:
         result.figures += _peers(bench, result.notes)
@@ -95,7 +102,7 @@ def _pick_up(bench: Bench) -> float:
     time.sleep(random.uniform(0.03, 0.08))  # it has gone back to sleep long before
     raw = b'{"class":"mark","args":[1]}'
     pushed = time.monotonic()
-    bench.arena.redis.rpush("resque:queue:" + random.choice(QUEUES), raw)
+    bench.arena.redis.rpush(QUEUE_KEY.format(random.choice(QUEUES)), raw)
     return (bench.arena.next_mark().seconds - pushed) * 1000
 
 
