@@ -22,7 +22,6 @@ Which process each runs in, and when:
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -68,16 +67,13 @@ def job_hooks(owners: Sequence[type], kind: str) -> list[Callable[..., Any]]:
     if not owners:
         return []
     found = {
-        name: getattr(owner, name, None)
+        name: getattr(owner, name)
         for owner in reversed(owners)
-        for name in _names_of_hooks(owner, kind)
+        for base in owner.__mro__[:-1]  # `dir` would go through `object` too, and sort
+        for name in vars(base)
+        if f"{name}_".startswith(f"{kind}_")
     }
     return [found[name] for name in sorted(found) if callable(found[name])]
-
-
-@functools.cache  # to look through a class takes longer than most jobs
-def _names_of_hooks(owner: type, kind: str) -> list[str]:
-    return [name for name in dir(owner) if name == kind or name.startswith(f"{kind}_")]
 
 
 def check_job_hooks(owner: type) -> None:
