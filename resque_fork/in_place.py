@@ -17,7 +17,7 @@ from .failure import Backends, Failure
 from .procline import Procline
 from .registry import registry
 from .reservation import Reservation, perform, run_failure_hooks
-from .verdict import Verdict
+from .verdict import DONE, Verdict
 
 
 class InPlacePerformer:
@@ -73,7 +73,7 @@ class InPlacePerformer:
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._poll()
-        return Verdict("done")
+        return DONE
 
     def settle(self, reservation: Reservation, error: BaseException) -> bool:
         """Run on_failure hooks and other backends; whether all backends took the failure."""
