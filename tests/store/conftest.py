@@ -1,7 +1,11 @@
 """What the tests of the store share: key names, a client, and books kept over it."""
 
+import contextlib
 import os
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +16,13 @@ from resque_fork import embedded
 from resque_fork.keys import Keys
 from resque_fork.loop import Loop
 from resque_fork.store.books import Books
+from resque_fork.store.line import Line
 from resque_fork.store.server import Place, Server
 
+KEY = "resque:queues"
 ID = "vm:22916:email,low"
 IDENTITY = {"boot": "b", "pid_namespace": "p", "start": "1"}
+KEYS = Keys()
 
 
 @pytest.fixture
@@ -50,6 +57,11 @@ def full_server() -> Iterator[embedded.Server]:
     """A server of the test's own, which may be filled up with `fill`."""
     with embedded.Server(config={"maxmemory-policy": "noeviction"}) as server:
         yield server
+
+
+def push(client: Any, queue: str, *payloads: bytes) -> None:
+    client.sadd(KEYS.queues, queue)
+    client.rpush(KEYS.queue(queue), *payloads)
 
 
 def fill(client: Any) -> None:
@@ -123,3 +135,38 @@ def wait_for(loop: Loop, condition: Callable[[], object], seconds: float = 20) -
     while not condition():
         assert loop.clock() < deadline, "nothing happened"
         loop.wait(deadline)
+
+
+def line_to(url: str, loop: Loop | None = None, **more: Any) -> Line:
+    return Line(Server(url), loop or Loop(), KEY, **more)
+
+
+@pytest.fixture
+def own_server() -> Iterator[embedded.Server]:
+    """A server of the test's own, which it may stop, start and configure."""
+    with embedded.Server() as server:
+        yield server
+
+
+class Pieces(threading.Thread):
+    """A server that answers each thing it reads by the next of its scripted replies.
+
+    Each reply goes out byte by byte, as a bad network would have it.
+    """
+
+    def __init__(self, path: Path, replies: list[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.replies = replies
+        self.read: list[bytes] = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+
+    def run(self) -> None:
+        with self.listener, self.listener.accept()[0] as connection:
+            for reply in self.replies:
+                self.read.append(connection.recv(65536))
+                with contextlib.suppress(BrokenPipeError):
+                    for byte in reply:
+                        connection.send(bytes([byte]))
+            connection.recv(1)

@@ -1,10 +1,8 @@
 """The parent's line to Redis: never deaf, never confused, patient for as long as it is told."""
 
-import contextlib
 import logging
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,19 +13,13 @@ from redis.exceptions import NoScriptError, ResponseError
 from servers.nodes import free_ports
 
 from resque_fork import embedded, process
-from resque_fork.errors import AccessRefused, GaveUpWaiting
+from resque_fork.errors import GaveUpWaiting
 from resque_fork.loop import Loop
 from resque_fork.store.line import FIND_SECONDS, Line
 from resque_fork.store.scripts import run
-from resque_fork.store.server import ANSWER_SECONDS, Place, Server
+from resque_fork.store.server import ANSWER_SECONDS, Place
 
-from .conftest import ParsedBy, fill, wait_for
-
-KEY = "resque:queues"
-
-
-def line_to(url: str, loop: Loop | None = None, **more: Any) -> Line:
-    return Line(Server(url), loop or Loop(), KEY, **more)
+from .conftest import KEY, ParsedBy, Pieces, line_to
 
 
 @pytest.fixture
@@ -36,13 +28,6 @@ def line(redis_url: str, parser: type) -> Iterator[Line]:
     line = Line(ParsedBy(redis_url, parser), Loop(), KEY)
     yield line
     line.close()
-
-
-@pytest.fixture
-def own_server() -> Iterator[embedded.Server]:
-    """A server of the test's own, which it may stop, start and configure."""
-    with embedded.Server() as server:
-        yield server
 
 
 @pytest.fixture
@@ -131,30 +116,6 @@ def test_trying_once_without_patience(silent: Path, hasty_loop: Loop) -> None:
     line = line_to(f"unix://{silent}", hasty_loop, patience=lambda: 0)
     with pytest.raises(GaveUpWaiting, match="leaving without it"):
         line.try_command("PING")
-
-
-class Pieces(threading.Thread):
-    """A server that answers each thing it reads by the next of its scripted replies.
-
-    Each reply goes out byte by byte, as a bad network would have it.
-    """
-
-    def __init__(self, path: Path, replies: list[bytes]) -> None:
-        super().__init__(daemon=True)
-        self.replies = replies
-        self.read: list[bytes] = []
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
-        self.listener.listen()
-
-    def run(self) -> None:
-        with self.listener, self.listener.accept()[0] as connection:
-            for reply in self.replies:
-                self.read.append(connection.recv(65536))
-                with contextlib.suppress(BrokenPipeError):
-                    for byte in reply:
-                        connection.send(bytes([byte]))
-            connection.recv(1)
 
 
 def test_replies_in_pieces(tmp_path: Path, parser: type) -> None:
@@ -411,227 +372,3 @@ def test_where_there_is_nobody_to_ask(url: str) -> None:
     """An address, a socket and localhost are found here and now."""
     line = line_to(url, apart=never)
     assert not line.try_command("PING")
-
-
-# --- being let in
-
-
-@pytest.fixture
-def guarded() -> Iterator[embedded.Server]:
-    """A server that wants a password, and knows a user who may do little."""
-    with embedded.Server(config={"requirepass": "secret"}) as server:
-        with Redis.from_url(server.url, password="secret") as client:
-            client.acl_setuser(
-                "little", enabled=True, passwords=["+pw"], commands=["+hello", "+ping", "+auth"]
-            )
-        yield server
-
-
-def with_login(server: embedded.Server, login: str) -> str:
-    return server.url.replace("unix://", f"unix://{login}@", 1)
-
-
-def test_right_password(guarded: embedded.Server) -> None:
-    """With the right password one is let in, with a user's name or without."""
-    for login in (":secret", "default:secret"):
-        line = line_to(with_login(guarded, login))
-        line.open_or_refuse()
-        assert line.execute_command("SET", "a", 1) == b"OK"
-        line.close()
-
-
-@pytest.mark.parametrize(
-    ("login", "message"),
-    [
-        (":wrong", r"refused the credentials \(invalid username-password pair or user is disabled"),
-        ("x:y", r"refused the credentials \(invalid username-password pair or user is disabled"),
-        ("", r"refused the credentials \(HELLO must be called with the client already auth"),
-    ],
-)
-def test_wrong_password_is_told_at_once(guarded: embedded.Server, login: str, message: str) -> None:
-    """Wrong credentials at the start are one error that names the server, but no password."""
-    line = line_to(with_login(guarded, login) if login else guarded.url)
-    with pytest.raises(AccessRefused, match=message) as caught:
-        line.open_or_refuse()
-    assert str(caught.value).startswith("Redis at unix://")
-    assert login not in str(caught.value) or not login
-
-
-def test_password_that_changes_later_is_waited_out(
-    guarded: embedded.Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A password changed under a running worker costs no job: it waits until it is let in."""
-    loop = Loop()
-    line = line_to(with_login(guarded, ":secret"), loop)
-    line.open_or_refuse()
-    line.let_in = True
-    with Redis.from_url(guarded.url, password="secret") as client:
-        client.config_set("requirepass", "other")
-        client.client_kill_filter(_type="normal", skipme=True)
-        loop.after(0.15, lambda: client.config_set("requirepass", "secret"))
-        assert line.execute_command("PING") == b"PONG"
-    said = [record.getMessage() for record in caplog.records]
-    assert any("refused the credentials" in sentence for sentence in said)
-    assert said[-1].endswith("answers again")
-    line.close()
-
-
-def test_command_that_is_not_allowed(guarded: embedded.Server, hasty_loop: Loop) -> None:
-    """A command that the user may not give is refused at the start, and later waited for."""
-    patience: list[float | None] = [None]
-    url = with_login(guarded, "little:pw")
-    line = line_to(url, hasty_loop, patience=lambda: patience[0])
-    line.open_or_refuse()
-    assert not line.try_command("CLIENT", "TRACKING", "ON")
-    with pytest.raises(AccessRefused, match="does not allow what we need"):
-        line.execute_command("SET", "a", 1)
-    line.let_in = True
-    patience[0] = hasty_loop.clock() + 20
-    with pytest.raises(GaveUpWaiting):
-        line.execute_command("SET", "a", 1)
-    line.close()
-
-
-def test_database_is_chosen_on_every_connection(redis: Redis, redis_url: str) -> None:
-    """A URL's database is the one that is spoken to, after a reconnect too."""
-    line = line_to(f"{redis_url}?db=3")
-    line.execute_command("SET", "a", 1)
-    redis.client_kill_filter(_type="normal", skipme=True)
-    assert line.execute_command("GET", "a") == b"1"
-    assert redis.get("a") is None
-    line.close()
-
-
-def test_database_that_does_not_exist(redis_url: str, redis: Redis) -> None:
-    """A database that the server has not is an error, and never another database."""
-    line = line_to(f"{redis_url}?db=99")
-    for act in (line.open_or_refuse, lambda: line.execute_command("SET", "a", 1)):
-        with pytest.raises(ResponseError, match="DB index is out of range"):
-            act()
-    assert redis.keys() == []
-
-
-def test_server_that_knows_no_resp3() -> None:
-    """With a server too old for HELLO all goes on in RESP2, without the bell."""
-    with embedded.Server(config={"rename-command": 'HELLO ""'}) as server:
-        line = line_to(server.url)
-        line.open_or_refuse()
-        assert not line.bell_supported
-        line.execute_command("HSET", "h", "a", 1)
-        assert line.execute_command("HGETALL", "h") == [b"a", b"1"]
-        line.close()
-
-
-@pytest.mark.parametrize("answer", [b"+OK\r\n", b"-ERR invalid password\r\n"])
-def test_server_that_knows_no_resp3_wants_a_password(tmp_path: Path, answer: bytes) -> None:
-    """An old server's password is given in the old way."""
-    unknown = b"-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"
-    server = Pieces(tmp_path / "s", [unknown, answer, b"+PONG\r\n"])
-    server.start()
-    line = line_to(f"unix://:secret@{tmp_path}/s")
-    if answer.startswith(b"+"):
-        line.open_or_refuse()
-        assert not line.bell_supported
-    else:
-        with pytest.raises(AccessRefused, match=r"refused the credentials \(invalid password\)"):
-            line.open_or_refuse()
-    line.close()
-    server.join(10)
-
-
-# --- refusals that pass
-
-
-def passes(line: Line, loop: Loop, command: list[Any], heal: Callable[[], object]) -> Any:
-    """What the command brings, when the trouble is over a little later."""
-    loop.after(0.15, heal)
-    return line.execute_command(*command)
-
-
-def test_full_server_is_waited_for(
-    own_server: embedded.Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A command that a full server refuses is given again until there is room."""
-    loop = Loop()
-    line = line_to(own_server.url, loop)
-    with Redis.from_url(own_server.url) as client:
-        fill(client)
-        done = passes(line, loop, ["SET", "a", 1], lambda: client.config_set("maxmemory", 0))
-    assert done == b"OK"
-    assert caplog.records[0].getMessage() == (
-        f"Redis at {own_server.url} said: "
-        "command not allowed when used memory > 'maxmemory'. Trying again."
-    )
-    line.close()
-
-
-def test_read_only_replica_is_left(own_server: embedded.Server) -> None:
-    """A server that has become a replica is asked for the primary anew, on a new connection."""
-    loop = Loop()
-    line = line_to(own_server.url, loop)
-    line.execute_command("PING")
-    before = line.session
-    with Redis.from_url(own_server.url) as client:
-        client.replicaof("127.0.0.1", "1")
-        heal = lambda: client.replicaof("NO", "ONE")  # noqa: E731
-        assert passes(line, loop, ["SET", "a", 1], heal) == b"OK"
-    assert line.session is not before
-    line.close()
-
-
-@pytest.mark.parametrize(
-    ("command", "key"),
-    [
-        (["SMEMBERS", "resque:queues"], "resque:queues"),
-        (["EVAL", "return redis.error_reply('WRONGTYPE my key is a hash, not a list')", 0], None),
-    ],
-)
-def test_key_in_the_way_is_named(
-    redis: Redis,
-    redis_url: str,
-    caplog: pytest.LogCaptureFixture,
-    command: list[Any],
-    key: str | None,
-) -> None:
-    """A key of the wrong type is named, and waited for until somebody has put it right."""
-    redis.set("resque:queues", "x")
-    loop = Loop()
-    until = loop.clock() + 0.5
-    line = line_to(redis_url, loop, patience=lambda: until)
-    with pytest.raises(GaveUpWaiting):
-        line.execute_command(*command)
-    assert caplog.records[0].getMessage() == (
-        f"The Redis key {key or 'my key'!r} does not hold what Resque keeps there; "
-        "rename or delete it. Trying again."
-    )
-    line.close()
-
-
-def test_a_server_that_loads_is_waited_for(tmp_path: Path) -> None:
-    """A server that is still loading its data is called again until it has."""
-    loop = Loop()
-    server = Pieces(tmp_path / "s", [b"-LOADING Redis is loading the dataset in memory\r\n"])
-    server.start()
-    with embedded.Server() as real:
-
-        def loaded() -> None:
-            (tmp_path / "s").unlink()
-            (tmp_path / "s").symlink_to(real.url.removeprefix("unix://"))
-
-        line = line_to(f"unix://{tmp_path}/s", loop)
-        assert passes(line, loop, ["PING"], loaded) == b"PONG"
-        line.close()
-
-
-def test_events_go_on_while_it_is_waited(own_server: embedded.Server) -> None:
-    """While Redis is away the loop's timers run, so that children can be stopped in time."""
-    loop = Loop()
-    line = line_to(own_server.url, loop)
-    line.execute_command("PING")
-    own_server.kill()
-    ran: list[int] = []
-    loop.after(0.05, lambda: ran.append(1))
-    loop.after(0.1, own_server.start)
-    line.execute_command("PING")
-    wait_for(loop, lambda: ran)
-    line.close()
