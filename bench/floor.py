@@ -55,11 +55,11 @@ def fork_loop(file: str) -> None:
 
 
 def pick_up_loop(file: str, port: str, *keys: str) -> None:
+    from resque_fork.store.packing import packed
+
     become_like_a_worker(file)
-    words = ("BLPOP", *keys, "0")
-    command = "".join((f"*{len(words)}\r\n", *(f"${len(w)}\r\n{w}\r\n" for w in words))).encode()
+    command = packed(("BLPOP", *keys, "0"))
     connection = socket.create_connection(("127.0.0.1", int(port)))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     while True:
         connection.sendall(command)
         connection.recv(65536)
