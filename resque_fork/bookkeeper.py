@@ -15,11 +15,11 @@ from .failure import Backends, Failure
 from .keys import Keys
 from .payload import Payload
 from .queue_list import QueueList
-from .redaction import is_redacted
 from .registry import registry
-from .reservation import Reservation
+from .reservation import Reservation, refuse_redacted
 from .settings import Settings
 from .store.books import NOTHING, Books, FailedEntry, Finish, Step
+from .unreadable import key_of, unwrapped
 from .verdict import Verdict
 
 log = logging.getLogger("resque_fork")
@@ -121,19 +121,14 @@ class Bookkeeper:
     # --- the step
 
     def _step(self, queues: list[str] | None) -> Step:
-        """One step of the books. For a job that somebody else has rescued it counts nothing."""
+        """One step of the books. For a job that another has rescued it counts nothing."""
         if queues is not None and log.isEnabledFor(logging.DEBUG):
             for queue in queues:
                 log.debug("Checking %s", queue)
         step = self._books.step(self._outcome, queues)
         outcome, self._outcome = self._outcome, NOTHING
-        if step.finish == "unregistered":
-            if outcome is not NOTHING:
-                log.warning("The worker was taken for dead and its job rescued: nothing is counted")
-            self._books.heartbeat()
-            return self._step(queues)
         if step.finish == "gone":
-            log.warning("The job was no longer on record, somebody rescued it: nothing is counted")
+            log.warning("The job was rescued by another while it ran: nothing is counted")
         if outcome.verb == "lost" and step.finish == "failed":
             log.error("The job was lost %d times and has failed", self._settings.max_attempts)
         self._stale = self._stale or step.known != len(self._known)
@@ -143,22 +138,50 @@ class Bookkeeper:
 
     def _read(self, step: Step) -> Reservation | None:
         """What was reserved, or None if it is no job that can be performed here."""
-        payload = Payload(step.raw, "(unreadable)", [])
-        problem: UnreadablePayload | UnknownJob | None = None
+        raw, problem = step.raw, None
+        payload = Payload(raw, "", [], decoded=False)
         try:
-            payload = Payload.read(step.raw, self._settings.max_payload)
-            registry.find(payload.class_name)
-            _refuse_redacted(payload)
+            raw = self._bytes_of(raw)
+            payload = Payload(raw, "", [], decoded=False)
+            payload = self._payload_of(raw)
+            if payload.decoded:
+                registry.find(payload.class_name)
+                refuse_redacted(payload)
         except (UnreadablePayload, UnknownJob) as error:
             problem = error
+        self._books.count_by(raw)
         reservation = Reservation(step.queue, payload, step.run_at)
         if problem is not None:
             verdict = Verdict("failed", Failure.of(problem), problem)
             self._outcome = self._failed(reservation, verdict)
             return None
-        if step.found == "unread" and payload.presentable:
-            self._books.record()
+        if step.found == "unread" and payload.decoded:
+            self._books.describe(payload.class_name, payload.portable)
         return reservation
+
+    def _bytes_of(self, raw: bytes) -> bytes:
+        """The payload that a failed entry may have wrapped. Raises UnreadablePayload."""
+        key = key_of(raw)
+        if key is None:
+            return unwrapped(raw)
+        kept = self._books.redeem(key)
+        if kept is None:
+            raise UnreadablePayload(
+                f"The payload names the Redis key {key!r}, where its bytes were kept, "
+                "and they are no longer there."
+            )
+        return unwrapped(kept)
+
+    def _payload_of(self, raw: bytes) -> Payload:
+        """Read here if it is small, or if there will be no child to read it."""
+        limit = self._settings.max_payload
+        if self._settings.fork_per_job:
+            return Payload.take(raw, limit)
+        return Payload.read(raw, limit)
+
+    def told(self, reservation: Reservation) -> None:
+        """A child has read the payload of the job on record, which was too large for us."""
+        self._books.describe(reservation.class_name, reservation.payload.portable)
 
     def _read_known(self) -> list[str]:
         """The queues to look at, with those that have appeared since they were last read."""
@@ -193,8 +216,7 @@ class Bookkeeper:
         """Back to its queue; or, if it was lost too often, which the step knows, failed."""
         log.error("%s was lost: %s", reservation, verdict.error)
         attempts = self._settings.max_attempts
-        pill = PoisonPill(f"Lost {attempts} times, the last time because: {verdict.error}")
-        poison = Failure.of(pill)
+        poison = Failure.of(PoisonPill.of(attempts, verdict.error))
         if verdict.failure is not None:
             poison = poison.explained(verdict.failure.forensics)
         return Finish("lost", self._entries(reservation, poison, saved=False))
@@ -204,17 +226,8 @@ class Bookkeeper:
     ) -> list[FailedEntry]:
         entry = failure.entry(
             failed_at=time.time(),
-            raw=reservation.shown,
+            payload=reservation.shown,
             worker=self._books.worker_id,
             queue=reservation.queue,
         )
         return self._backends.entries(entry, self._keys, reservation.queue, saved)
-
-
-def _refuse_redacted(payload: Payload) -> None:
-    """A dashboard may queue again what stands in a failed entry. Raises UnreadablePayload."""
-    if is_redacted(payload.args):
-        raise UnreadablePayload(
-            "The payload cannot be performed: it was queued again from a failed entry in which "
-            "arguments are redacted. Enqueue the job with its own arguments."
-        )

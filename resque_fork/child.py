@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from . import process, report
-from .errors import JobTimeout, TermException
+from .errors import JobTimeout, TermException, UnreadablePayload
 from .failure import Backends, Failure
 from .hooks import job_hooks, worker_hooks
 from .limits import NO_LIMITS, Limits
@@ -85,6 +85,8 @@ def mourn(scene: Scene, reservation: Reservation, error: BaseException) -> None:
     """The life of a child that only settles the failure of one that died."""
     settle_in(scene, TermSwitch())
     outbox = Outbox(scene.outbox)
+    with contextlib.suppress(UnreadablePayload):
+        reservation = reservation.read()
     outbox.send(_settle(scene, reservation, error))
     _flush(run_exit_hooks=False)
     process.leave(0)
@@ -194,12 +196,14 @@ class Outbox:
 
 def _perform_one(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Reservation) -> bool:
     """Perform and report one job; whether this process is fit for another."""
-    scene.procline.processing(reservation.queue, reservation.class_name)
+    scene.procline.processing(reservation.queue, reservation.class_name or "?")
     meter = Meter()
-    declaration = registry.get(reservation.class_name)
-    limits = declaration.limits.or_else(scene.limits) if declaration else scene.limits
-    term.hold_to(limits)
     try:
+        if not reservation.payload.decoded:
+            reservation = _read(scene, term, outbox, reservation)
+        declaration = registry.get(reservation.class_name)
+        limits = declaration.limits.or_else(scene.limits) if declaration else scene.limits
+        term.hold_to(limits)
         with MemoryLimit(limits), term:
             if worker_hooks.any("after_fork"):
                 worker_hooks.run("after_fork", reservation)
@@ -214,6 +218,20 @@ def _perform_one(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Re
         fit = True
     meter.leave_clean()
     return fit
+
+
+def _read(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Reservation) -> Reservation:
+    """Read a payload that is too large for the parent, and tell the parent what it is.
+
+    Raises UnreadablePayload.
+    """
+    term.hold_to(scene.limits)
+    with MemoryLimit(scene.limits), term:
+        reservation = reservation.read()
+        name, portable = reservation.class_name, reservation.payload.portable
+    scene.procline.processing(reservation.queue, name)
+    outbox.send({"word": "read", "class": name, "portable": portable})
+    return reservation
 
 
 def _report_failure(
@@ -249,7 +267,7 @@ def _settle(scene: Scene, reservation: Reservation, error: BaseException) -> dic
     declaration = registry.get(reservation.class_name)
     if declaration is not None:
         error = run_failure_hooks(declaration, error, reservation.args)
-    saved = scene.backends.save(error, scene.worker_id, reservation.queue, reservation.shown)
+    saved = scene.backends.save(error, scene.worker_id, reservation.queue, reservation.redacted)
     return {"word": "settled", "saved": saved, **_told(error)}
 
 
@@ -266,7 +284,7 @@ def _next_job(inbox: report.Inbox) -> Reservation | None:
     while not inbox.closed:
         for message in inbox.read():
             queue, run_at, raw = report.read_job(message)
-            return Reservation(queue, Payload.read(raw, limit=len(raw)), run_at)
+            return Reservation(queue, Payload.take(raw, limit=len(raw)), run_at)
     return None
 
 

@@ -156,6 +156,10 @@ class PoisonPill(JobLost):
 
     wire_name = "ResqueFork::PoisonPill"
 
+    @classmethod
+    def of(cls, attempts: int, error: BaseException | None) -> PoisonPill:
+        return cls(f"Lost {attempts} times, the last time because: {error}")
+
 
 class UnreadablePayload(JobLost):
     """The payload is not a job."""

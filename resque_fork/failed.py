@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fnmatch
 import hashlib
 import json
@@ -16,6 +17,7 @@ from .keys import Keys
 from .payload import decode, encode, failed_time, read_time
 from .redaction import is_redacted
 from .store.failures import Entry, Failures, Requeue, failed_list_names
+from .unreadable import unwrapped
 
 BATCH = 200
 
@@ -57,8 +59,7 @@ class FailedJob:
             return cls(entry.place, entry, error=f"(this entry cannot be read: {problem})")
         if not isinstance(item, dict):
             return cls(entry.place, entry, error="(this entry cannot be read: not an object)")
-        payload = item.get("payload")
-        payload = payload if isinstance(payload, dict) else {}
+        raw, payload = _kept(item)
         args = payload.get("args")
         return cls(
             entry.place,
@@ -73,7 +74,7 @@ class FailedJob:
             args=_list(args),
             retried_at=_text(item.get("retried_at")),
             forensics=item["forensics"] if isinstance(item.get("forensics"), dict) else {},
-            raw=_text(item.get("raw")),
+            raw=raw,
             redacted=is_redacted(args),
         )
 
@@ -84,8 +85,8 @@ class FailedJob:
 
     @property
     def can_be_requeued(self) -> bool:
-        """Whether it names a queue and a class, and has its own arguments still."""
-        if self.queue is None or self.class_name is None or self.redacted:
+        """Whether it names a queue and has a job to queue, with its own arguments still."""
+        if self.queue is None or self.redacted or (self.class_name is None and self.raw is None):
             return False
         try:
             _again(decode(self.entry.raw))
@@ -263,9 +264,44 @@ class FailedJobs:
             marked = _again(item)[:-1] + b"," + stamp
         else:
             marked = job.entry.raw.rstrip()[:-1] + b"," + stamp
-        args = item["payload"].get("args")  # of any type: Ruby takes an object too
-        payload = _again({"class": job.class_name, "args": [] if args is None else args})
-        return Requeue(job.entry, marked, job.queue or "", payload)
+        return Requeue(job.entry, marked, job.queue or "", _payload_of(job, item))
+
+
+def _kept(item: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The bytes that an entry keeps in base64, if it does, and the payload as far as it is one.
+
+    Entries of former versions keep them beside the payload.
+    """
+    payload = item.get("payload")
+    payload = payload if isinstance(payload, dict) else {}
+    try:
+        shown = _again(payload)
+    except ValueError:  # 1e999: no JSON says what it is read as
+        shown = b""
+    inner = unwrapped(shown)
+    if inner == shown:
+        return _base64(item.get("raw")), payload
+    try:
+        found = decode(inner)
+    except ValueError:
+        found = None
+    return base64.b64encode(inner).decode("ascii"), found if isinstance(found, dict) else {}
+
+
+def _base64(value: Any) -> str | None:
+    try:
+        base64.b64decode(value, validate=True)
+    except (TypeError, ValueError):
+        return None
+    return str(value)
+
+
+def _payload_of(job: FailedJob, item: dict[str, Any]) -> bytes:
+    """What goes back to the queue: the bytes that were kept, or Resque's own form of the job."""
+    if job.raw is not None:
+        return base64.b64decode(job.raw)
+    args = item["payload"].get("args")  # of any type: Ruby takes an object too
+    return _again({"class": job.class_name, "args": [] if args is None else args})
 
 
 def _again(value: Any) -> bytes:

@@ -7,9 +7,10 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from . import errand, process
+from . import errand, process, report
 from .child import Scene, has_aftermath, job_message, main, mourn
 from .failure import Backends, Failure
 from .forensics import CRASH, STACKS, StackFile, StderrTail, describe
@@ -67,10 +68,13 @@ class ForkedPerformer:
         """Whether a child lives."""
         return self._child is not None and not self._child.ended
 
-    def perform(self, reservation: Reservation, *, more: bool = False) -> Verdict:
+    def perform(
+        self, reservation: Reservation, told: Callable[[Reservation], None], *, more: bool = False
+    ) -> Verdict:
         """Perform one job in a child, and wait until all has been said about it.
 
-        If `more` are waiting, the next child is forked while this one is at work.
+        If `more` are waiting, the next child is forked while this one is at work. Once the
+        child has read a payload that was too large for us, `told` gets the job.
         """
         try:
             worker_hooks.run("before_fork", reservation)
@@ -83,15 +87,20 @@ class ForkedPerformer:
         except OSError as error:  # no process, no descriptor, no memory: not the job's fault
             return Verdict("unperformed", error=error)
         self._procline.forked(child.pid)
-        child.hold_to(_limits_of(reservation).or_else(self._limits), self._dump.take)
+        self._hold_to_limits(child, reservation)
         self._jobs_left -= 1
         if more:
             self._fork_spare()
         while not (child.ended or (child.reusable and self._jobs_left > 0)):
             if child.answered and not child.leaving:
                 child.dismiss()
+            if child.told and not reservation.class_name:
+                reservation = reservation.told(*child.told)
+                self._hold_to_limits(child, reservation)
+                told(reservation)
+                continue
             self._wait()
-        verdict = self._judge(child)
+        verdict = replace(self._judge(child), told=child.told)
         if child.ended:
             self._bury(child, sweep=_is_swept(reservation))
         return verdict
@@ -121,7 +130,9 @@ class ForkedPerformer:
             return False
         self.rest()
         try:
-            child = self._child = self._fork(lambda scene: mourn(scene, reservation, error))
+            child = self._child = self._fork(
+                lambda scene: mourn(scene, reservation, error), report.SETTLING
+            )
         except OSError as problem:
             log.error("Hooks and backends for %s cannot be run now: %s", reservation, problem)
             return False
@@ -180,21 +191,27 @@ class ForkedPerformer:
         """The present child, if it can take another job, or the spare one, or a new one."""
         child = self._child
         if child is not None:
-            if child.reusable and child.send_job(job_message(reservation)):
+            if child.reusable and child.send_job(job_message(reservation), _begin(reservation)):
                 return child
             self.rest()
         self._jobs_left = self._settings.jobs_per_fork
         spare = self._spare
         if spare is not None:
-            if spare.send_job(job_message(reservation), last=self._jobs_left == 1):
+            last = self._jobs_left == 1
+            if spare.send_job(job_message(reservation), _begin(reservation), last=last):
                 self._child, self._spare = spare, None
                 return spare
             self._end_spare()
         self._sweeper.spare_present()
         self._child = self._fork(
-            lambda scene: main(scene, reservation), takes_jobs=self._jobs_left > 1
+            lambda scene: main(scene, reservation),
+            _begin(reservation),
+            takes_jobs=self._jobs_left > 1,
         )
         return self._child
+
+    def _hold_to_limits(self, child: Watch, reservation: Reservation) -> None:
+        child.hold_to(_limits_of(reservation).or_else(self._limits), self._dump.take)
 
     def _fork_spare(self) -> None:
         """Fork the next child ahead of its job, unless it could not be told from one forked then.
@@ -205,7 +222,7 @@ class ForkedPerformer:
         if not wanted or self._spare is not None or worker_hooks.any("before_fork"):
             return
         try:
-            self._spare = self._fork(main, takes_jobs=True)
+            self._spare = self._fork(main, report.WAITING, takes_jobs=True)
         except OSError as error:  # it is only for speed
             log.debug("No child could be forked ahead: %s", error)
 
@@ -218,7 +235,7 @@ class ForkedPerformer:
             spare.close()
             self._spare = None
 
-    def _fork(self, life: Callable[[Scene], None], *, takes_jobs: bool = False) -> Watch:
+    def _fork(self, life: Callable[[Scene], None], said: str, *, takes_jobs: bool = False) -> Watch:
         words, outbox = os.pipe()
         try:
             inbox, jobs = os.pipe() if takes_jobs else (None, None)
@@ -251,7 +268,7 @@ class ForkedPerformer:
             os.close(outbox)
             if inbox is not None:
                 os.close(inbox)
-        return Watch(self._loop, self._settings, pid, words, jobs)
+        return Watch(self._loop, self._settings, pid, words, jobs, said)
 
     def _parents_fds(self, *new: int | None) -> list[int]:
         """All that is the parent's alone, and that a child must not keep."""
@@ -274,6 +291,7 @@ class ForkedPerformer:
             over=child.over,
             steps=child.steps,
             near_limit=child.near_limit,
+            broken=child.broken,
         )
         if not (child.ended or child.over):  # it lives: there is nothing to explain
             return verdict
@@ -303,6 +321,11 @@ class ForkedPerformer:
             self._sweeper.sweep()
         else:
             self._sweeper.spare_present()
+
+
+def _begin(reservation: Reservation) -> str:
+    """Where a child begins to speak of this job."""
+    return report.GIVEN if reservation.payload.decoded else report.UNREAD
 
 
 def _limits_of(reservation: Reservation) -> Limits:

@@ -47,7 +47,9 @@ class InPlacePerformer:
         self._raising = raising
         self._poll = poll
 
-    def perform(self, reservation: Reservation, *, more: bool = False) -> Verdict:
+    def perform(
+        self, reservation: Reservation, told: Callable[[Reservation], None], *, more: bool = False
+    ) -> Verdict:
         """Perform one job here and now."""
         self._procline.processing(reservation.queue, reservation.class_name)
         term = TermSwitch()
@@ -107,7 +109,7 @@ class InPlacePerformer:
         """There is nothing to let go of."""
 
     def _save(self, reservation: Reservation, error: BaseException) -> bool:
-        return self._backends.save(error, self._worker_id, reservation.queue, reservation.shown)
+        return self._backends.save(error, self._worker_id, reservation.queue, reservation.redacted)
 
     def _beat_until(self, over: threading.Event) -> None:
         while not over.wait(self._beat_interval):

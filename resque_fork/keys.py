@@ -28,6 +28,8 @@ class Keys:
         self.own_workers = f"{namespace}:fork:workers"
         self.attempts = f"{namespace}:fork:attempts"
         self.access = f"{namespace}:fork:access"
+        self.own_pruning_lock = f"{namespace}:fork:pruning"
+        self.kept_prefix = f"{namespace}:fork:kept:"
         # what the server announces changes of: `queues` and every `queue:<name>`, and the pause
         self.bell_prefixes = (f"{namespace}:queue", self.pause)
 
@@ -58,6 +60,14 @@ class Keys:
     def unread(self, worker_id: str) -> str:
         """Hash: a job on record that is not fit for ``worker:<id>``, byte for byte."""
         return f"{self.namespace}:fork:unread:{worker_id}"
+
+    def rescued(self, token: str) -> str:
+        """String: the step whose job was taken off the record of the process with this token."""
+        return f"{self.namespace}:fork:rescued:{token}"
+
+    def kept(self, name: str) -> str:
+        """Hash with the ``payload`` of a failed job that is too large for its entry."""
+        return self.kept_prefix + name
 
 
 def to_text(name: bytes | str) -> str:

@@ -7,8 +7,8 @@ never encoded again: its bytes are spliced into records and entries as they are.
 
 from __future__ import annotations
 
-import base64
 import functools
+import itertools
 import json
 import math
 import re
@@ -19,16 +19,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .errors import ArgumentsError, UnreadablePayload
+from .unreadable import UNREADABLE
 
 MAX_PAYLOAD = 8 * 1024 * 1024
+MOST_DECODED = 64 * 1024  # bytes that a parent decodes: reading JSON takes 24 times its size
 MAX_DEPTH = 500  # levels; every Python reads them without running out of stack
 DEPTH_FOR_OTHERS = 99  # Ruby's JSON reads 100, and a record or a failed entry adds one
-SHOWN_OF_UNREADABLE = 1000  # characters of an unreadable payload shown in its failed entry
-KEPT_OF_TOO_LARGE = 256 * 1024  # bytes; what any Redis takes in base64
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-_ENVELOPE = re.compile(rb'"payload":')
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# a string, or what is left of one that does not end: the search must not begin anew behind it
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+# one level down for each opening bracket, one up for each closing one, nothing for the rest
+_LEVELS = bytes.maketrans(b"[{]}", b"\1\1\xff\xff")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+LONGEST_HEAD = 8192  # bytes of a record in front of its payload
+# The beginning of a record as Ruby and we write it; its queue has this many bytes at the most.
+_RECORD_HEAD = re.compile(
+    rb'\s*\{\s*"queue"\s*:\s*("(?:[^"\\]|\\.){0,4096}+")\s*,'
+    rb'\s*"run_at"\s*:\s*("[^"\\]{0,100}+")\s*,\s*"payload"\s*:\s*',
+    re.DOTALL,
+)
 
 
 def _refuse_constant(name: str) -> None:
@@ -63,13 +73,11 @@ def decode(raw: bytes) -> Any:
 
 def depth_of(raw: bytes) -> int:
     """How many levels deep JSON is nested; told exactly only where it could matter."""
-    depth = deepest = raw.count(b"[") + raw.count(b"{")
-    if deepest > DEPTH_FOR_OTHERS:
-        depth = deepest = 0
-        for bracket in re.findall(rb"[\[{\]}]", _STRING.sub(b"", raw)):
-            depth += 1 if bracket in b"[{" else -1
-            deepest = max(deepest, depth)
-    return deepest
+    most = raw.count(b"[") + raw.count(b"{")
+    if most <= DEPTH_FOR_OTHERS:
+        return most
+    brackets = _STRING.sub(b"", raw).translate(_LEVELS, _NO_BRACKETS)
+    return max(itertools.accumulate(memoryview(brackets).cast("b")), default=0)
 
 
 # --- a job
@@ -77,11 +85,17 @@ def depth_of(raw: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """One job as it stands in a queue: its bytes, and what they say."""
+    """One job as it stands in a queue: its bytes, and what they say.
+
+    One that is not `decoded` is too large for a worker to read: its child does that. Until
+    the child has told them, its class is empty and `vouched`, whether it is portable, None.
+    """
 
     raw: bytes
     class_name: str
     args: list[Any]
+    decoded: bool = True
+    vouched: bool | None = None
 
     @classmethod
     def of(cls, class_name: str, args: Sequence[Any]) -> Payload:
@@ -113,15 +127,13 @@ class Payload:
         return cls(raw, class_name, whole["args"])
 
     @classmethod
-    def read(cls, raw: bytes, limit: int = MAX_PAYLOAD) -> Payload:
+    def read(cls, raw: bytes, limit: int = MAX_PAYLOAD, *, vouch: bool = False) -> Payload:
         """What a payload from a queue says. Raises UnreadablePayload, saying why.
 
         Missing or null ``args`` mean none; keys beside ``class`` and ``args`` are kept in `raw`.
+        With `vouch` it is found out at once whether it is portable, which takes its time.
         """
-        if len(raw) > limit:
-            raise UnreadablePayload(
-                f"The payload has {len(raw)} bytes, which is over the limit of {limit}."
-            )
+        _check_size(raw, limit)
         try:
             item = decode(raw)
         except ValueError as error:
@@ -135,19 +147,47 @@ class Payload:
             raise UnreadablePayload('The payload cannot be read: it has no "class".')
         if args is not None and not isinstance(args, list):
             raise UnreadablePayload('The payload cannot be read: its "args" are not an array.')
-        return cls(raw, class_name, args or [])
+        vouched = _is_portable(raw, item) if vouch else None
+        return cls(raw, class_name, args or [], vouched=vouched)
+
+    @classmethod
+    def take(cls, raw: bytes, limit: int = MAX_PAYLOAD) -> Payload:
+        """As a worker takes it from a queue: `read` if it is small, else left to the child.
+
+        Raises UnreadablePayload.
+        """
+        if len(raw) <= MOST_DECODED:
+            return cls.read(raw, limit)
+        _check_size(raw, limit)
+        return cls(raw, "", [], decoded=False)
 
     @property
-    def presentable(self) -> bool:
-        """Whether other languages can read it too.
+    def portable(self) -> bool:
+        """Whether other languages can read it and write it again.
 
         A lone surrogate is text, and 1e999 a number, to Python alone.
         """
+        if self.vouched is not None or not self.decoded:
+            return bool(self.vouched)
         try:
-            encode(decode(self.raw))
+            return _is_portable(self.raw, decode(self.raw))
         except ValueError:
             return False
-        return depth_of(self.raw) <= DEPTH_FOR_OTHERS
+
+
+def _is_portable(raw: bytes, item: Any) -> bool:
+    try:
+        encode(item)
+    except ValueError:
+        return False
+    return depth_of(raw) <= DEPTH_FOR_OTHERS and UNREADABLE.encode() not in raw
+
+
+def _check_size(raw: bytes, limit: int) -> None:
+    if len(raw) > limit:
+        raise UnreadablePayload(
+            f"The payload has {len(raw)} bytes, which is over the limit of {limit}."
+        )
 
 
 def check_arguments(class_name: str, args: Iterable[Any]) -> None:
@@ -222,24 +262,35 @@ class WorkerRecord:
 
     @classmethod
     def read(cls, record: bytes) -> WorkerRecord:
-        """A record by whatever language. Raises ValueError if it is none."""
+        """A record by whatever language. Raises ValueError if it is none.
+
+        Of a large one only the head is read, in the form that Ruby and we write it.
+        """
+        head = _RECORD_HEAD.match(record)
+        if len(record) > MOST_DECODED + LONGEST_HEAD:
+            if head is None:
+                raise ValueError("it is too large to be read, and not in Resque's own form")
+            return cls(json.loads(head[1]), json.loads(head[2]), _behind(head, record))
         item = decode(record)
         if not isinstance(item, dict) or not isinstance(item.get("queue"), str):
             raise ValueError("it is not a worker's record")
-        return cls(item["queue"], str(item.get("run_at", "")), _raw_payload(record, item))
+        payload = item.get("payload")
+        raw = None if head is None else _behind(head, record)
+        if raw is None or not _says(raw, payload):  # Node has its payload elsewhere
+            raw = encode(payload)
+        return cls(item["queue"], str(item.get("run_at", "")), raw)
 
 
-def _raw_payload(record: bytes, item: Mapping[str, Any]) -> bytes:
-    """The payload's own bytes where they stand last, as in all records but Node's."""
-    payload = item.get("payload")
-    for found in _ENVELOPE.finditer(record):
-        raw = record[found.end() : record.rindex(b"}")].strip()
-        try:
-            if decode(raw) == payload:
-                return raw
-        except ValueError:
-            continue
-    return encode(payload)
+def _behind(head: re.Match[bytes], record: bytes) -> bytes:
+    """The payload's own bytes, which end where the record ends."""
+    return record[head.end() : record.rindex(b"}")].strip()
+
+
+def _says(raw: bytes, value: Any) -> bool:
+    try:
+        return bool(decode(raw) == value)
+    except ValueError:
+        return False
 
 
 # --- a failed entry
@@ -248,7 +299,7 @@ def _raw_payload(record: bytes, item: Mapping[str, Any]) -> bytes:
 def failed_entry(
     *,
     failed_at: float,
-    raw: bytes,
+    payload: bytes,
     exception: str,
     error: str,
     backtrace: Sequence[str],
@@ -258,8 +309,7 @@ def failed_entry(
 ) -> bytes:
     """An entry of the failed list, in Resque's words and order; ours come last.
 
-    `raw` is spliced in if it is JSON; else the entry shows its beginning as a
-    string and keeps all of it, in base64, under ``raw``.
+    `payload` is a JSON object that every language can read and write; its bytes are kept.
     """
     after: dict[str, Any] = {
         "exception": sayable(exception),
@@ -273,41 +323,14 @@ def failed_entry(
             key: [sayable(line) for line in value] if isinstance(value, list) else value
             for key, value in forensics.items()
         }
-    payload = raw
-    if not is_presentable_job(raw):
-        payload = encode(raw[:SHOWN_OF_UNREADABLE].decode("utf-8", "backslashreplace"))
-        after["raw"] = base64.b64encode(raw).decode("ascii")
     head = encode({"failed_at": failed_time(failed_at)})[:-1]
     return head + b',"payload":' + payload + b"," + encode(after)[1:]
 
 
-def shortened_entry(entry: bytes) -> bytes:
-    """One of our entries that Redis would not take for its size, with less of its payload.
-
-    It shows the beginning as that of an unreadable payload is shown, and its
-    error says that this is not all.
-    """
-    item = json.loads(entry)
-    if "raw" in item:
-        raw = base64.b64decode(item["raw"])
-    else:
-        start = entry.index(b'"payload":') + len(b'"payload":')
-        raw = entry[start : entry.rindex(b',"exception":')]
-    item["payload"] = raw[:SHOWN_OF_UNREADABLE].decode("utf-8", "backslashreplace")
-    item["error"] += (
-        f" (The payload of {len(raw)} bytes was too large for a failed entry in Redis, "
-        f"which keeps the first {KEPT_OF_TOO_LARGE}.)"
-    )
-    item["raw"] = base64.b64encode(raw[:KEPT_OF_TOO_LARGE]).decode("ascii")
-    return encode(item)
-
-
-def is_presentable_job(raw: bytes) -> bool:
-    """Whether the payload is a job that every language can read."""
-    try:
-        return Payload.read(raw, limit=len(raw)).presentable
-    except UnreadablePayload:
-        return False
+def entry_with(entry: bytes, payload: bytes) -> bytes:
+    """One of our entries with another payload."""
+    start = entry.index(b'"payload":') + len(b'"payload":')
+    return entry[:start] + payload + entry[entry.rindex(b',"exception":') :]
 
 
 def sayable(text: str) -> str:

@@ -1,7 +1,7 @@
 """Dead workers are found here and taken off the books, their jobs rescued.
 
 Two ways of finding them: on this host by their processes, at once and without
-any lock; anywhere by heartbeats that stopped, under Resque's lock. However many
+any lock; anywhere by heartbeats that stopped, under a lock of our own. However many
 find the same one, it is rescued once. A Ruby worker that finds one of ours first
 removes all that it knows of, but not a job in ``fork:unread:<id>``: so both ways
 also look at ``fork:workers``, which only we write.
@@ -14,6 +14,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from redis.exceptions import ResponseError
 
@@ -28,17 +29,18 @@ from .errors import (
 from .failure import Backends, Failure
 from .identity import Identity
 from .keys import Keys
-from .payload import Payload, WorkerRecord
-from .redaction import redacted
+from .payload import MAX_PAYLOAD, Payload, WorkerRecord
 from .reservation import Reservation
 from .settings import Settings
-from .store.books import FailedEntry
+from .store.books import FailedEntry, digest
 from .store.workers import Found, WorkerId, Workers
+from .unreadable import unwrapped
 
 log = logging.getLogger("resque_fork")
 
 LOOK_AROUND = 4.0  # seconds between two looks of a worker at the processes of its host
 FOREIGN_BEATS = 2 * 60.0  # seconds: two of Ruby's heartbeat intervals
+BUSY_SECONDS = 0.2  # between two looks at a worker that another rescuer has in hand
 CHECKED_AT_ONCE = 20  # living workers that one look makes sure of: five hundred start together
 
 
@@ -46,7 +48,7 @@ class Pruner:
     """Looks for dead workers on behalf of one worker, or of an operator.
 
     `on_failed` is told of each job that went to the failed list, with the
-    error that explains it.
+    error that explains it. `sleep` waits so many seconds.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Pruner:
         settings: Settings,
         backends: Backends | None = None,
         on_failed: Callable[[Reservation, JobLost], object] = lambda reservation, error: None,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.fleet = self.neighbours = 1  # workers at the last look, anywhere and on this host
         self._workers = workers
@@ -63,6 +66,7 @@ class Pruner:
         self._settings = settings
         self._backends = backends or Backends.named(settings.failure_backend)
         self._on_failed = on_failed
+        self._sleep = sleep
         self._hostname = socket.gethostname()
         self._alive: dict[str, Identity] = {}  # what was found alive, and needs no second look
         self._stuck: dict[str, str] = {}  # whom it cannot rescue, and why, which is said once
@@ -82,7 +86,7 @@ class Pruner:
         self._to_check = CHECKED_AT_ONCE
         return self._rescued(
             [w.text for w in here],
-            lambda _: DirtyExit("Job still being processed"),
+            lambda _: _left_behind(),
             lambda worker_id: self._is_dead_here(WorkerId.read(worker_id), queues),
         )
 
@@ -130,7 +134,9 @@ class Pruner:
 
     def remove(self, worker_id: str) -> str:
         """Take one worker off the books with its job, dead or not; says what became of it."""
-        return self._rescue(worker_id, lambda _: DirtyExit("Job still being processed"))
+        while (answer := self._rescue(worker_id, lambda _: _left_behind())) == "busy":
+            self._sleep(BUSY_SECONDS)  # its rescuer may have died: then it is our turn
+        return answer
 
     # --- who is dead
 
@@ -174,56 +180,64 @@ class Pruner:
             try:
                 if not is_dead(worker_id):
                     continue
-                answer = self._rescue(worker_id, error_of)
+                answer = self._rescue(worker_id, error_of, heeding_ruby=True)
             except (ResponseError, WrongKeyType) as problem:
                 if self._stuck.get(worker_id) != str(problem):
                     log.error("Cannot rescue what worker %s left: %s", worker_id, problem)
                 self._stuck[worker_id] = str(problem)
                 continue
             self._stuck.pop(worker_id, None)
-            if answer != "changed":
+            if answer not in ("changed", "busy"):
                 log.warning("Pruned dead worker %s: %s", worker_id, _WHAT_BECAME[answer])
                 rescued.append((worker_id, answer))
         return rescued
 
-    def _rescue(self, worker_id: str, error_of: Callable[[Found], JobLost]) -> str:
-        found = self._workers.find(worker_id)
+    def _rescue(
+        self, worker_id: str, error_of: Callable[[Found], JobLost], heeding_ruby: bool = False
+    ) -> str:
+        attempts = self._settings.max_attempts
+        found = self._workers.find(worker_id, attempts)
+        if found.busy:
+            return "busy"
         if found.record is None:
-            return self._workers.rescue(found)
-        error = error_of(found)
-        queue, raw = _job_of(found)
-        if self._settings.on_lost == "requeue" and queue:
-            attempts = self._settings.max_attempts
-            poison = PoisonPill(f"Lost {attempts} times, the last time because: {error}")
+            return self._workers.rescue(found, heeding_ruby=heeding_ruby)
+        answer = "changed"
+        try:
+            if found.hopeless:
+                error: JobLost = PoisonPill(
+                    f"{attempts} rescuers died of this job before they had read it. "
+                    "Its bytes are kept unread, and come back if it is queued again."
+                )
+            else:
+                error = error_of(found)
+            raw, job = _job_of(found, self._settings.max_payload)
             answer = self._workers.rescue(
                 found,
-                "requeue",
-                queue=queue,
+                self._settings.on_lost if job.queue and not found.hopeless else "fail",
+                queue=job.queue,
                 raw=raw,
-                poison=self._entries(found, poison, queue, raw),
+                counted_by=digest(job.payload.raw),
+                failed=self._entries(found, error, job),
+                poison=self._entries(found, PoisonPill.of(attempts, error), job),
                 max_attempts=attempts,
+                heeding_ruby=heeding_ruby,
             )
-        else:
-            failed = self._entries(found, error, queue, raw)
-            answer = self._workers.rescue(found, "fail", queue=queue, failed=failed)
-        if answer == "failed":
-            self._tell(queue, raw, error)
+        finally:
+            if answer == "changed":
+                self._workers.release(worker_id)
+        if answer == "failed" and job.class_name:
+            self._on_failed(job, error)
         return answer
 
-    def _entries(
-        self, found: Found, error: JobLost, queue: str, raw: bytes
-    ) -> Sequence[FailedEntry]:
+    def _entries(self, found: Found, error: JobLost, job: Reservation) -> Sequence[FailedEntry]:
         entry = Failure.of(error).entry(
-            failed_at=time.time(), raw=redacted(raw), worker=found.worker_id, queue=queue
+            failed_at=time.time(), payload=job.shown, worker=found.worker_id, queue=job.queue
         )
-        return self._backends.entries(entry, self._keys, queue, saved=False)
+        return self._backends.entries(entry, self._keys, job.queue, saved=False)
 
-    def _tell(self, queue: str, raw: bytes, error: JobLost) -> None:
-        try:
-            payload = Payload.read(raw, self._settings.max_payload)
-        except UnreadablePayload:
-            return
-        self._on_failed(Reservation(queue, payload), error)
+
+def _left_behind() -> DirtyExit:
+    return DirtyExit("Job still being processed")
 
 
 _WHAT_BECAME = {
@@ -233,20 +247,27 @@ _WHAT_BECAME = {
 }
 
 
-def _job_of(found: Found) -> tuple[str, bytes]:
-    """Queue and payload; a record that cannot be read is a payload that cannot be read."""
-    held = found.record or b""
-    if found.unread:
-        return found.queue, held
+def _job_of(found: Found, limit: int) -> tuple[bytes, Reservation]:
+    """The payload as it goes back to its queue, and the job as far as it can be read here.
+
+    A record that cannot be read is a payload that cannot be read.
+    """
+    raw, queue = found.record or b"", found.queue or found.process.get("queue", "")
+    if not found.unread and not found.hopeless:
+        try:
+            record = WorkerRecord.read(raw)
+            queue, raw = record.queue, record.raw
+        except (ValueError, RecursionError):
+            queue = ""
+    inner = unwrapped(raw)
     try:
-        record = WorkerRecord.read(held)
-    except (ValueError, RecursionError):
-        return "", held
-    return record.queue, record.raw
+        payload = Payload.take(inner, limit)
+    except UnreadablePayload:
+        payload = Payload(inner, "", [], decoded=False)
+    if not payload.decoded:
+        payload = replace(payload, class_name=found.class_name, vouched=found.portable)
+    return raw, Reservation(queue, payload)
 
 
 def _class_of(found: Found) -> str | None:
-    try:
-        return Payload.read(_job_of(found)[1]).class_name
-    except UnreadablePayload:
-        return None
+    return _job_of(found, MAX_PAYLOAD)[1].class_name or None

@@ -12,10 +12,34 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .payload import decode, encode
+from .payload import MOST_DECODED, Payload, decode, encode
 from .registry import Declaration, registry
+from .unreadable import wrapped, wrapped_job
 
 REDACTED = "[redacted by resque-fork]"
+
+
+def shown(payload: Payload) -> bytes:
+    """A payload as a failed entry shows it: a job that every language can read and write.
+
+    These are its own bytes wherever that is possible. What is secret is replaced.
+    """
+    name, raw = payload.class_name, payload.raw
+    declaration = registry.get(name)
+    if not payload.decoded and declaration is not None and declaration.redact:
+        return encode({"class": name, "args": [REDACTED]})
+    hidden = redacted(raw) if len(raw) <= MOST_DECODED or payload.decoded else raw
+    if hidden != raw:
+        return (
+            hidden
+            if Payload(hidden, name, []).portable
+            else encode({"class": name, "args": [REDACTED]})
+        )
+    if payload.portable:
+        return raw
+    if not name:
+        return wrapped(raw)
+    return wrapped_job(name, payload.args if payload.decoded else None, raw)
 
 
 def redacted(raw: bytes) -> bytes:

@@ -3,6 +3,8 @@
 A message is so many bytes behind their number (four bytes, big-endian). The
 child's words about a job, read as dictionaries:
 
+    read                        an object of JSON, with the class of a payload that was too large
+                                for its parent, and whether it is portable
     performed, skipped          it is done: the word and the four numbers of what it `used`
     failed                      an object of JSON, with exception, error, backtrace; leaving
                                 if the child takes no other job; final if there is
@@ -18,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 LONGEST = 1024 * 1024  # of a word; a job's output does not travel here
@@ -30,8 +32,23 @@ DONE = ("performed", "skipped")
 USED = ("rss_growth_kb", "user_ms", "system_ms", "wall_ms")
 _TOLD = {"exception": str, "error": str, "backtrace": list}
 _OBJECTS: Mapping[Any, Mapping[str, type]] = {
+    "read": {"class": str, "portable": bool},
     "failed": {"final": bool, "leaving": bool, "used": dict, **_TOLD},
     "settled": {"saved": bool, **_TOLD},
+}
+
+# What a child may say next, by what it has said last of the present job; or by what was
+# asked of it: nothing yet, a job, a job to be read there, the settling of a failure.
+WAITING, GIVEN, UNREAD, SETTLING = "waiting", "given", "unread", "failed"
+FOLLOWS: Mapping[str, Sequence[str]] = {
+    WAITING: (),
+    UNREAD: ("read", "failed"),
+    GIVEN: (*DONE, "failed"),
+    "read": (*DONE, "failed"),
+    "failed": ("settled",),
+    "performed": (),
+    "skipped": (),
+    "settled": (),
 }
 
 
@@ -52,6 +69,13 @@ def send(fd: int, body: bytes) -> None:
 
 
 # --- words
+
+
+def follow(said: str, word: Mapping[str, Any]) -> str:
+    """What has been said with this word. Raises BrokenReport if it does not follow."""
+    if word["word"] not in FOLLOWS[said]:
+        raise BrokenReport(f"{word['word']!r} after {said!r}")
+    return "settled" if word.get("final") else str(word["word"])
 
 
 def packed_word(word: Mapping[str, Any]) -> bytes:
@@ -97,7 +121,7 @@ def _checked(body: bytes) -> dict[str, Any]:
             raise BrokenReport("not what a job has used")
         if not set(map(type, used.values())) <= {int}:
             raise BrokenReport("not numbers of what a job has used")
-    if not set(map(type, message["backtrace"])) <= {str}:
+    if not set(map(type, message.get("backtrace", ()))) <= {str}:
         raise BrokenReport("not lines of a backtrace")
     return message
 
@@ -130,6 +154,11 @@ class Inbox:
         self.closed = False
         self._longest = longest
         self._data = bytearray()
+
+    @property
+    def partial(self) -> bool:
+        """Whether there is the beginning of a message without its end."""
+        return bool(self._data)
 
     def read(self) -> list[bytes]:
         """The messages that are complete now; waits for data if the descriptor blocks.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .errors import DontPerform
+from .errors import DontPerform, UnreadablePayload
 from .hooks import job_hooks
 from .payload import Payload
-from .redaction import redacted, shown_args
+from .redaction import is_redacted, redacted, shown, shown_args
 from .registry import Declaration, registry
 
 log = logging.getLogger("resque_fork")
@@ -35,12 +35,31 @@ class Reservation:
 
     @property
     def shown(self) -> bytes:
-        """The payload as failed entries and failure backends may show it."""
+        """The payload as failed entries show it: a job that every language can read and write."""
+        return shown(self.payload)
+
+    @property
+    def redacted(self) -> bytes:
+        """The payload as failure backends of the application get it."""
         return redacted(self.payload.raw)
+
+    def read(self) -> Reservation:
+        """The same with its payload decoded, however large it is. Raises UnreadablePayload."""
+        if self.payload.decoded:
+            return self
+        payload = Payload.read(self.payload.raw, limit=len(self.payload.raw), vouch=True)
+        refuse_redacted(payload)
+        return replace(self, payload=payload)
+
+    def told(self, class_name: str, portable: bool) -> Reservation:
+        """The same with what a child has told of a payload that is not decoded here."""
+        payload = replace(self.payload, class_name=class_name, vouched=portable)
+        return replace(self, payload=payload)
 
     def __str__(self) -> str:
         """As log lines show it: ``(Job{send_mail} | UserMailWorker | [7])``."""
-        return f"(Job{{{self.queue}}} | {self.class_name} | {self._shown_args()})"
+        name = self.class_name or "(unreadable)"
+        return f"(Job{{{self.queue}}} | {name} | {self._shown_args()})"
 
     def perform(self) -> bool:
         """Perform it here and now with its hooks; False if a hook kept it from that.
@@ -58,12 +77,23 @@ class Reservation:
         declaration = registry.get(self.class_name)
         if declaration is not None and declaration.sensitive:
             return "[not shown]"
+        if self.class_name and not self.payload.decoded:
+            return f"[{len(self.payload.raw)} bytes]"
         args = self.args if declaration is None else shown_args(declaration, self.args)
         try:
             shown = repr(args)
         except RecursionError:
             return "[...]"
         return shown if len(shown) <= 2000 else shown[:2000] + "..."
+
+
+def refuse_redacted(payload: Payload) -> None:
+    """A dashboard may queue again what stands in a failed entry. Raises UnreadablePayload."""
+    if is_redacted(payload.args):
+        raise UnreadablePayload(
+            "The payload cannot be performed: it was queued again from a failed entry in which "
+            "arguments are redacted. Enqueue the job with its own arguments."
+        )
 
 
 def perform(declaration: Declaration, args: Sequence[Any]) -> bool:

@@ -43,7 +43,7 @@ class Upkeep:
         self._settings = settings
         self._queues = queues
         self._look_around = look_around
-        self._pruner = Pruner(workers, keys, settings, backends, self._note)
+        self._pruner = Pruner(workers, keys, settings, backends, self._note, self._sleep)
         self._beat_due = self._look_due = loop.clock()
         self._rescued: list[tuple[Reservation, JobLost]] = []
         self._in_the_way = ""  # the last key of the wrong type that was complained of
@@ -101,6 +101,11 @@ class Upkeep:
     def mourns(self) -> bool:
         """Whether there is a rescued job whose hooks have not run."""
         return bool(self._rescued)
+
+    def _sleep(self, seconds: float) -> None:
+        until = self._loop.clock() + seconds
+        while self._loop.clock() < until:
+            self._loop.wait(until)
 
     def _note(self, reservation: Reservation, error: JobLost) -> None:
         self._rescued.append((reservation, error))

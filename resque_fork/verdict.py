@@ -20,7 +20,8 @@ class Verdict:
     or ``unperformed``, because there was no process to be had for it.
 
     `error` is an exception that stands for the death of a child, which never
-    raised one itself. `saved` says that hooks and other backends have had it.
+    raised one itself. `saved` says that hooks and other backends have had it. `told` is the
+    class of a payload that only the child has read, and whether it is portable.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Verdict:
     error: BaseException | None = None
     saved: bool = False
     warning: str = ""
+    told: tuple[str, bool] | None = None
 
     def explained(self, forensics: Mapping[str, Any]) -> Verdict:
         """The same verdict with what is known of the dead child."""
@@ -52,9 +54,12 @@ def judge(
     over: str = "",
     steps: Sequence[str] = (),
     near_limit: str = "",
+    broken: str = "",
 ) -> Verdict:
     """The rules.
 
+    0. Who sends what is no report has failed, whatever was said before; a failure that was
+       told stays what it is.
     1. No word, no success: whatever the exit status.
     2. "performed" holds, unless the child then died of something else than us:
        of our impatience with its leaving, or of being stopped at that moment.
@@ -63,6 +68,11 @@ def judge(
     5. One that died of another signal close to its limit of memory may have died of that.
     """
     status = end.wait_status if end else 0
+    if broken and (word is None or word["word"] in report.DONE):
+        error: BaseException = DirtyExit(
+            f"Child process {pid} was killed: what it sent its worker is no report ({broken})"
+        )
+        return Verdict("failed", Failure.of(error), error)
     if word is not None and word["word"] in report.DONE:
         if status == 0:
             return DONE
@@ -80,7 +90,7 @@ def judge(
         return _over(over, steps)
     if stopped and _died_of(status, signal.SIGTERM, signal.SIGKILL):
         if not term_child:
-            error: BaseException = DirtyExit.of(pid, status)
+            error = DirtyExit.of(pid, status)
         elif killed_after_grace:
             error = TermException(
                 f"SIGTERM (killed: it was still running {term_timeout:g} seconds later)"

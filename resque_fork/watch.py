@@ -27,15 +27,26 @@ class Watch:
     """One child from its fork to its end.
 
     `word` is its last word about the present job, `settled` what it said after
-    a failure; `end` is how it ended, None while it lives.
+    a failure, `told` the class of a payload that it has read for us and whether that is
+    portable; `broken` is what is wrong with what it sent. `end` is how it ended, None
+    while it lives. `said` is where in `report.FOLLOWS` it begins.
     """
 
     def __init__(
-        self, loop: Loop, settings: Settings, pid: int, words: int, jobs: int | None
+        self,
+        loop: Loop,
+        settings: Settings,
+        pid: int,
+        words: int,
+        jobs: int | None,
+        said: str = report.GIVEN,
     ) -> None:
         self.pid = pid
         self.word: dict[str, Any] | None = None
         self.settled: dict[str, Any] | None = None
+        self.told: tuple[str, bool] | None = None
+        self.broken = ""
+        self._said = said
         self.end: End | None = None
         self.stopped = False  # we asked it to stop
         self.killed_after_grace = False
@@ -82,7 +93,7 @@ class Watch:
     @property
     def reusable(self) -> bool:
         """Whether the child waits for another job."""
-        if self._jobs is None or self.ended or self.stopped or self.word is None:
+        if self._jobs is None or self.ended or self.stopped or self.word is None or self.broken:
             return False
         return self.answered and not self.word.get("leaving")
 
@@ -106,6 +117,7 @@ class Watch:
         """
         self._before_dump = before_dump
         self._limits = limits
+        self._cancel_limits()
         if limits.timeout is not None:
             due = self._loop.after(limits.timeout, lambda: self._go_over(limits.out_of_time()))
             self._limit_timers["timeout"] = due
@@ -118,11 +130,15 @@ class Watch:
             if before is not None:
                 self._check_memory_later(before + limits.memory // 1024)
 
-    def send_job(self, message: bytes, *, last: bool = False) -> bool:
-        """Hand the child its next job, or its `last`; False if it is not there to take it."""
+    def send_job(self, message: bytes, said: str = report.GIVEN, *, last: bool = False) -> bool:
+        """Hand the child its next job, or its `last`; False if it is not there to take it.
+
+        `said` is where in `report.FOLLOWS` it begins with it.
+        """
         if self._jobs is None or self.ended:
             return False
-        before, self.word, self.settled = self.word, None, None
+        before, self.word, self.settled, self.told = self.word, None, None, None
+        self._said = said
         self.over, self.steps = "", []
         self.started = time.monotonic()
         self.leaving = last
@@ -171,6 +187,8 @@ class Watch:
                 self._cancel()
                 if not self._inbox.closed:
                     self._read()
+                if self._inbox.partial and self.word and self.word["word"] in report.DONE:
+                    self.broken = self.broken or "the beginning of a message after its last word"
 
     @property
     def fds(self) -> list[int]:
@@ -212,22 +230,33 @@ class Watch:
             self._jobs = None
 
     def _read(self) -> None:
+        heard = False
         try:
-            words = [report.read_word(message) for message in self._inbox.read()]
+            for message in self._inbox.read():
+                heard = self._hear(report.read_word(message)) or heard
         except report.BrokenReport as problem:
             log.error("Child %d sent something that is no report: %s", self.pid, problem)
-            process.kill_group(self.pid)
+            self.broken = str(problem)
+            if not self.ended:
+                process.kill_group(self.pid)
             self._loop.forget(self._inbox.fd)
             return
         if self._inbox.closed:
             self._loop.forget(self._inbox.fd)
-        for word in words:
-            if word.get("word") == "settled":
-                self.settled = word
-            else:
-                self.word = word
-        if words and not self.ended:
+        if heard and not self.ended:
             self._heard()
+
+    def _hear(self, word: dict[str, Any]) -> bool:
+        """Take in one word; whether it is about what became of the job."""
+        self._said = report.follow(self._said, word)
+        if word["word"] == "read":
+            self.told = word["class"], word["portable"]
+            return False
+        if word["word"] == "settled":
+            self.settled = word
+        else:
+            self.word = word
+        return True
 
     def _heard(self) -> None:
         """After its word a child has so long to settle, and to leave if it is to."""
@@ -314,6 +343,9 @@ class Watch:
             self._timer.cancel()
             self._timer = None
         if self.word is not None or self.ended:
-            for timer in self._limit_timers.values():
-                timer.cancel()
-            self._limit_timers.clear()
+            self._cancel_limits()
+
+    def _cancel_limits(self) -> None:
+        for timer in self._limit_timers.values():
+            timer.cancel()
+        self._limit_timers.clear()

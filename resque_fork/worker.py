@@ -212,11 +212,19 @@ class Worker:
         if self.stopping:
             self._bookkeeper.put_back()
             return
-        log.info("got: %s", reservation)
-        verdict = self._performer.perform(reservation, more=self._bookkeeper.more)
+        if reservation.payload.decoded:
+            log.info("got: %s", reservation)
+        verdict = self._performer.perform(reservation, self._told, more=self._bookkeeper.more)
+        if verdict.told:
+            reservation = reservation.told(*verdict.told)
         self._bookkeeper.conclude(reservation, verdict)
         if verdict.kind == "unperformed":
             self._pause(RESPITE)
+
+    def _told(self, reservation: Reservation) -> None:
+        """The child has read a payload that was too large for us."""
+        log.info("got: %s", reservation)
+        self._bookkeeper.told(reservation)
 
     def done_working(self) -> None:
         """Write what became of the last job, if that is still to be written."""

@@ -11,6 +11,7 @@ from resque_fork import FailedJob, FailedJobs, Filter, Resque
 from resque_fork.errors import StaleEntry
 from resque_fork.payload import failed_entry
 from resque_fork.store.failures import Entry
+from resque_fork.unreadable import wrapped
 
 MOMENT = 1795416710.0
 RUBY = (
@@ -95,8 +96,8 @@ def test_one_by_its_index(failed: FailedJobs) -> None:
 def test_own_entry_is_read_back() -> None:
     """Our own entries are read with all that we know of a failure."""
     raw = failed_entry(
-        failed_at=MOMENT, raw=b"oops", exception="E", error="e", backtrace=["x"], worker="w",
-        queue="q", forensics={"signal": "SIGSEGV"},
+        failed_at=MOMENT, payload=wrapped(b"oops"), exception="E", error="e", backtrace=["x"],
+        worker="w", queue="q", forensics={"signal": "SIGSEGV"},
     )  # fmt: skip
     job = read(raw)
     assert (job.forensics, job.raw) == ({"signal": "SIGSEGV"}, "b29wcw==")

@@ -11,7 +11,7 @@ import resque_fork
 HOME = Path(resque_fork.__file__).parent
 
 FLOORS = {
-    0: "errors keys payload settings logs procline loop version",
+    0: "errors keys payload unreadable settings logs procline loop version",
     1: "store/*",
     2: "limits registry redaction hooks reservation queue_list failure/* resque job failed",
     3: "signals process identity oom forensics report usage child watch sweep huge_pages verdict "

@@ -1,6 +1,5 @@
 """The bytes that meet Redis are Resque's, and a payload from a queue keeps its own."""
 
-import base64
 import datetime
 import enum
 import inspect
@@ -23,9 +22,9 @@ from resque_fork.payload import (
     decode,
     depth_of,
     encode,
+    entry_with,
     failed_entry,
     failed_time,
-    is_presentable_job,
     read_time,
     run_time,
     sayable,
@@ -115,7 +114,7 @@ def test_payload_reads_back(name: str, args: list[Any]) -> None:
     """What was enqueued is what is performed, and keeps its bytes on the way."""
     payload = Payload.of(name, args)
     assert Payload.read(payload.raw) == payload
-    assert payload.presentable
+    assert payload.portable
 
 
 class Colour(enum.Enum):
@@ -267,7 +266,7 @@ def test_reading_with_little_stack_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "presentable"),
+    ("raw", "portable"),
     [
         (b'{"class":"A","args":["\\ud83d\\ude00"]}', True),
         (b'{"class":"A","args":["\\ud83d"]}', False),  # half a character
@@ -276,10 +275,21 @@ def test_reading_with_little_stack_left() -> None:
         (nested(DEPTH_FOR_OTHERS + 1), False),  # Ruby stops at 100, and the record adds one
     ],
 )
-def test_presentable_is_what_every_language_reads(raw: bytes, presentable: bool) -> None:
-    """Only what Ruby and Node can read too is shown to them."""
-    assert Payload.read(raw).presentable == presentable
-    assert is_presentable_job(raw) == presentable
+def test_portable_is_what_every_language_reads_and_writes(raw: bytes, portable: bool) -> None:
+    """Only what Ruby and Node can read too is shown to them as it is."""
+    assert Payload.read(raw).portable == portable
+
+
+def test_large_payload_is_left_to_the_child() -> None:
+    """A worker reads 64 KB and no more; of the rest it knows the size."""
+    raw = b'{"class":"A","args":["%b"]}' % (b"x" * 65536)
+    payload = Payload.take(raw)
+    assert payload == Payload(raw, "", [], decoded=False)
+    assert not payload.portable
+    assert Payload(raw, "A", [], decoded=False, vouched=True).portable
+    assert Payload.take(b'{"class":"A"}') == Payload.read(b'{"class":"A"}')
+    with pytest.raises(UnreadablePayload, match="over the limit of 65536"):
+        Payload.take(raw, 65536)
 
 
 # --- a worker's record
@@ -328,6 +338,27 @@ def test_record_that_is_none(raw: bytes, reason: str) -> None:
     assert str(caught.value) == reason
 
 
+def record_of(payload: bytes) -> bytes:
+    return WorkerRecord("email", "2026-11-23T06:51:50Z", payload).to_json()
+
+
+@pytest.mark.parametrize(
+    "payload", [b'{"class":"A","args":["%b"]}' % (b"x" * 100_000), b"x" * 100_000]
+)
+def test_large_record_is_taken_apart_unread(payload: bytes) -> None:
+    """A worker does not read a large record: it finds the payload behind the head, good or bad."""
+    assert WorkerRecord.read(record_of(payload)).raw == payload
+
+
+@pytest.mark.parametrize(
+    "record", [b"x" * 100_000, b'{"queue":"' * 20_000, b'{"payload":' * 20_000]
+)
+def test_large_record_in_another_form(record: bytes) -> None:
+    """It is none."""
+    with pytest.raises(ValueError, match="too large to be read, and not in Resque's own form"):
+        WorkerRecord.read(record)
+
+
 # --- a failed entry
 
 
@@ -341,7 +372,7 @@ def entry(raw: bytes, **more: Any) -> bytes:
         "worker": "vm:22916:email,low",
         "queue": "email",
     }
-    return failed_entry(raw=raw, **{**told, **more})
+    return failed_entry(payload=raw, **{**told, **more})
 
 
 def test_seven_keys_in_order() -> None:
@@ -364,16 +395,11 @@ def test_forensics_come_last() -> None:
     assert item["forensics"] == {"signal": "SIGSEGV", "stderr": ["x"]}
 
 
-@given(st.binary(max_size=3000))
-def test_failed_entry_is_always_json_and_loses_nothing(raw: bytes) -> None:
-    """An entry is strict JSON whatever the payload was, and holds all of it."""
-    item = decode(entry(raw))
-    if "raw" in item:
-        assert base64.b64decode(item["raw"]) == raw
-        assert isinstance(item["payload"], str)
-        assert len(item["payload"]) <= 4000  # a byte is shown as four characters at most
-    else:
-        assert item["payload"] == decode(raw)
+@given(st.text(), st.lists(values))
+def test_entry_with_another_payload(error: str, args: list[Any]) -> None:
+    """Only the payload is exchanged, whatever stands around it."""
+    long, short = encode({"class": ',"exception":', "args": args}), b'{"class":"B"}'
+    assert entry_with(entry(long, error=error), short) == entry(short, error=error)
 
 
 @given(st.text(), st.text())

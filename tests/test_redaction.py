@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resque_fork import Job, job
-from resque_fork.payload import Payload, encode, is_presentable_job
+from resque_fork.payload import Payload, encode
 from resque_fork.redaction import REDACTED, is_redacted, redacted
+from resque_fork.redaction import shown as shown_payload
+from resque_fork.unreadable import unwrapped
 
 pytestmark = pytest.mark.usefixtures("own_jobs")
 
@@ -124,7 +126,7 @@ def test_payloads_that_only_python_reads(other: bytes) -> None:
     raw = redacted(b'{"class":"login","args":[' + other + b',"hunter2"]}')
     assert b"hunter2" not in raw
     assert HIDDEN in raw
-    assert not is_presentable_job(raw)
+    assert not Payload(raw, "login", []).portable
 
 
 json_values = st.recursive(
@@ -142,3 +144,50 @@ def test_what_is_hidden_is_known_as_hidden(args: list[Any]) -> None:
     once = redacted(raw)
     assert redacted(once) == once
     assert is_redacted(json.loads(once)["args"]) == (once != raw)
+
+
+# --- in a failed entry
+
+
+def test_shown_as_it_is() -> None:
+    """A job that every language reads keeps every byte."""
+    raw = b'{ "class":"plain", "args":[1.0] }'
+    assert shown_payload(Payload.read(raw)) == raw
+
+
+def test_shown_if_nobody_reads_it() -> None:
+    """What is no job is shown as one that holds the bytes."""
+    raw = b"oops\xff"
+    payload = shown_payload(Payload(raw, "", [], decoded=False))
+    assert json.loads(payload) == {"class": "ResqueFork::Unreadable", "args": ["b29wc/8="]}
+    assert unwrapped(payload) == raw
+
+
+def test_shown_if_only_python_reads_it() -> None:
+    """Class and arguments can be seen, and the bytes come back."""
+    raw = b'{"class":"Mail","args":["\\ud83d",1e400]}'
+    payload = shown_payload(Payload.read(raw))
+    item = json.loads(payload)
+    assert item["class"] == "Mail"
+    assert item["args"][0] == '["\\ud83d",Infinity]'
+    assert unwrapped(payload) == raw
+
+
+def test_shown_if_only_a_child_has_read_it() -> None:
+    """A large payload is shown as it is if its child has said that others can read it."""
+    raw = b'{"class":"Mail","args":["%b"]}' % (b"x" * 70_000)
+    payload = Payload(raw, "Mail", [], decoded=False, vouched=True)
+    assert shown_payload(payload) == raw
+    unfit = shown_payload(Payload(raw, "Mail", [], decoded=False, vouched=False))
+    assert json.loads(unfit)["args"][0] == f"({len(raw)} bytes)"
+    assert unwrapped(unfit) == raw
+    job(name="Mail", redact=["text"])(lambda text: None)
+    assert shown_payload(payload) == b'{"class":"Mail","args":[' + HIDDEN + b"]}"
+
+
+@pytest.mark.parametrize("other", [b'"\\ud800"', b"1e999"])
+def test_shown_with_secrets_that_only_python_reads(other: bytes) -> None:
+    """No byte of a secret is kept, so nothing but the class can be."""
+    job(name="login", redact=["password"])(lambda user, password: None)
+    payload = Payload.read(b'{"class":"login","args":[' + other + b',"hunter2"]}')
+    assert shown_payload(payload) == b'{"class":"login","args":[' + HIDDEN + b"]}"

@@ -56,6 +56,8 @@ class Census:
         if record:
             queue, run_at = record.queue, record.run_at
             class_name = job_row(0, record.raw)["class"]
+        elif queue:
+            class_name = self._workers.class_unread(worker_id)
         since = read_time(run_at)
         return {
             "id": worker_id,

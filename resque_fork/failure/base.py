@@ -40,17 +40,17 @@ class Failure:
         name = getattr(kind, "wire_name", None)
         if not isinstance(name, str):
             name = kind.__name__
-        return cls(sayable(name), _text_of(error), _backtrace(error))
+        return cls(sayable(shortened(name, LONGEST_LINE)), _text_of(error), _backtrace(error))
 
     def explained(self, forensics: Mapping[str, Any]) -> Failure:
         """The same failure with what is known of the process that failed."""
         return replace(self, forensics={**self.forensics, **forensics})
 
-    def entry(self, *, failed_at: float, raw: bytes, worker: str, queue: str) -> bytes:
-        """Its bytes for a list of failed jobs; `raw` is the payload."""
+    def entry(self, *, failed_at: float, payload: bytes, worker: str, queue: str) -> bytes:
+        """Its bytes for a list of failed jobs; `payload` is a job that all languages can read."""
         return failed_entry(
             failed_at=failed_at,
-            raw=raw,
+            payload=payload,
             exception=self.exception,
             error=self.error,
             backtrace=self.backtrace,

@@ -8,6 +8,8 @@ step that is repeated, or comes in late, changes nothing.
 from __future__ import annotations
 
 import copy
+import hashlib
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -18,11 +20,14 @@ from redis.exceptions import ResponseError
 
 from ..errors import NameTaken
 from ..keys import Keys, to_text
-from ..payload import run_time, shortened_entry, started_time
+from ..payload import entry_with, run_time, started_time
+from ..unreadable import reference
 from . import scripts
 from .packing import Packed
 from .refusals import is_too_large
 from .scripts import Commands, Packs
+
+log = logging.getLogger("resque_fork")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,9 @@ class FailedEntry:
     entry: bytes
     member: str = ""
 
-    def shortened(self) -> FailedEntry:
-        """One that every server takes."""
-        return replace(self, entry=shortened_entry(self.entry))
+    def naming(self, key: str) -> FailedEntry:
+        """One that every server takes: the payload stands under a key of its own."""
+        return replace(self, entry=entry_with(self.entry, reference(key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +50,22 @@ class Finish:
     verb: str
     entries: Sequence[FailedEntry] = ()
 
-    def shortened(self) -> Finish:
+    def naming(self, key: str) -> Finish:
         """With entries that every server takes."""
-        return Finish(self.verb, [entry.shortened() for entry in self.entries])
+        return Finish(self.verb, [entry.naming(key) for entry in self.entries])
 
 
 NOTHING = Finish("none")
+GONE = Finish("gone")  # a peer has rescued the job: there is nothing to write
+
+REPLACED = "The Redis key %r held something else than a worker keeps there, and was replaced"
 
 
 class Step(NamedTuple):
     """What one step did.
 
-    `finish` is the verb that took effect, or ``gone`` if the job was no longer
-    on record, or ``unregistered`` if the worker itself was not, in which case
-    nothing else was done. `found` is ``job``, ``unread`` (not fit for others,
+    `finish` is the verb that took effect, or ``gone`` if a peer has taken the job off
+    the record: nothing was counted. `found` is ``job``, ``unread`` (not fit for others,
     or too large to tell), ``empty``, ``paused`` or ``none``; `queue`, `run_at`
     and `raw` are the job's. `known` counts the known queues, `more` says whether
     the queue has another job; `wrong` names keys that should be lists.
@@ -94,13 +101,16 @@ class Books:
         self.token = os.urandom(8).hex()
         self._redis = redis
         self._lesser = lesser or redis
-        self._number = 0
+        self._number = 0  # of the last step that went through
+        self._held: Step | None = None  # the job on record
+        self._digest = ""  # of its payload
         self._started = started_time(time.time())
         self._identity = [part for pair in identity.items() for part in pair]
         self._keys = keys
         self._queue_prefix = keys.queue("")
         prefix = self._queue_prefix.encode("utf-8", "surrogateescape")
-        self._constants = (str(len(prefix)), str(max_attempts))
+        self._constants = (str(len(prefix)), str(max_attempts), worker_id)
+        self._rescued = keys.rescued(self.token)
         self._own = (keys.fork(worker_id), keys.worker(worker_id), keys.unread(worker_id))
         self._stats = tuple(
             keys.stat(name, whose)
@@ -115,6 +125,8 @@ class Books:
             keys.failed_queues,
             keys.queues,
             keys.attempts,
+            keys.workers,
+            keys.started(worker_id),
             self._queue_prefix,
         ]
         self._step_keys = self._keys_with(())
@@ -130,9 +142,12 @@ class Books:
 
         Raises NameTaken if another process has registered itself under this id.
         """
+        return self._beat(self._lesser)
+
+    def _beat(self, redis: Commands) -> bool:
         keys = self._keys
         answer = scripts.run(
-            self._lesser,
+            redis,
             "heartbeat",
             [
                 keys.workers,
@@ -145,27 +160,30 @@ class Books:
         )
         if answer == b"taken":
             raise NameTaken(self.worker_id)
-        return bool(answer == b"registered")
+        if answer == b"replaced":
+            log.error(REPLACED, self._own[0])
+        return bool(answer != b"known")
 
     def step(self, finish: Finish, queues: Sequence[str] | None) -> Step:
         """Finish the job on record and reserve the next of `queues`, if any are given.
 
-        One round trip, atomic, and safe to repeat. Raises NameTaken.
+        One round trip, atomic, and safe to repeat. If Redis has forgotten the worker or the
+        job, both are put back first, so that what became of the job is written. Raises
+        NameTaken.
         """
-        self._number += 1
-        try:
-            reply = self._step(finish, queues)
-        except ResponseError as error:
-            if not (finish.entries and is_too_large(error)):
-                raise
-            reply = self._step(finish.shortened(), queues)
+        while (reply := self._tried(finish, queues))[0] in (b"stranger", b"forgotten"):
+            if reply[0] == b"stranger":
+                log.warning("The worker was no longer registered in Redis: it registers anew")
+                self._beat(self._redis)
+            else:
+                log.warning("Redis has lost the record of the job: it is written anew")
+            if self._restore(finish) == b"gone" or self._held is None:
+                finish, self._held = GONE if finish is not NOTHING else NOTHING, None
         if reply[0] == b"taken":
             raise NameTaken(self.worker_id)
-        if reply[0] == b"stranger":
-            return Step("unregistered")
         done, found, queue, run_at, raw, known, more, *wrong = reply
-        return Step(
-            done.decode(),
+        step = Step(
+            GONE.verb if finish is GONE else done.decode(),
             found.decode(),
             to_text(queue),
             run_at.decode(),
@@ -174,6 +192,24 @@ class Books:
             bool(more),
             tuple(to_text(key) for key in wrong),
         )
+        self._number += 1
+        self._held = step if step.found in ("job", "unread") else None
+        self._digest = ""
+        return step
+
+    def count_by(self, raw: bytes) -> None:
+        """The payload by whose bytes losses of the job on record are counted."""
+        self._digest = digest(raw)
+
+    def _tried(self, finish: Finish, queues: Sequence[str] | None) -> Any:
+        try:
+            return self._step(finish, queues)
+        except ResponseError as error:
+            if not (finish.entries and is_too_large(error)):
+                raise
+        key = self._keys.kept(f"{self.token}:{self._number}")
+        scripts.run(self._redis, "keep", [self._own[0], self._own[2], key], [self.token])
+        return self._step(finish.naming(key), queues)
 
     def _step(self, finish: Finish, queues: Sequence[str] | None) -> Any:
         return scripts.run(
@@ -182,11 +218,12 @@ class Books:
             self._keys_of(queues or ()),
             [
                 self.token,
-                self._number,
-                finish.verb,
+                self._number + 1,
+                NOTHING.verb if finish is GONE else finish.verb,
                 # as bytes: the line remembers how text is packed, and this comes but once
                 run_time(int(time.time())).encode() if queues is not None else b"",
                 *self._constants,
+                self._digest.encode(),
                 *(
                     part
                     for failed in finish.entries
@@ -194,6 +231,19 @@ class Books:
                 ),
             ],
         )
+
+    def _restore(self, finish: Finish) -> bytes:
+        """Put the job that is being performed back on record; ``gone`` if a peer has rescued it."""
+        held = self._held or Step("none")
+        answer, *replaced = scripts.run(
+            self._redis,
+            "restore",
+            [*self._own, self._rescued],
+            [self.token, self._number, held.queue, held.run_at, held.raw, finish.verb],
+        )
+        for key in replaced:
+            log.error(REPLACED, to_text(key))
+        return bytes(answer)
 
     def _keys_of(self, queues: Sequence[str]) -> Sequence[str] | Packed:
         """The same queues are asked for again and again, and may be thousands."""
@@ -212,9 +262,25 @@ class Books:
             to_text(q) for q in self._lesser.execute_command("SMEMBERS", self._keys.queues)
         )
 
-    def record(self) -> None:
-        """Let others read the job on record, which was too large for the server to judge."""
-        scripts.run(self._redis, "record", self._own, [self.token, self._number])
+    def describe(self, class_name: str, portable: bool) -> None:
+        """Note what the job on record is that stands in ``fork:unread:<id>``."""
+        scripts.run(
+            self._redis,
+            "describe",
+            [self._own[0], self._own[2]],
+            [self.token, self._number, class_name, int(portable)],
+        )
+
+    def redeem(self, key: str) -> bytes | None:
+        """The payload that stands under a key of its own, now on record; None if it is gone."""
+        if not key.startswith(self._keys.kept_prefix):
+            return None
+        raw: bytes | None = scripts.run(
+            self._redis, "redeem", [*self._own, key], [self.token, self._number]
+        )
+        if raw is not None and self._held is not None:
+            self._held = self._held._replace(raw=raw)
+        return raw
 
     def unregister(self) -> None:
         """Leave nothing behind."""
@@ -226,10 +292,17 @@ class Books:
                 keys.workers,
                 keys.heartbeats,
                 keys.own_workers,
+                keys.own_pruning_lock,
                 *self._own,
                 keys.started(worker_id),
                 keys.stat("processed", worker_id),
                 keys.stat("failed", worker_id),
+                self._rescued,
             ],
             [worker_id, self.token],
         )
+
+
+def digest(raw: bytes) -> str:
+    """By which losses of a job are counted: equal jobs are one."""
+    return hashlib.sha1(raw, usedforsecurity=False).hexdigest()

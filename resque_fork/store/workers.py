@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from .books import FailedEntry
 from .refusals import is_too_large
 from .scripts import Commands
 
+RESCUE_SECONDS = 5  # for which a rescuer has a dead worker to itself
 LONGEST_PID = 10  # digits; Python refuses to read numbers of thousands
 
 
@@ -46,6 +48,8 @@ class Found:
     `process` is what it left under ``fork:<id>`` (empty for other
     implementations), `record` the bytes of its job on record, as they stand
     in ``worker:<id>`` or, if `unread`, in ``fork:unread:<id>``; None if it has none.
+    Of a `hopeless` job, which rescuers have died of, they are not read, and empty.
+    While another rescuer has the worker in hand it is `busy`.
     """
 
     worker_id: str
@@ -53,6 +57,10 @@ class Found:
     record: bytes | None = None
     unread: bool = False
     queue: str = ""  # of an unread job
+    class_name: str = ""  # likewise, if it is known
+    portable: bool = False
+    hopeless: bool = False
+    busy: bool = False
 
 
 class Workers:
@@ -65,6 +73,8 @@ class Workers:
         self._redis = redis
         self._others = others or redis
         self._keys = keys
+        self._me = os.urandom(8).hex()
+        self._count = itertools.count()
 
     def ids(self) -> list[str]:
         """Every registered worker's id, sorted."""
@@ -121,17 +131,43 @@ class Workers:
         fields = self._others.execute_command("HGETALL", self._keys.fork(worker_id))
         return {to_text(name): to_text(value) for name, value in _pairs(fields)}
 
-    def find(self, worker_id: str) -> Found:
-        """The worker with its job on record, as it stands now."""
-        process = self.process(worker_id)
-        record = self._others.execute_command("GET", self._keys.worker(worker_id))
-        if record is not None:
-            return Found(worker_id, process, record)
-        held = dict(_pairs(self._others.execute_command("HGETALL", self._keys.unread(worker_id))))
-        if b"payload" in held:
-            queue = to_text(held.get(b"queue", b""))
-            return Found(worker_id, process, held[b"payload"], unread=True, queue=queue)
-        return Found(worker_id, process)
+    def class_unread(self, worker_id: str) -> str | None:
+        """The class of a job that is not fit for ``worker:<id>``, once somebody has read it."""
+        name = self._others.execute_command("HGET", self._keys.unread(worker_id), "class")
+        return None if name is None else to_text(name)
+
+    def find(self, worker_id: str, max_attempts: int = 1) -> Found:
+        """The worker with its job on record, as it stands now.
+
+        The look is counted: a job of which `max_attempts` rescuers died is hopeless.
+        """
+        keys = self._keys
+        state, process, *job = scripts.run(
+            self._others,
+            "find",
+            [keys.fork(worker_id), keys.worker(worker_id), keys.unread(worker_id), keys.attempts],
+            [worker_id, max_attempts, RESCUE_SECONDS, self._me],
+        )
+        fields = {to_text(name): to_text(value) for name, value in _pairs(process)}
+        if state == b"busy":
+            return Found(worker_id, fields, busy=True)
+        if not job:
+            return Found(worker_id, fields)
+        record, queue, class_name, portable = job
+        return Found(
+            worker_id,
+            fields,
+            record,
+            unread=bool(queue),
+            queue=to_text(queue),
+            class_name=to_text(class_name),
+            portable=portable == b"1",
+            hopeless=state == b"hopeless",
+        )
+
+    def release(self, worker_id: str) -> None:
+        """Let others rescue a worker that was found and could not be, at no charge to its job."""
+        self._others.execute_command("HDEL", self._keys.attempts, f"rescue:{worker_id}")
 
     def rescue(
         self,
@@ -140,74 +176,77 @@ class Workers:
         *,
         queue: str = "",
         raw: bytes = b"",
+        counted_by: str = "",
         failed: Sequence[FailedEntry] = (),
         poison: Sequence[FailedEntry] = (),
         max_attempts: int = 1,
+        heeding_ruby: bool = False,
     ) -> str:
         """Take a dead worker off the books and its job to the failed list or its queue.
 
-        `fate` is ``fail``, ``requeue`` or, without a job, ``none``. Returns
-        ``rescued``, ``failed`` or ``requeued``, or ``changed`` if the worker is no
-        longer as it was found: somebody else rescued it, or it lives. Atomic.
+        `fate` is ``fail``, ``requeue`` or, without a job, ``none``; losses are counted by the
+        digest `counted_by`. A worker of another
+        implementation is left alone while a Ruby worker looks for the dead, if
+        `heeding_ruby`. Returns ``rescued``, ``failed`` or ``requeued``, or ``changed`` if the
+        worker is no longer as it was found: somebody else rescued it, or it lives. Atomic.
         """
-        asked = (found, fate, queue, raw, max_attempts)
+        keys, worker_id = self._keys, found.worker_id
+        token = found.process.get("token", "")
+        kept = keys.kept(f"{self._me}:{next(self._count)}")
+
+        def run(kept_apart: bool) -> Any:
+            entries = [e.naming(kept) if kept_apart else e for e in (*failed, *poison)]
+            return scripts.run(
+                self._others,
+                "rescue",
+                [
+                    keys.workers,
+                    keys.heartbeats,
+                    keys.fork(worker_id),
+                    keys.worker(worker_id),
+                    keys.unread(worker_id),
+                    keys.started(worker_id),
+                    keys.stat("processed", worker_id),
+                    keys.stat("failed", worker_id),
+                    keys.stat("failed"),
+                    keys.failed_queues,
+                    keys.queues,
+                    keys.attempts,
+                    keys.queue(queue),
+                    keys.own_workers,
+                    keys.rescued(token),
+                    keys.pruning_lock,
+                    kept,
+                ],
+                [
+                    worker_id,
+                    token,
+                    found.process.get("step", ""),
+                    b"" if token else found.record or b"",
+                    fate,
+                    max_attempts,
+                    queue,
+                    raw if fate == "requeue" else b"",
+                    counted_by,
+                    int(kept_apart),
+                    int(heeding_ruby),
+                    3 * len(failed),
+                    *(part for e in entries for part in (e.list_key, e.member, e.entry)),
+                ],
+            )
+
         try:
-            return self._rescue(*asked, failed, poison)
+            return to_text(run(kept_apart=found.hopeless))
         except ResponseError as error:
             if not is_too_large(error):
                 raise
-            short = ([entry.shortened() for entry in entries] for entries in (failed, poison))
-            return self._rescue(*asked, *short)
-
-    def _rescue(
-        self,
-        found: Found,
-        fate: str,
-        queue: str,
-        raw: bytes,
-        max_attempts: int,
-        failed: Sequence[FailedEntry],
-        poison: Sequence[FailedEntry],
-    ) -> str:
-        keys, worker_id = self._keys, found.worker_id
-        answer = scripts.run(
-            self._others,
-            "rescue",
-            [
-                keys.workers,
-                keys.heartbeats,
-                keys.fork(worker_id),
-                keys.worker(worker_id),
-                keys.unread(worker_id),
-                keys.started(worker_id),
-                keys.stat("processed", worker_id),
-                keys.stat("failed", worker_id),
-                keys.stat("failed"),
-                keys.failed_queues,
-                keys.queues,
-                keys.attempts,
-                keys.queue(queue),
-                keys.own_workers,
-            ],
-            [
-                worker_id,
-                found.process.get("token", ""),
-                hashlib.sha1(found.record or b"", usedforsecurity=False).hexdigest(),
-                fate,
-                max_attempts,
-                queue,
-                raw,
-                3 * len(failed),
-                *(part for f in (*failed, *poison) for part in (f.list_key, f.member, f.entry)),
-            ],
-        )
-        return to_text(answer)
+            return to_text(run(kept_apart=True))
 
     def lock_pruning(self, worker_id: str, seconds: int) -> bool:
-        """Take Resque's lock on looking for dead workers; it is never released, it expires."""
+        """Whether this worker is the one that looks for dead workers of the fleet, for so long."""
         return bool(
             self._redis.execute_command(
-                "SET", self._keys.pruning_lock, worker_id, "EX", seconds, "NX"
+                "SET", self._keys.own_pruning_lock, worker_id, "EX", seconds, "NX"
             )
         )
 

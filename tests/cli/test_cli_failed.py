@@ -10,6 +10,7 @@ from redis import Redis
 
 from resque_fork.payload import encode, failed_entry
 from resque_fork.redaction import REDACTED
+from resque_fork.unreadable import wrapped
 
 
 def fail(redis: Redis, *args: object, ago: float = 0, to: str = "failed", **how: object) -> bytes:
@@ -17,7 +18,7 @@ def fail(redis: Redis, *args: object, ago: float = 0, to: str = "failed", **how:
     job = {"class": how.get("class_name", "Job"), "args": list(args)}
     entry = failed_entry(
         failed_at=time.time() - ago,
-        raw=how.get("raw") or encode(job),
+        payload=how.get("payload") or encode(job),
         exception=str(how.get("exception", "ValueError")),
         error=str(how.get("error", "boom")),
         backtrace=["/app/jobs.py:17:in inner", "/app/jobs.py:9:in perform"],
@@ -165,7 +166,7 @@ def test_show_json(run, redis: Redis) -> None:
 
 def test_show_an_unreadable_payload(run, redis: Redis) -> None:
     """The bytes of a payload that could not be read are shown as they were kept."""
-    fail(redis, raw=b"\xff{", exception="ResqueFork::UnreadablePayload")
+    fail(redis, payload=wrapped(b"\xff{"), exception="ResqueFork::UnreadablePayload")
     shown = run("failed", "show", "0").stdout
     assert f"payload in base64:\n    {base64.b64encode(bytes([255, 123])).decode()}\n" in shown
 

@@ -137,7 +137,7 @@ def test_exceptions_that_cannot_be_shown(kind: type[BaseException], text: str) -
     failure = raised(fail(kind()))
     assert failure.error == text
     assert failure.exception in ("Rude", "Quitter", "Nöt")
-    entry = failure.entry(failed_at=0, raw=b'{"class":"A"}', worker="w", queue="q")
+    entry = failure.entry(failed_at=0, payload=b'{"class":"A"}', worker="w", queue="q")
     assert decode(entry)["error"] == text
 
 

@@ -36,7 +36,7 @@ class ListContract:
             self.resque.enqueue_to(queue, name, 7, {"a": "é"})
             step = self.books.step(NOTHING, [queue])
             entry = Failure.of(error or ValueError("böom")).entry(
-                failed_at=MOMENT, raw=step.raw, worker=WORKER, queue=queue
+                failed_at=MOMENT, payload=step.raw, worker=WORKER, queue=queue
             )
             entries = self.backends.entries(entry, self.keys, queue, saved=False)
             assert self.books.step(Finish("failed", entries), None).finish == "failed"

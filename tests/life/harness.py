@@ -18,6 +18,7 @@ import psutil
 from redis import Redis
 
 import resque_fork
+from resque_fork.unreadable import unwrapped
 from resque_fork.version import __version__
 
 PATIENCE = 15.0  # seconds for anything that ought to happen at once
@@ -66,6 +67,11 @@ def children_of(pid: int) -> list[int]:
 
 def descriptors_of(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def bytes_in(entry: Mapping[str, Any]) -> bytes:
+    """The exact payload that a failed entry keeps."""
+    return unwrapped(json.dumps(entry["payload"]).encode())
 
 
 class Running:
@@ -200,6 +206,15 @@ class Stage:
     ) -> Running:
         """A worker of the command line; not waited for."""
         return self.start(*self.command(*options, queues=queues, require=require), env=env)
+
+    def run(self, *command: str) -> str:
+        """A command of the command line; returns its output. It has to go well."""
+        program = [sys.executable, "-m", "resque_fork", "--redis", self.url, *command]
+        done = subprocess.run(
+            program, cwd=self.directory, env=self.environment(), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def idle(self, *options: str, **more: Any) -> Running:
         """A worker that waits for jobs."""

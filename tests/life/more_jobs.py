@@ -239,7 +239,7 @@ def eat_in_other_words(megabytes):
 
 
 @job(queue="jobs", timeout=0.2)
-def with_timeout():
+def with_timeout(*args):
     """It declares what it may use."""
     endless()
 
@@ -283,6 +283,54 @@ def babble(text):
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
                 os.write(fd, struct.pack(">I", len(data)) + data)
     time.sleep(600)
+
+
+@job(queue="jobs")
+def frames(*bodies):
+    """Says these to its worker, in place of its child, and goes on."""
+    for fd in range(3, 256):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                for body in bodies:
+                    data = body.encode()
+                    os.write(fd, struct.pack(">I", len(data)) + data)
+    tell("said")
+
+
+@job(queue="jobs")
+def unfinished_frame():
+    """Leaves the beginning of a message in every pipe that it has."""
+    for fd in range(3, 256):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.write(fd, b"\0")
+
+
+@job(queue="jobs")
+def talk_on():
+    """Says that it is done, again and again, and never leaves."""
+    word = b"performed 0 0 0 0"
+    data = struct.pack(">I", len(word)) + word
+    tell("begun")
+    while True:
+        for fd in range(3, 64):
+            with contextlib.suppress(OSError):
+                if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                    os.write(fd, data)
+
+
+# --- ends of a job, after a wait
+
+
+@job(queue="jobs")
+def hold_and(end):
+    """Waits at the gate, then ends as it was told."""
+    tell("begun")
+    wait_at_gate()
+    if end == "raised":
+        raise ValueError("told to")
+    if end == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 # --- arguments that are nobody's business

@@ -481,5 +481,97 @@ def test_a_word_that_is_none(stage: Stage, text: str) -> None:
     worker = stage.work(require="more_jobs")
     assert stage.told("quick", by=worker)["parent"] == worker.pid
     assert "sent something that is no report: not" in worker.said
-    assert stage.failed(1)[0]["forensics"]["signal"] == "SIGKILL"
+    (entry,) = stage.failed(1)
+    assert entry["forensics"]["signal"] == "SIGKILL"
+    assert re.fullmatch(
+        r"Child process \d+ was killed: what it sent its worker is no report \(not .*\)",
+        entry["error"],
+    )
     assert worker.stop() == 0
+
+
+PERFORMED = "performed 0 0 0 0"
+FAILED = json.dumps(
+    {
+        "word": "failed",
+        "final": False,
+        "leaving": False,
+        "exception": "E",
+        "error": "e",
+        "used": {"rss_growth_kb": 0, "user_ms": 0, "system_ms": 0, "wall_ms": 0},
+        "backtrace": [],
+    }
+)
+SETTLED = json.dumps(
+    {"word": "settled", "saved": True, "exception": "E", "error": "e", "backtrace": []}
+)
+READ = json.dumps({"word": "read", "class": "quick", "portable": True})
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        [PERFORMED, PERFORMED],
+        [PERFORMED, "skipped 0 0 0 0"],
+        [PERFORMED, "garbage"],
+        [PERFORMED, FAILED],
+        [PERFORMED, SETTLED],
+        [SETTLED],
+        [READ, PERFORMED],
+        ["garbage", PERFORMED],
+    ],
+    ids=lambda bodies: " ".join(body[:18] for body in bodies),
+)
+def test_words_that_do_not_follow(stage: Stage, bodies: list[str]) -> None:
+    """A second outcome, or one of another job: killed and failed, whatever was said before."""
+    stage.push("frames", *bodies)
+    stage.push("quick")
+    worker = stage.work("--on-lost", "requeue", require="more_jobs")
+    stage.told("quick", by=worker)
+    (entry,) = stage.failed(1)
+    assert entry["exception"] == "Resque::DirtyExit"
+    assert "what it sent its worker is no report" in entry["error"]
+    assert worker.stop() == 0
+    assert stage.stat("processed") == 2
+
+
+def test_words_between_two_jobs(stage: Stage) -> None:
+    """A child that performs many and says more than it should performs no other job."""
+    stage.push("frames", PERFORMED, "garbage")
+    stage.push("quick")
+    worker = stage.work("--jobs-per-fork", "9", require="more_jobs")
+    first = stage.told("said", by=worker)["pid"]
+    assert stage.told("quick", by=worker)["pid"] != first
+    worker.until_said("sent something that is no report: ")
+    assert worker.stop() == 0
+
+
+def test_failure_that_was_told_stays(stage: Stage) -> None:
+    """Garbage behind it does not make it another one."""
+    stage.push("frames", FAILED, FAILED)
+    worker = stage.work(require="more_jobs")
+    (entry,) = stage.failed(1)
+    assert (entry["exception"], entry["error"]) == ("E", "e")
+    assert worker.stop() == 0
+
+
+def test_beginning_of_a_message(stage: Stage) -> None:
+    """Bytes that are no message, in front of the child's own word, make it none."""
+    stage.push("unfinished_frame")
+    stage.push("quick")
+    worker = stage.work(require="more_jobs")
+    stage.told("quick", by=worker)
+    (entry,) = stage.failed(1)
+    assert entry["exception"] == "Resque::DirtyExit"
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGQUIT, signal.SIGTERM, None])
+def test_who_goes_on_talking_is_stopped(stage: Stage, stop: int | None) -> None:
+    """It escapes neither its limit of time nor the worker's end, however often it says "done"."""
+    stage.push("talk_on")
+    worker = stage.work("--timeout", "60", "--term-timeout", "30", require="more_jobs")
+    stage.told("begun", by=worker)
+    (entry,) = stage.failed(1)
+    assert "what it sent its worker is no report ('performed' after 'performed')" in entry["error"]
+    assert worker.stop(stop or signal.SIGQUIT) == 0

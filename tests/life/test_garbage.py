@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from resque_fork.keys import to_text
 
-from .harness import Running, Stage, until
+from .harness import Running, Stage, bytes_in, until
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values = st.recursive(
@@ -84,11 +83,11 @@ def _check_entries(entries: list[dict[str, Any]], pushed: list[tuple[bytes, byte
     rest = list(pushed)
     for entry in entries:
         assert entry["exception"].startswith("ResqueFork::"), entry
-        raw = base64.b64decode(entry["raw"]) if "raw" in entry else None
+        raw = bytes_in(entry)
         for queue, payload in rest:
             if _shown(queue) != entry["queue"]:
                 continue
-            if payload == raw if raw is not None else _is(payload, entry["payload"]):
+            if payload == raw or _is(payload, entry["payload"]):
                 rest.remove((queue, payload))
                 break
         else:

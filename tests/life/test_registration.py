@@ -154,7 +154,10 @@ def test_a_job_that_was_rescued_is_not_counted(stage: Stage, ours_too: bool) -> 
     worker, _ = stage.holding()
     stage.prune_as_ruby_does(worker)
     if ours_too:
-        stage.redis.delete(f"resque:fork:{stage.id_of(worker)}")
+        fork = f"resque:fork:{stage.id_of(worker)}"
+        token, step = stage.redis.hmget(fork, "token", "step")
+        stage.redis.set(b"resque:fork:rescued:" + token, step)
+        stage.redis.delete(fork)
     stage.open_gate()
     stage.told("done", by=worker)
     worker.until_said("nothing is counted")
@@ -167,7 +170,7 @@ def test_pruned_by_one_of_ours_while_it_works(stage: Stage) -> None:
     worker, _ = stage.holding()
     old = "2020-01-01T00:00:00+00:00"
     stage.redis.hset("resque:workers:heartbeat", stage.id_of(worker), old)
-    stage.redis.delete("resque:pruning_dead_workers_in_progress")
+    stage.redis.delete("resque:fork:pruning")
     other = stage.idle(queues="other")
     [entry] = stage.failed()
     assert entry["exception"] == "Resque::PruneDeadWorkerDirtyExit"

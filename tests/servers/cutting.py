@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from resque_fork.store.scripts import script
 
 CRLF = b"\r\n"
-NAMES = ("access", "heartbeat", "record", "rescue", "step", "unregister")
+NAMES = ("access", "describe", "find", "heartbeat", "rescue", "restore", "step", "unregister")
 SCRIPTS = {script(name).sha: name for name in NAMES}
 
 # What is done to a command.

@@ -21,7 +21,10 @@ from resque_fork.store.server import Server
 from .conftest import ID, IDENTITY, fill
 
 LUA = resources.files("resque_fork.store") / "lua"
-OF_A_WORKER = ("prelude", "heartbeat", "record", "rescue", "step", "unregister")
+OF_A_WORKER = (
+    *("prelude", "describe", "find", "heartbeat", "keep", "redeem", "rescue", "restore", "step"),
+    "unregister",
+)
 USED = sorted(
     {
         command.lower()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resque_fork.keys import Keys, to_bytes
-from resque_fork.payload import Payload, WorkerRecord, decode, encode
+from resque_fork.payload import Payload, WorkerRecord, decode
 from resque_fork.store.books import NOTHING, Books, Finish
 
 from .conftest import ID, IDENTITY, KEYS, push
@@ -72,19 +72,36 @@ def test_what_is_fit_is_on_record_for_all(books: Books, client: Any, raw: bytes)
     assert books.step(NOTHING, ["email"]).found == "job"
 
 
-def test_large_job_is_shown_once_it_is_judged(books: Books, client: Any, keys: Keys) -> None:
-    """A payload too large for the server to judge moves to the record when the parent says so."""
-    raw = encode({"class": "A", "args": ["x" * 1_100_000]})
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"class":"A","args":["' + b"x" * 65536 + b'"]}',
+        b'{"class":"A","args":[' + b"1," * 5000 + b"1]}",
+        b'{"class":"A","args":[' + b"9" * 500 + b"]}",
+    ],
+    ids=["over 64 KB", "many values", "a long number"],
+)
+def test_what_would_take_the_server_long_is_not_judged_there(
+    books: Books, client: Any, keys: Keys, raw: bytes
+) -> None:
+    """Such a job stays where only we look, with its class once somebody has read it."""
     push(client, "email", raw)
     step = books.step(NOTHING, ["email"])
     assert step.found == "unread"
     for _ in range(2):
-        books.record()
-        record = WorkerRecord("email", step.run_at, raw)
-        assert client.get(keys.worker(ID)) == record.to_json()
-        assert not client.exists(keys.unread(ID))
+        books.describe("A", True)
+    assert client.hgetall(keys.unread(ID)) == {
+        b"queue": b"email",
+        b"run_at": step.run_at.encode(),
+        b"payload": raw,
+        b"class": b"A",
+        b"portable": b"1",
+    }
+    assert not client.exists(keys.worker(ID))
     assert books.step(BACK, None).finish == "back"
     assert client.lrange(keys.queue("email"), 0, -1) == [raw]
+    books.describe("A", True)  # late
+    assert not client.exists(keys.unread(ID))
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -133,7 +150,7 @@ def test_script_vouches_only_for_what_python_accepts(
     if step.found == "job":
         item = decode(raw)
         assert isinstance(item["class"], str)
-        assert Payload(raw, "", []).presentable
+        assert Payload(raw, "", []).portable
         queue.decode("utf-8")
         record = long_client.get(KEYS.worker(ID))
         assert record == WorkerRecord(name, step.run_at, raw).to_json()

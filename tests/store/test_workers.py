@@ -1,5 +1,6 @@
 """Workers of every language are read as they are, and a dead one is rescued exactly once."""
 
+import json
 import re
 import threading
 from typing import Any
@@ -12,6 +13,7 @@ from resque_fork.keys import Keys
 from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish
 from resque_fork.store.server import Server
 from resque_fork.store.workers import Found, Workers
+from resque_fork.unreadable import reference
 
 from .conftest import ID, IDENTITY, dump, fill
 
@@ -51,6 +53,11 @@ def prune_as_ruby_does(client: Any) -> None:
     client.hdel("resque:workers:heartbeat", ID)
     names = ("worker:{}", "worker:{}:started", "stat:processed:{}", "stat:failed:{}")
     client.delete(*(f"resque:{name.format(ID)}" for name in names))
+
+
+def mark(books: Books) -> dict[bytes, bytes]:
+    """What a rescue leaves for a worker that lives after all: the step whose job it took."""
+    return {f"resque:fork:rescued:{books.token}".encode(): b"1"}
 
 
 def entry(text: bytes = b"entry") -> list[FailedEntry]:
@@ -145,13 +152,14 @@ def test_unread_job_is_found(workers: Workers, client: Any) -> None:
 
 def test_rescue_to_the_failed_list(workers: Workers, client: Any) -> None:
     """A dead worker's job becomes a failed entry and is counted; nothing else of it is left."""
-    dead_worker(client, A)
+    books = dead_worker(client, A)
     found = workers.find(ID)
     assert workers.rescue(found, "fail", queue="email", raw=A, failed=entry()) == "failed"
     assert dump(client) == {
         b"resque:queues": {b"email"},
         b"resque:failed": [b"entry"],
         b"resque:stat:failed": b"1",
+        **mark(books),
     }
 
 
@@ -221,7 +229,7 @@ def test_rescue_after_ruby_took_it_off(
     workers: Workers, client: Any, payloads: list[bytes], lost: str
 ) -> None:
     """What Ruby left of a worker of ours is rescued once, and nothing of it stays."""
-    dead_worker(client, *payloads)
+    books = dead_worker(client, *payloads)
     prune_as_ruby_does(client)
     client.delete("resque:queues", lost)
     found = workers.find(ID)
@@ -229,7 +237,8 @@ def test_rescue_after_ruby_took_it_off(
     answers = [workers.rescue(found, fate[0], queue="email", failed=entry()) for _ in range(10)]
     assert answers == [fate[1], *["changed"] * 9]
     failed = {b"resque:failed": [b"entry"], b"resque:stat:failed": b"1"}
-    assert dump(client) == (failed if payloads else {})
+    marked = {} if lost else mark(books)
+    assert dump(client) == ({**failed, **marked} if payloads else {})
 
 
 def test_empty_payload_is_a_payload(workers: Workers, client: Any) -> None:
@@ -295,7 +304,7 @@ def test_worker_that_finishes_after_its_rescue(workers: Workers, client: Any) ->
     """A worker that was taken for dead and comes back counts nothing for the rescued job."""
     books = dead_worker(client, A)
     workers.rescue(workers.find(ID), "fail", queue="email", raw=A, failed=entry())
-    assert books.step(Finish("done"), ["email"]).finish == "unregistered"
+    assert books.step(Finish("done"), ["email"]).finish == "gone"
     assert not client.exists("resque:stat:processed")
 
 
@@ -334,8 +343,81 @@ def test_rescue_while_redis_is_full(full_server: embedded.Server) -> None:
 
 
 def test_lock_holds_others_off(workers: Workers, client: Any) -> None:
-    """Resque's lock is taken by one, for a time, and not given back."""
+    """A lock of our own is taken by one, for a time; Ruby's is left to Ruby."""
     assert workers.lock_pruning(ID, 60)
     assert not workers.lock_pruning(RUBY, 60)
-    assert client.get("resque:pruning_dead_workers_in_progress") == ID.encode()
-    assert 0 < client.ttl("resque:pruning_dead_workers_in_progress") <= 60
+    assert client.get("resque:fork:pruning") == ID.encode()
+    assert 0 < client.ttl("resque:fork:pruning") <= 60
+    assert not client.exists("resque:pruning_dead_workers_in_progress")
+
+
+def test_while_a_ruby_worker_looks_for_the_dead(workers: Workers, client: Any) -> None:
+    """A Ruby worker that is pruning may have a dead Ruby worker in hand, but none of ours."""
+    dead_worker(client, A)
+    dead_ruby_worker(client)
+    client.set("resque:pruning_dead_workers_in_progress", "ruby:1:*")
+    found = workers.find(RUBY)
+    assert workers.rescue(found, "fail", failed=entry(), heeding_ruby=True) == "changed"
+    assert workers.rescue(workers.find(ID), "fail", failed=entry(), heeding_ruby=True) == "failed"
+    assert workers.rescue(found, "fail", failed=entry()) == "failed"
+    assert client.get("resque:pruning_dead_workers_in_progress") == b"ruby:1:*"
+
+
+# --- who dies of rescuing
+
+
+def rescuers(client: Any, count: int) -> list[Workers]:
+    return [Workers(client, Keys()) for _ in range(count)]
+
+
+def grow_old(client: Any) -> None:
+    """Let the time pass that a rescuer has to itself."""
+    field = f"rescue:{ID}"
+    tries, _, who = client.hget("resque:fork:attempts", field).split(b" ")
+    client.hset("resque:fork:attempts", field, b"%b 0 %b" % (tries, who))
+
+
+def test_one_rescuer_at_a_time(client: Any) -> None:
+    """Whoever finds a job has it to itself for a while, and may look again."""
+    dead_worker(client, A)
+    first, second = rescuers(client, 2)
+    assert not first.find(ID, 3).busy
+    assert first.find(ID, 3).record is not None
+    assert second.find(ID, 3) == Found(ID, second.process(ID), busy=True)
+    first.release(ID)
+    assert second.find(ID, 3).record is not None
+
+
+@pytest.mark.parametrize("payload", [A, b"oops" * 30_000], ids=["worker:<id>", "fork:unread"])
+def test_job_that_rescuers_die_of_is_given_up(client: Any, payload: bytes) -> None:
+    """After so many that came no further its bytes are read by nobody, and kept."""
+    dead_worker(client, payload)
+    *dying, last = rescuers(client, 4)
+    for workers in dying:
+        assert workers.find(ID, 3).record is not None
+        grow_old(client)
+    found = last.find(ID, 3)
+    assert (found.hopeless, found.record) == (True, b"")
+    assert (
+        last.rescue(found, "fail", failed=entry(b'{"a":1,"payload":{},"exception":"x"}'))
+        == "failed"
+    )
+    (raw,) = client.lrange("resque:failed", 0, -1)
+    key = json.loads(raw)["payload"]["args"][0]["key"]
+    held = client.get(key) if client.type(key) == b"string" else client.hget(key, "payload")
+    assert payload in held
+    assert not client.exists("resque:fork:attempts")
+
+
+def test_kept_bytes_come_back(client: Any, keys: Keys) -> None:
+    """A payload that names the key of its bytes is exchanged for them, on record and in hand."""
+    client.hset("resque:fork:kept:x", mapping={"payload": b"oops", "queue": "old"})
+    books = dead_worker(client, reference("resque:fork:kept:x"))
+    assert books.redeem("resque:fork:kept:x") == b"oops"
+    assert books.redeem("resque:fork:kept:x") == b"oops"  # the reply was lost
+    assert not client.exists("resque:fork:kept:x")
+    assert Workers(client, keys).find(ID).record == b"oops"
+    books.step(Finish("back"), None)
+    assert client.lrange("resque:queue:email", 0, -1) == [b"oops"]
+    assert books.redeem("resque:fork:kept:x") is None
+    assert books.redeem("resque:workers") is None

@@ -23,6 +23,8 @@ for _, name in ipairs({
   try(name, KEYS[1], '')
 end
 for _, name in ipairs({'HINCRBY', 'HSET', 'HSETNX'}) do try(name, KEYS[1], '', 1) end
+try('COPY', KEYS[1], KEYS[1])
+try('RENAME', KEYS[1], KEYS[1])
 try('DEL', KEYS[1])
 try('TIME')
 return refused

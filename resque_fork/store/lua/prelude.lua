@@ -22,13 +22,25 @@ local function on_record(fork, worker, unread)
   local held = redis.call('HMGET', fork, 'queue', 'run_at')
   local queue, run_at = held[1], held[2]
   if not queue then return nil end
-  local record = redis.call('GET', worker)
-  if record then
+  local record = redis.pcall('GET', worker)
+  if type(record) == 'string' then
     return queue, run_at, string.sub(record, #record_head(queue, run_at) + 1, -2), true
   end
-  local payload = redis.call('HGET', unread, 'payload')
-  if payload then return queue, run_at, payload, false end
+  local payload = redis.pcall('HGET', unread, 'payload')
+  if type(payload) == 'string' then return queue, run_at, payload, false end
   return nil
+end
+
+-- Whether there is a job on record, in either of its places.
+local function has_record(worker, unread)
+  local found = redis.call('TYPE', worker)['ok']
+  if found ~= 'none' then return found == 'string' end
+  return redis.call('TYPE', unread)['ok'] == 'hash'
+end
+
+-- Whether a peer of another language has taken the worker off: it removes both.
+local function is_pruned(workers, started, id)
+  return redis.pcall('SISMEMBER', workers, id) == 0 and redis.call('EXISTS', started) == 0
 end
 
 -- Whether every byte of the text belongs to a valid UTF-8 character.
@@ -64,6 +76,7 @@ local function is_plain(json)
   json = string.gsub(string.gsub(json, '\\.', ''), '"[^"]*"', '""')
   if is_deep(json) then return false end
   for word in string.gmatch(json, '[^%s,:{}%[%]"]+') do
+    if #word > 400 then return false end -- no number that a float holds; patterns go over it often
     if word ~= 'true' and word ~= 'false' and word ~= 'null' then
       local whole, fraction, exponent = string.match(word, '^%-?(%d+)(%.?%d*)([eE]?[+-]?%d*)$')
       if not whole or string.find(whole, '^0%d') or fraction == '.' then return false end
@@ -75,24 +88,38 @@ local function is_plain(json)
 end
 
 -- Whether the payload may stand in `worker:<id>`, where bad JSON stops Ruby
--- workers and dashboards. What is refused here is judged again by the parent.
+-- workers and dashboards. What is refused here is judged again by the worker. The limits
+-- keep this under some milliseconds, in which Redis does nothing else.
 local function is_fit_for_others(queue, payload)
-  if #payload > 1048576 or string.sub(payload, 1, 1) ~= '{' then return false end
+  if #payload > 65536 or string.sub(payload, 1, 1) ~= '{' then return false end
   if string.find(payload, '[%z\1-\31]') or not is_utf8(payload) or not is_utf8(queue) then
     return false
   end
+  local _, parts = string.gsub(payload, '[,%[{]', '')
+  if parts > 5000 then return false end
   local decoded, job = pcall(cjson.decode, payload)
   return decoded and type(job) == 'table' and type(job['class']) == 'string'
     and is_plain(payload)
 end
 
+-- Write a job on the worker's record; whether it is fit for `worker:<id>`.
+local function write_record(fork, worker, unread, queue, run_at, payload)
+  local fit = is_fit_for_others(queue, payload)
+  if fit then
+    redis.call('SET', worker, record_head(queue, run_at) .. payload .. '}')
+  else
+    redis.call('HSET', unread, 'queue', queue, 'run_at', run_at, 'payload', payload)
+  end
+  redis.call('HSET', fork, 'queue', queue, 'run_at', run_at)
+  return fit
+end
+
 -- One more worker or child lost with this payload; whether that was one too many. A key
 -- that cannot be counted in must not cost the job: it goes on being tried.
-local function is_poison(attempts, payload, max_attempts)
-  local field = redis.sha1hex(payload)
-  local lost = redis.pcall('HINCRBY', attempts, field, 1)
+local function is_poison(attempts, digest, max_attempts)
+  local lost = redis.pcall('HINCRBY', attempts, digest, 1)
   if type(lost) ~= 'number' or lost < tonumber(max_attempts) then return false end
-  redis.call('HDEL', attempts, field)
+  redis.call('HDEL', attempts, digest)
   return true
 end
 
@@ -100,6 +127,11 @@ end
 local function is_forbidden(reply)
   local problem = type(reply) == 'table' and reply['err'] or ''
   return string.find(problem, 'NOPERM') or string.find(problem, 'ACL failure')
+end
+
+-- Whether a reply says that the key holds something else than it should.
+local function is_wrong_type(reply)
+  return type(reply) == 'table' and string.find(reply['err'] or '', 'WRONGTYPE') ~= nil
 end
 
 -- An error reply that names the key if it is there and not of this kind.

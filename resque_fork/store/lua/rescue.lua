@@ -3,49 +3,66 @@
 -- KEYS  1 workers  2 workers:heartbeat  3 fork:<id>  4 worker:<id>  5 fork:unread:<id>
 --       6 worker:<id>:started  7 stat:processed:<id>  8 stat:failed:<id>
 --       9 stat:failed  10 failed_queues  11 queues  12 fork:attempts  13 queue of its job
---       14 fork:workers
+--       14 fork:workers  15 fork:rescued:<token>  16 pruning_dead_workers_in_progress
+--       17 fork:kept:<name>
 -- ARGV  1 id  2 token that it was found with, '' for none
---       3 digest (SHA-1) of the job on record as it was found: worker:<id>, or the
---         payload in fork:unread:<id>
---       4 fail or requeue, none if there is no job  5 losses that make a poison pill
---       6 queue of its job  7 payload of its job, if it is to be requeued
---       8 number of values that follow for failed entries (see push_failed) of a job
---         that fails; those of a poison pill come after them
+--       3 number of its last step as it was found  4 its record as it was found, which
+--         counts if it has no token
+--       5 fail or requeue, none if there is no job  6 losses that make a poison pill
+--       7 queue of its job  8 payload of its job, if it is to be requeued  9 its digest
+--       10 1 if the bytes of a job that fails go to KEYS 17
+--       11 1 if a worker without a token is left alone while a Ruby worker looks for the dead
+--       12 number of values that follow for failed entries (see push_failed) of a job
+--          that fails; those of a poison pill come after them
 -- Returns 'rescued', 'requeued', 'failed', or 'changed' if it is no longer as it
 -- was found: ten rescuers rescue once.
 
 local in_the_way = refuse_unless('set', KEYS[1]) or refuse_unless('hash', KEYS[2])
   or refuse_unless('set', KEYS[14])
 if in_the_way then return in_the_way end
-local token = redis.call('HGET', KEYS[3], 'token') or ''
-local record = redis.call('GET', KEYS[4]) or redis.call('HGET', KEYS[5], 'payload')
-local expected = ARGV[4] ~= 'none' and ARGV[3] -- an empty payload is a payload too
-local known = redis.call('SISMEMBER', KEYS[1], ARGV[1]) + redis.call('HEXISTS', KEYS[2], ARGV[1])
-  + redis.call('SISMEMBER', KEYS[14], ARGV[1])
-local digest = record and redis.sha1hex(record)
-if token ~= ARGV[2] or digest ~= expected or (known == 0 and token == '' and not record) then
-  return 'changed'
+local state = redis.pcall('HMGET', KEYS[3], 'token', 'step')
+if state['err'] then state = {} end
+local token = state[1] or ''
+if token ~= ARGV[2] then return 'changed' end
+local record = redis.pcall('GET', KEYS[4])
+if type(record) ~= 'string' then record = redis.pcall('HGET', KEYS[5], 'payload') end
+if type(record) ~= 'string' then record = nil end
+if token ~= '' then
+  if (state[2] or '') ~= ARGV[3] or (record and ARGV[5] == 'none') then return 'changed' end
+else
+  local known = redis.call('SISMEMBER', KEYS[1], ARGV[1])
+    + redis.call('HEXISTS', KEYS[2], ARGV[1]) + redis.call('SISMEMBER', KEYS[14], ARGV[1])
+  if known == 0 and not record then return 'changed' end
+  if (record ~= nil) ~= (ARGV[5] ~= 'none') then return 'changed' end
+  if record and ARGV[10] ~= '1' and record ~= ARGV[4] then return 'changed' end
+  if ARGV[11] == '1' and redis.call('EXISTS', KEYS[16]) == 1 then return 'changed' end
 end
-local first, last = 9, 8 + tonumber(ARGV[8])
-if ARGV[4] ~= 'none' then
+local first, last = 13, 12 + tonumber(ARGV[12])
+local held = redis.call('EXISTS', KEYS[4]) == 1 and KEYS[4] or KEYS[5]
+if ARGV[5] ~= 'none' then
   local targets = failed_lists(first, #ARGV)
-  targets[#targets + 1] = ARGV[4] == 'requeue' and KEYS[13] or nil
-  local held = redis.call('EXISTS', KEYS[4]) == 1 and KEYS[4] or KEYS[5]
-  local refusal = refuse_unless_lists(targets, held)
+  targets[#targets + 1] = ARGV[5] == 'requeue' and KEYS[13] or nil
+  local refusal = refuse_unless_lists(targets, token ~= '' and KEYS[3] or held)
   if refusal then return refusal end
 end
+
 redis.call('SREM', KEYS[1], ARGV[1])
 redis.call('SREM', KEYS[14], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('DEL', unpack(KEYS, 3, 8))
+redis.pcall('HDEL', KEYS[12], 'rescue:' .. ARGV[1])
+redis.call('DEL', KEYS[3], KEYS[6], KEYS[7], KEYS[8])
+local fate = ARGV[5]
+if fate == 'requeue' and is_poison(KEYS[12], ARGV[9], ARGV[6]) then
+  fate, first, last = 'fail', last + 1, #ARGV
+end
+if fate == 'fail' and ARGV[10] == '1' then redis.pcall('RENAME', held, KEYS[17]) end
+redis.call('DEL', KEYS[4], KEYS[5])
+if fate == 'none' then return 'rescued' end
 
-if ARGV[4] == 'none' then return 'rescued' end
-if ARGV[4] == 'requeue' then
-  if not is_poison(KEYS[12], ARGV[7], ARGV[5]) then
-    put_back(KEYS[11], ARGV[6], KEYS[13], ARGV[7])
-    return 'requeued'
-  end
-  first, last = last + 1, #ARGV
+if token ~= '' then redis.call('SET', KEYS[15], ARGV[3], 'EX', 86400) end
+if fate == 'requeue' then
+  put_back(KEYS[11], ARGV[7], KEYS[13], ARGV[8])
+  return 'requeued'
 end
 count(KEYS[9])
 push_failed(first, last, KEYS[10])

@@ -3,26 +3,32 @@
 -- KEYS  1 fork:<id>  2 worker:<id>  3 fork:unread:<id>
 --       4 stat:processed  5 stat:processed:<id>  6 stat:failed  7 stat:failed:<id>
 --       8 pause-all-workers  9 failed_queues  10 queues  11 fork:attempts
---       12 'queue:' with namespace, no key itself
---       13.. queue:<name>, in order of priority
+--       12 workers  13 worker:<id>:started
+--       14 'queue:' with namespace, no key itself
+--       15.. queue:<name>, in order of priority
 -- ARGV  1 token of the worker's process  2 number of this step, one more than the last
 --       3 what became of the job on record: done, failed, back (to the front of
 --         its queue), lost (back, unless it was lost too often), none (there is none)
---       4 run_at of the next job, '' to reserve none  5 length of KEYS 12
---       6 losses that make a poison pill
---       7.. failed entries, three values each (see push_failed), for failed and poison
+--       4 run_at of the next job, '' to reserve none  5 length of KEYS 14
+--       6 losses that make a poison pill  7 id of the worker
+--       8 digest of the payload on record, by which losses are counted
+--       9.. failed entries, three values each (see push_failed), for failed and poison
 --
--- Returns {'stranger'} or {'taken'}, having changed nothing, if the process is not
--- (or no longer) registered, or another one is, under this id; else
---       {finish, found, queue, run_at, payload, number of known queues,
+-- Returns, having changed nothing:
+--       {'taken'} if another process is registered under this id
+--       {'stranger'} if none is
+--       {'forgotten'} if the job on record is gone, and nobody has taken it off
+-- else  {finish, found, queue, run_at, payload, number of known queues,
 --        1 if that queue has more jobs, wrong key...}
---       finish: none, gone (somebody rescued the job: nothing was counted), or ARGV 3,
+--       finish: none, gone (a peer has listed the job: nothing was counted), or ARGV 3,
 --               but failed for a job that was lost too often
 --       found: job, unread (not fit for others), empty, paused, none (not asked)
 -- Repeated, it changes nothing and returns the record as it stands.
 
 local fork, worker, unread = KEYS[1], KEYS[2], KEYS[3]
-local state = redis.call('HMGET', fork, 'token', 'step', 'finish')
+local state = redis.pcall('HMGET', fork, 'token', 'step', 'finish', 'pruned')
+if is_wrong_type(state) then return {'stranger'} end
+if state['err'] then return state end
 if state[1] ~= ARGV[1] then return {state[1] and 'taken' or 'stranger'} end
 local known = redis.pcall('SCARD', KEYS[10])
 if type(known) == 'table' then known = -1 end
@@ -34,11 +40,17 @@ if tonumber(state[2]) >= tonumber(ARGV[2]) then
 end
 
 local finish, queue, payload, _ = ARGV[3], nil, nil, nil
-if finish == 'back' or finish == 'lost' or redis.call('EXISTS', KEYS[11]) == 1 then
-  queue, _, payload = on_record(fork, worker, unread)
+if finish ~= 'none' and not has_record(worker, unread) then
+  local listed = state[4] == state[2] or is_pruned(KEYS[12], KEYS[13], ARGV[7])
+  if not listed then return {'forgotten'} end
+  finish = 'gone'
 end
-local queue_key = string.sub(KEYS[12], 1, tonumber(ARGV[5])) .. (queue or '')
-local targets = failed_lists(7, #ARGV)
+if finish == 'back' or finish == 'lost' then
+  queue, _, payload = on_record(fork, worker, unread)
+  if not queue then return {'forgotten'} end
+end
+local queue_key = string.sub(KEYS[14], 1, tonumber(ARGV[5])) .. (queue or '')
+local targets = failed_lists(9, #ARGV)
 if queue then targets[#targets + 1] = queue_key end
 local refusal = refuse_unless_lists(targets, fork)
 if refusal then return refusal end
@@ -46,17 +58,16 @@ if refusal then return refusal end
 -- A full Redis refuses a script's first write that needs memory, and none after
 -- one that does not: free before you add, and nothing is refused half way.
 redis.call('HDEL', fork, 'queue', 'run_at')
-if finish ~= 'none' and redis.call('DEL', worker, unread) == 0 then finish = 'gone' end
-
-if finish == 'lost' and is_poison(KEYS[11], payload, ARGV[6]) then finish = 'failed' end
+if finish ~= 'none' then redis.call('DEL', worker, unread) end
+if finish == 'lost' and is_poison(KEYS[11], ARGV[8], ARGV[6]) then finish = 'failed' end
 if finish == 'back' or finish == 'lost' then
   put_back(KEYS[10], queue, queue_key, payload)
 elseif finish == 'done' or finish == 'failed' then
   count(KEYS[4], KEYS[5])
-  if payload then redis.pcall('HDEL', KEYS[11], redis.sha1hex(payload)) end
+  redis.pcall('HDEL', KEYS[11], ARGV[8])
   if finish == 'failed' then
     count(KEYS[6], KEYS[7])
-    push_failed(7, #ARGV, KEYS[9])
+    push_failed(9, #ARGV, KEYS[9])
   end
 end
 redis.call('HSET', fork, 'step', ARGV[2], 'finish', finish)
@@ -72,7 +83,7 @@ local attempt = redis.pcall('SET', worker, '', 'XX')
 if is_forbidden(attempt) then return attempt end
 
 local reply = {finish, 'empty', '', '', '', known, 0}
-for first = 13, #KEYS, 64 do
+for first = 15, #KEYS, 64 do
   local last = math.min(first + 63, #KEYS)
   if first == last or redis.call('EXISTS', unpack(KEYS, first, last)) > 0 then
     for i = first, last do
@@ -82,14 +93,8 @@ for first = 13, #KEYS, 64 do
         reply[#reply + 1] = KEYS[i]
       elseif item then
         local name, run_at = string.sub(KEYS[i], tonumber(ARGV[5]) + 1), ARGV[4]
-        if is_fit_for_others(name, item) then
-          redis.call('SET', worker, record_head(name, run_at) .. item .. '}')
-          reply[2] = 'job'
-        else
-          redis.call('HSET', unread, 'queue', name, 'run_at', run_at, 'payload', item)
-          reply[2] = 'unread'
-        end
-        redis.call('HSET', fork, 'queue', name, 'run_at', run_at)
+        local fit = write_record(fork, worker, unread, name, run_at, item)
+        reply[2] = fit and 'job' or 'unread'
         reply[3], reply[4], reply[5], reply[7] = name, run_at, item, redis.call('EXISTS', KEYS[i])
         return reply
       end
