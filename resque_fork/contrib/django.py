@@ -21,26 +21,6 @@ from ..hooks import after_fork, closers
 from ..reservation import Reservation
 
 
-def _set_up() -> None:
-    if apps.ready:  # by the application, which may have configured settings by itself
-        return
-    name = os.environ.get("DJANGO_SETTINGS_MODULE")
-    if not (name or settings.configured):
-        raise SettingsError(
-            "DJANGO_SETTINGS_MODULE is not set: set it to the module with the project's settings, "
-            "such as mysite.settings"
-        )
-    try:
-        django.setup()
-    except ModuleNotFoundError as error:
-        if name and f"{name}.".startswith(f"{error.name}."):
-            raise SettingsError(
-                f"DJANGO_SETTINGS_MODULE names {name}, but there is no module {error.name}: it is "
-                f"neither in {os.getcwd()} nor installed"
-            ) from None
-        raise
-
-
 def close_connections() -> None:
     """Close all connections of this process to databases, pooled ones too, and to caches."""
     for connection in connections.all(initialized_only=True):
@@ -50,14 +30,42 @@ def close_connections() -> None:
     caches.close_all()
 
 
-closers.add(close_connections)
-
-
 @after_fork
 def leave_no_stale_connection(reservation: Reservation) -> None:
     """With ``--jobs-per-fork`` the job before may have left one that is broken or too old."""
     close_old_connections()
 
 
+def _set_up() -> None:
+    if apps.ready:  # the application has done it
+        return
+    name = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    if not (name or settings.configured):
+        raise SettingsError(
+            "DJANGO_SETTINGS_MODULE is not set: set it to the module with the project's settings, "
+            "such as mysite.settings"
+        )
+    try:
+        django.setup()
+    except ModuleNotFoundError as error:
+        if whose := _named_by_settings(name, error.name or ""):
+            raise SettingsError(
+                f"{whose}, but there is no module {error.name}: it is neither in {os.getcwd()} "
+                "nor installed"
+            ) from None
+        raise
+
+
+def _named_by_settings(name: str, missing: str) -> str:
+    """What names a module that is missing; empty if it is imported by code."""
+    if f"{name}.".startswith(f"{missing}."):
+        return f"DJANGO_SETTINGS_MODULE is {name}"
+    for entry in settings.INSTALLED_APPS if settings.configured else ():
+        if f"{entry}.".startswith(f"{missing}."):
+            return f"INSTALLED_APPS of {name} has {entry}"
+    return ""
+
+
 _set_up()
+closers.add(close_connections)
 autodiscover_modules("jobs")
