@@ -17,6 +17,7 @@ import os
 import socket
 import stat
 import sys
+from _socket import socket as BareSocket  # gevent puts its own into socket, which does more
 from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
@@ -140,7 +141,7 @@ def _peer(fd: int) -> str:
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(None)  # with one, the object would make the descriptor non-blocking
     try:
-        sock = socket.socket(fileno=fd)
+        sock = BareSocket(fileno=fd)
     except OSError:
         return ""
     finally:

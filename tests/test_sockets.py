@@ -172,6 +172,20 @@ def test_looking_changes_nothing(check: ConnectionCheck, listener: socket.socket
         client.sendall(b"still open")
 
 
+def test_a_library_that_replaces_sockets_is_not_asked(
+    check: ConnectionCheck, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object of gevent's would make the descriptor non-blocking, and hang it on its loop."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a socket of gevent's was made")
+
+    with socket.create_connection(listener.getsockname()):
+        monkeypatch.setattr(socket, "socket", refuse)
+        assert check.peers() == [address_of(listener)]
+        monkeypatch.undo()
+
+
 def test_standard_streams_and_their_copies(check: ConnectionCheck, tmp_path: Path) -> None:
     """Under systemd stdout is a connection to the journal: no business of the application's."""
     journal = str(tmp_path / "journal")

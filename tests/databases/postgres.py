@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -27,13 +26,14 @@ CONFIGURATION = {
 }
 
 
-def find_programs() -> Path | None:
+def find_programs(
+    path: str | None = None, debian: Path = Path("/usr/lib/postgresql")
+) -> Path | None:
     """The directory of initdb and postgres: one on the PATH, or the newest of Debian's."""
-    if found := shutil.which("initdb"):
+    if found := shutil.which("initdb", path=path):
         return Path(found).resolve().parent
-    versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
-    newest = sorted(versions, key=lambda path: int(re.sub(r"\D", "", path.parts[-3]) or 0))
-    return newest[-1].parent if newest else None
+    versions = {float(file.parts[-3]): file.parent for file in debian.glob("*/bin/initdb")}
+    return versions[max(versions)] if versions else None
 
 
 class Postgres:
@@ -41,13 +41,12 @@ class Postgres:
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
-        self.directory = Path(
-            tempfile.mkdtemp(prefix="pg-", dir="/tmp")
-        )  # a socket's path is short
+        # not a directory of pytest's: the path of a socket is short
+        self.directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self._log = self.directory / "log"
-        # the server refuses to be root
+        self._process: subprocess.Popen[bytes] | None = None
         self._user: dict[str, Any] = {}
-        if os.geteuid() == 0:
+        if os.geteuid() == 0:  # which the server refuses to be
             who = _unprivileged()
             os.chown(self.directory, who.pw_uid, who.pw_gid)
             self._user = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
@@ -78,6 +77,20 @@ class Postgres:
             connection.execute("CREATE DATABASE shop")
 
     def __enter__(self) -> Postgres:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._process:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(PATIENCE)
+        shutil.rmtree(self.directory)
+
+    def _start(self) -> None:
         data = self.directory / "data"
         self._run("initdb", "-D", data, "-U", "resque", "--auth=trust", "--no-sync", "-E", "UTF8")
         settings = [f"--{name}={value}" for name, value in CONFIGURATION.items()]
@@ -93,12 +106,6 @@ class Postgres:
             )
         until(self._answers, self._log.read_text, PATIENCE)
         self.empty()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._process.send_signal(signal.SIGQUIT)
-        self._process.wait(PATIENCE)
-        shutil.rmtree(self.directory)
 
     def _answers(self) -> bool:
         try:
