@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,19 @@ def test_an_engine_of_asyncio_is_refused() -> None:
 
     with pytest.raises(HookError, match="dispose cannot be called before a fork: it is async"):
         dispose_before_fork(AsyncEngine())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("without", "result"), [("", "ok"), ("dispose_before_fork(engine)\n", "warn")]
+)
+def test_doctor(stage: Stage, postgres: Postgres, without: str, result: str) -> None:
+    """It names the connection, unless it is closed before a fork."""
+    application(stage, CREATE_ALL, without=without)
+    env = stage.environment(**postgres.environment, RESQUE_REDIS=stage.url)
+    doctor = stage.start(
+        *(sys.executable, "-m", "resque_fork", "doctor", "--require=app", "--json"), env=env
+    )
+    assert doctor.ended() == 0
+    [finding] = [row for row in json.loads(doctor.said) if row["check"] == "connections at fork"]
+    assert finding["result"] == result
+    assert (postgres.socket in finding["message"]) == (result == "warn")
