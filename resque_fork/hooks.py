@@ -23,11 +23,14 @@ Which process each runs in, and when:
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from .errors import ResqueError
+
+log = logging.getLogger("resque_fork")
 
 JOB_HOOKS = (
     "before_enqueue",
@@ -128,6 +131,35 @@ class WorkerHooks:
 
 
 worker_hooks = WorkerHooks()
+
+
+class Closers:
+    """What closes connections that processes must not share, called before a worker's forks.
+
+    And before those of a supervisor: a connection is closed by the process that opened it.
+    """
+
+    def __init__(self) -> None:
+        self._closers: list[Callable[[], object]] = []
+
+    def add(self, close: Callable[[], object]) -> None:
+        """Raises HookError for one that would do nothing when called."""
+        if reason := does_nothing_when_called(close):
+            shown = getattr(close, "__qualname__", repr(close))
+            raise HookError(f"{shown} cannot be called before a fork: {reason}.")
+        if close not in self._closers:
+            self._closers.append(close)
+
+    def run(self) -> None:
+        """All of them; one that raises is logged, and keeps nobody from forking."""
+        for close in self._closers:
+            try:
+                close()
+            except Exception as error:
+                log.warning("A connection could not be closed before a fork: %r", error)
+
+
+closers = Closers()
 
 
 def before_first_fork(hook: Hook) -> Hook:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
 from .errors import ResqueError
+from .hooks import closers
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -58,9 +59,11 @@ class End(NamedTuple):
 def fork(main: Callable[[], object]) -> int:
     """Fork a child that runs `main` and leaves; returns its pid.
 
+    Connections that must not be shared are closed first.
     Signals that are handled are blocked across the fork. In the child they still are:
     `main` drops the parent's wake-up descriptor and then calls `unblock_signals`.
     """
+    closers.run()
     mask = _set_mask(signal.SIG_BLOCK, HANDLED)
     try:
         pid = os.fork()

@@ -17,7 +17,7 @@ from .bookkeeper import Bookkeeper
 from .errors import NotOnMainThread, ResqueError
 from .failure import Backends
 from .forked import ForkedPerformer
-from .hooks import worker_hooks
+from .hooks import closers, worker_hooks
 from .identity import Identity
 from .in_place import InPlacePerformer
 from .logs import LogFiles, life
@@ -29,6 +29,7 @@ from .reservation import Reservation
 from .resque import Resque
 from .settings import Settings, load
 from .signals import Signals
+from .sockets import ConnectionCheck
 from .store.access import check_access
 from .store.bell import Bell
 from .store.books import Books
@@ -46,9 +47,9 @@ class Worker:
     """A worker that serves `queues`, in order of priority.
 
     ``Worker("urgent", "*", resque=resque).work()`` is what the command line
-    runs; settings that are not given come from the environment. Raises
-    NoQueueError if there is no queue, SettingsError for a failure backend that
-    cannot be loaded.
+    runs; settings that are not given come from the environment. `connections`
+    knows which open sockets are not the application's. Raises NoQueueError if
+    there is no queue, SettingsError for a failure backend that cannot be loaded.
     """
 
     _loop: Loop
@@ -61,12 +62,17 @@ class Worker:
     _signals: Signals
 
     def __init__(
-        self, *queues: str, resque: Resque | None = None, settings: Settings | None = None
+        self,
+        *queues: str,
+        resque: Resque | None = None,
+        settings: Settings | None = None,
+        connections: ConnectionCheck | None = None,
     ) -> None:
         self.settings = settings or load({}, os.environ)[0]
         self.resque = resque or Resque()
         self.queue_list = QueueList(queues or self.settings.queues)
         self.backends = Backends.named(self.settings.failure_backend)
+        self.connections = connections or ConnectionCheck()
         self.hostname = socket.gethostname()
         self.pid = os.getpid()
         self.paused = False
@@ -242,10 +248,16 @@ class Worker:
         if not self._first_fork_announced:  # work() may be called again
             worker_hooks.run("before_first_fork")
             self._first_fork_announced = True
+        self._look_for_shared_connections()
         self._settle_memory()
         self._upkeep.replace()
         self._upkeep.heartbeat()
         self._upkeep.prune_fleet()
+
+    def _look_for_shared_connections(self) -> None:
+        if self.settings.fork_per_job:
+            closers.run()
+            self.connections.warn_worker(ours=self._line.fds)
 
     def _settle_memory(self) -> None:
         """What has been loaded by now stays: no collector need look at it, and it forks fast."""

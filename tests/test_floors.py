@@ -14,9 +14,9 @@ FLOORS = {
     0: "errors keys payload unreadable settings logs procline loop version",
     1: "store/*",
     2: "limits registry redaction hooks reservation queue_list failure/* resque job failed",
-    3: "signals process identity oom forensics report usage child watch sweep huge_pages verdict "
-    "errand forked in_place bookkeeper pace pruning upkeep worker pool pidfile stacks",
-    4: "cli/* embedded testing __main__",
+    3: "signals process identity sockets oom forensics report usage child watch sweep huge_pages "
+    "verdict errand forked in_place bookkeeper pace pruning upkeep worker pool pidfile stacks",
+    4: "cli/* contrib/* embedded testing __main__",
 }
 FLOOR = {
     name.removesuffix("/*"): floor for floor, names in FLOORS.items() for name in names.split()
@@ -161,6 +161,8 @@ def test_imports_stand_at_the_top() -> None:
         ("redis", ("store/",)),
         ("setproctitle", ("procline",)),
         ("click", ("cli/",)),
+        ("django", ("contrib/",)),
+        ("sqlalchemy", ("contrib/",)),
     ],
 )
 def test_outside_things_have_one_home(package: str, homes: tuple[str, ...]) -> None:

@@ -106,3 +106,11 @@ print(*sorted(file.name for file in package.joinpath("store/lua").iterdir()))
     where, scripts = run(installed / "python", "-c", source, cwd=tmp_path).splitlines()
     assert Path(where).is_relative_to(installed.parent)
     assert scripts.split() == sorted(file.name for file in PACKAGE.glob("store/lua/*.lua"))
+
+
+def test_modules_for_frameworks(installed: Path, tmp_path: Path) -> None:
+    """They are there without the frameworks: who asks for Django's is told what is missing."""
+    run(installed / "python", "-c", "import resque_fork.contrib.sqlalchemy", cwd=tmp_path)
+    program = [installed / "resque-fork", "doctor", "--require=resque_fork.contrib.django"]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+    assert "it needs django, which is not installed" in " ".join(done.stdout.split())

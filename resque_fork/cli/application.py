@@ -13,6 +13,9 @@ from ..errors import ResqueError
 from ..settings import Settings
 
 OURS = str(Path(__file__).parent.parent) + os.sep
+OF_DJANGO = "resque_fork.contrib.django"
+LIBRARY = str(Path(os.__file__).parent) + os.sep
+INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
 def prepare(settings: Settings) -> None:
@@ -38,7 +41,8 @@ def load(modules: Iterable[str]) -> None:
         except (Exception, SystemExit) as error:
             kind = "" if isinstance(error, ResqueError) else f"{type(error).__name__}: "
             told = str(error).strip().partition("\n")[0].removesuffix(".")
-            raise ResqueError(f"{name} cannot be loaded: {kind}{told}{_where(error)}.") from error
+            place, hint = _where(error), _hint(name, error)
+            raise ResqueError(f"{name} cannot be loaded: {kind}{told}{place}.{hint}") from error
 
 
 def _not_found(name: str, error: ModuleNotFoundError) -> str:
@@ -51,8 +55,15 @@ def _not_found(name: str, error: ModuleNotFoundError) -> str:
     return f"{name} cannot be loaded: it needs {missing}, which is not installed{_where(error)}."
 
 
+def _hint(module: str, error: BaseException) -> str:
+    unready = type(error).__name__ in ("AppRegistryNotReady", "ImproperlyConfigured")
+    if not unready or module == OF_DJANGO or OF_DJANGO in sys.modules:
+        return ""
+    return f" Django is set up by --require={OF_DJANGO}, which also loads each app's jobs."
+
+
 def _where(error: BaseException) -> str:
-    """The innermost line of the application that was being run."""
+    """The innermost line of the application that was being run, or else of what is installed."""
     if isinstance(error, SyntaxError):  # says so itself
         return ""
     frames = [
@@ -60,4 +71,9 @@ def _where(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(("<frozen", OURS)) and frame.filename != importlib.__file__
     ]
+    frames = [frame for frame in frames if not _is_installed(frame.filename)] or frames
     return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+
+
+def _is_installed(path: str) -> bool:
+    return path.startswith(LIBRARY) or any(part in path for part in INSTALLED)

@@ -1,4 +1,4 @@
-"""``doctor`` looks at this host: its name, what ``ps`` shows, and threads at a fork."""
+"""``doctor`` looks at this host: its name, what ``ps`` shows, and what a fork would not survive."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ResqueError
+from ..hooks import closers, worker_hooks
 from ..procline import LONGEST_QUEUE_LIST
 from ..registry import registry
+from ..sockets import ConnectionCheck, open_sockets, shared_by_children
 from . import application
 from .app import App
 from .checks import FAIL, OK, WARN, Finding
@@ -37,7 +39,7 @@ sys.stdin.read()
 def look_at_host(app: App) -> Iterator[Finding]:
     yield _host_name(socket.gethostname())
     yield from _title(app.settings.procline_prefix)
-    yield _threads(app)
+    yield from _application(app)
 
 
 def _host_name(name: str) -> Finding:
@@ -116,13 +118,21 @@ def _shown_by_proc(pid: int) -> str:
         return ""
 
 
-def _threads(app: App) -> Finding:
+def _application(app: App) -> Iterator[Finding]:
+    """What it has running or open once it is loaded, which children get no sound copy of."""
     application.prepare(app.settings)
     modules = app.settings.require
+    connections = ConnectionCheck(known=open_sockets())
     try:
         application.load(modules)
     except ResqueError as error:
-        return Finding("threads at fork", FAIL, str(error))
+        yield Finding("threads at fork", FAIL, str(error))
+        return
+    yield _threads(modules)
+    yield _connections(modules, connections)
+
+
+def _threads(modules: Sequence[str]) -> Finding:
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     native = _native_threads() - 1 - len(others)
     if others or native > 0:
@@ -140,6 +150,18 @@ def _threads(app: App) -> Finding:
     return Finding(
         "threads at fork", OK, f"{', '.join(modules)} declares {jobs}, starts no thread."
     )
+
+
+def _connections(modules: Sequence[str], connections: ConnectionCheck) -> Finding:
+    check = "connections at fork"
+    closers.run()
+    if peers := connections.peers():
+        closed = worker_hooks.any("before_first_fork")
+        but = " (Its before_first_fork hooks may do so: they have not run here.)" if closed else ""
+        return Finding(check, WARN, shared_by_children(peers) + but)
+    if not modules:
+        return Finding(check, OK, "None; --require an application to look at that.")
+    return Finding(check, OK, f"{', '.join(modules)} has no connection open.")
 
 
 def _native_threads() -> int:

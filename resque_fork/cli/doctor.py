@@ -33,7 +33,7 @@ def doctor(app: App) -> int:
     """Check what commonly goes wrong: the server, the workers, this host.
 
     With --require the application is loaded too, to see whether it starts
-    threads. Exits 1 if anything fails. With --json: an array of {"check",
+    threads or opens connections. Exits 1 if anything fails. With --json: an array of {"check",
     "result" (ok, warn or fail), "message"}.
     """
     findings = [*_look(app)]

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from .. import logs
 from ..errors import NoQueueError, RedisUnavailable
 from ..failure import Backends
+from ..hooks import closers
 from ..pidfile import Pidfile
 from ..pool import Pool
 from ..process import daemonize
@@ -19,6 +20,7 @@ from ..queue_list import QueueList
 from ..registry import registry
 from ..resque import Resque
 from ..settings import Settings
+from ..sockets import ConnectionCheck, open_sockets
 from ..store.server import never_sent
 from ..worker import Worker
 from . import application, options
@@ -53,6 +55,7 @@ def work(app: App) -> int:
     logs.set_up(settings.log_format, settings.verbose)
     with pidfile or contextlib.nullcontext():
         application.prepare(settings)
+        connections = ConnectionCheck(known=open_sockets())
         application.load(settings.require)
         Backends.named(settings.failure_backend)  # one that cannot be loaded is no worker's fault
         if not registry.names():
@@ -61,7 +64,7 @@ def work(app: App) -> int:
             detach()
             if settings.logfile:
                 logs.append_output_to(settings.logfile)
-        return _run(settings)
+        return _run(settings, connections)
 
 
 def _check(app: App, pidfile: Pidfile | None) -> None:
@@ -96,11 +99,13 @@ def _check_redis(app: App) -> None:
             ) from error
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, connections: ConnectionCheck) -> int:
     def make_worker() -> Worker:
         resque = Resque(settings.redis, namespace=settings.namespace)
-        return Worker(*settings.queues, resque=resque, settings=settings)
+        return Worker(*settings.queues, resque=resque, settings=settings, connections=connections)
 
     if settings.count > 1:
+        closers.run()
+        connections.warn_supervisor()
         return Pool(make_worker, settings).run()
     return make_worker().run()

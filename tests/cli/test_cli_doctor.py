@@ -39,7 +39,7 @@ def test_healthy(diagnose: Diagnose, redis: Redis, call) -> None:
     found = diagnose()
     assert list(found) == [
         *("server", "namespace", "eviction", "persistence", "clock", "stale workers"),
-        *("host name", "title", "room for titles", "threads at fork"),
+        *("host name", "title", "room for titles", "threads at fork", "connections at fork"),
     ]
     assert {check for check, (result, _) in found.items() if result != "ok"} <= {"persistence"}
     assert found["title"][1].startswith("ps shows a worker as 'resque-")
@@ -216,3 +216,39 @@ def test_application_that_cannot_be_loaded(diagnose: Diagnose) -> None:
     result, message = diagnose("-r", "absent", status=1)["threads at fork"]
     assert result == "fail"
     assert message.startswith("There is no module absent to --require")
+
+
+CONNECTED = """
+import socket
+
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+print(*listener.getsockname(), sep=":", file=open("address", "w"))
+"""
+
+
+def test_connections_of_the_application(
+    diagnose: Diagnose, tmp_path: Path, application: str
+) -> None:
+    """Connections that an application has open once it is loaded are named, with what to do."""
+    check = "connections at fork"
+    assert diagnose()[check] == ("ok", "None; --require an application to look at that.")
+    found = diagnose("--require", application)
+    assert found[check] == ("ok", "application has no connection open.")
+    (tmp_path / "connected.py").write_text(CONNECTED)
+    result, message = diagnose("-r", "connected")[check]
+    address = (tmp_path / "address").read_text().strip()
+    assert (result, message) == (
+        "warn",
+        "The application has connections open that all children would share: "
+        f"{address}. Close them in before_first_fork, and open others in after_fork or in the job.",
+    )
+
+
+def test_connections_that_a_hook_may_close(diagnose: Diagnose, tmp_path: Path) -> None:
+    """Hooks that are for workers do not run here, and that is said."""
+    hook = "from resque_fork import before_first_fork\nbefore_first_fork(client.close)\n"
+    (tmp_path / "connected.py").write_text(CONNECTED + hook)
+    result, message = diagnose("-r", "connected")["connections at fork"]
+    assert result == "warn"
+    assert message.endswith("(Its before_first_fork hooks may do so: they have not run here.)")

@@ -1,0 +1,1 @@
+"""What makes applications of other frameworks fit for forks: one module for each."""

@@ -1,0 +1,33 @@
+"""SQLAlchemy's engines keep connections, which processes must not share.
+
+from resque_fork.contrib.sqlalchemy import dispose_before_fork
+
+engine = create_engine("postgresql+psycopg:///shop")
+dispose_before_fork(engine)
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..hooks import closers
+
+
+class Engine(Protocol):
+    """What is needed of an Engine of SQLAlchemy's."""
+
+    def dispose(self) -> object: ...
+
+
+def dispose_before_fork(*engines: Engine) -> None:
+    """Have the connections in the pools of these engines closed before a worker forks.
+
+    So each worker and each child opens its own when it needs one, and keeps it:
+    with ``--jobs-per-fork`` from job to job. Connections and sessions that are in
+    use stay open: close them where they are used. Does nothing where no worker runs.
+
+    Raises HookError for an AsyncEngine: ``await engine.dispose()`` where it was used,
+    in the event loop that its connections belong to.
+    """
+    for engine in engines:
+        closers.add(engine.dispose)
