@@ -21,6 +21,7 @@ from .procline import Procline
 from .registry import registry
 from .reservation import Reservation
 from .settings import Settings
+from .shield import Shield
 from .sweep import SWEEP_SECONDS, Sweeper
 from .verdict import Verdict, judge
 from .watch import LEAVE_SECONDS, Watch
@@ -29,7 +30,11 @@ log = logging.getLogger("resque_fork")
 
 
 class ForkedPerformer:
-    """`wait` lets the loop go on once; `fds` are what a child must not keep of the worker's."""
+    """`wait` lets the loop go on once; `fds` are what a child must not keep of the worker's.
+
+    `run_hook` runs hooks of the application in the worker; what happens in `shield` does not
+    harm a job.
+    """
 
     def __init__(
         self,
@@ -40,6 +45,8 @@ class ForkedPerformer:
         procline: Procline,
         wait: Callable[[], None],
         fds: Callable[[], list[int]],
+        run_hook: Callable[..., None],
+        shield: Shield,
     ) -> None:
         self.idle_since = loop.clock()
         self._loop = loop
@@ -49,6 +56,8 @@ class ForkedPerformer:
         self._procline = procline
         self._wait = wait
         self._fds_of_worker = fds
+        self._run_hook = run_hook
+        self._shield = shield
         self._limits = Limits(settings.timeout, settings.memory, settings.cpu)
         self._null = os.open(os.devnull, os.O_RDONLY)
         self._tail = StderrTail(loop)
@@ -73,17 +82,19 @@ class ForkedPerformer:
         If `more` are waiting, the next child is forked while this one is at work.
         """
         try:
-            worker_hooks.run("before_fork", reservation)
+            self._run_hook("before_fork", reservation)
         # a hook of the application's may raise anything, and leaving is an error too
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             return Verdict("failed", Failure.of(error), error)
-        self._tail.start()
+        with self._shield("passing on what the last job wrote"):
+            self._tail.start()
         try:
             child = self._child_for(reservation)
-        except OSError as error:  # no process, no descriptor, no memory: not the job's fault
+        except (OSError, MemoryError) as error:  # no process, no descriptor: not the job's fault
             return Verdict("unperformed", error=error)
         self._procline.forked(child.pid)
         child.hold_to(_limits_of(reservation).or_else(self._limits), self._dump.take)
+        child.swept = child.swept and _is_swept(reservation)
         self._jobs_left -= 1
         if more:
             self._fork_spare()
@@ -93,13 +104,18 @@ class ForkedPerformer:
             self._wait()
         verdict = self._judge(child)
         if child.ended:
-            self._bury(child, sweep=_is_swept(reservation))
+            self._bury(child)
         return verdict
 
     def stop(self) -> None:
         """Make the running child end."""
         if self._child is not None:
             self._child.stop()
+
+    def say_what_holds(self) -> None:
+        """Why the end of the running job may have to be waited for in vain."""
+        if self._child is not None:
+            self._child.say_if_halted()
 
     def rest(self) -> None:
         """There is no job for the moment: an idle worker has no children."""
@@ -110,7 +126,7 @@ class ForkedPerformer:
         child.dismiss()
         while not child.ended:
             self._wait()
-        self._bury(child, sweep=True)
+        self._bury(child)
 
     def settle(self, reservation: Reservation, error: BaseException) -> bool:
         """Have on_failure hooks and other backends run for a job that cannot run them itself.
@@ -122,14 +138,14 @@ class ForkedPerformer:
         self.rest()
         try:
             child = self._child = self._fork(lambda scene: mourn(scene, reservation, error))
-        except OSError as problem:
+        except (OSError, MemoryError) as problem:
             log.error("Hooks and backends for %s cannot be run now: %s", reservation, problem)
             return False
         child.leave_by(LEAVE_SECONDS)
         while not child.ended:
             self._wait()
         settled = child.settled
-        self._bury(child, sweep=True)
+        self._bury(child)
         return bool(settled and settled["saved"])
 
     def apart(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
@@ -148,7 +164,8 @@ class ForkedPerformer:
             child.reap()
         if self._child is not None and self._child.ended:
             self.idle_since = self._loop.clock()
-        process.reap_strangers({child.pid for child in self._children()})
+        with self._shield("reaping what jobs have left"):
+            self._sweeper.reap()
 
     def refresh(self) -> None:
         """Something of ours is new, such as a log file: a child forked before is of no use."""
@@ -158,13 +175,15 @@ class ForkedPerformer:
     def close(self) -> None:
         """End whatever still runs, and let go of everything."""
         for child in self._children():
-            process.kill_group(child.pid)
+            child.kill()
             while not child.ended:
                 self._loop.wait(self._loop.clock() + SWEEP_SECONDS)
                 child.reap()
         self._end_spare()
         if self._child is not None:
-            self._bury(self._child, sweep=True)
+            self._bury(self._child)
+        with self._shield("sweeping behind a job"):
+            self._sweeper.finish()
         self._tail.close()
         faulthandler.unregister(process.DUMP_SIGNAL)
         self._stack.close()
@@ -190,7 +209,8 @@ class ForkedPerformer:
                 self._child, self._spare = spare, None
                 return spare
             self._end_spare()
-        self._sweeper.spare_present()
+        with self._shield("looking for processes"):
+            self._sweeper.note_present()
         self._child = self._fork(
             lambda scene: main(scene, reservation), takes_jobs=self._jobs_left > 1
         )
@@ -206,7 +226,7 @@ class ForkedPerformer:
             return
         try:
             self._spare = self._fork(main, takes_jobs=True)
-        except OSError as error:  # it is only for speed
+        except (OSError, MemoryError) as error:  # it is only for speed
             log.debug("No child could be forked ahead: %s", error)
 
     def _end_spare(self) -> None:
@@ -219,6 +239,7 @@ class ForkedPerformer:
             self._spare = None
 
     def _fork(self, life: Callable[[Scene], None], *, takes_jobs: bool = False) -> Watch:
+        forked = process.ticks()
         words, outbox = os.pipe()
         try:
             inbox, jobs = os.pipe() if takes_jobs else (None, None)
@@ -242,7 +263,7 @@ class ForkedPerformer:
         )
         try:
             pid = process.fork(lambda: life(scene))
-        except OSError:
+        except (OSError, MemoryError):
             os.close(words)
             if jobs is not None:
                 os.close(jobs)
@@ -251,7 +272,9 @@ class ForkedPerformer:
             os.close(outbox)
             if inbox is not None:
                 os.close(inbox)
-        return Watch(self._loop, self._settings, pid, words, jobs)
+        watch = Watch(self._loop, self._settings, pid, words, jobs)
+        watch.forked = forked
+        return watch
 
     def _parents_fds(self, *new: int | None) -> list[int]:
         """All that is the parent's alone, and that a child must not keep."""
@@ -275,8 +298,12 @@ class ForkedPerformer:
             steps=child.steps,
             near_limit=child.near_limit,
         )
-        if not (child.ended or child.over):  # it lives: there is nothing to explain
-            return verdict
+        if child.ended or child.over:  # else it lives, and there is nothing to explain
+            with self._shield("finding out why a job has failed"):
+                return self._explained(child, verdict)
+        return verdict
+
+    def _explained(self, child: Watch, verdict: Verdict) -> Verdict:
         stack = self._stack.take() or (self._dump.take() if child.over else [])
         if verdict.failure is not None and child.end is not None and verdict.error is not None:
             oom = self._was_oom_killed(child)
@@ -293,16 +320,18 @@ class ForkedPerformer:
         by_kill = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         return by_kill and self._oom.look()
 
-    def _bury(self, child: Watch, sweep: bool) -> None:
+    def _bury(self, child: Watch) -> None:
         """Let go of a child that has ended; end what it left behind."""
-        child.close()
         self._child = None
-        self._stack.take()
-        self._dump.take()
-        if sweep:
-            self._sweeper.sweep()
-        else:
-            self._sweeper.spare_present()
+        with self._shield("letting go of a job's process"):
+            child.close()
+            self._stack.take()
+            self._dump.take()
+        with self._shield("sweeping behind a job"):
+            if child.swept or child.killed:
+                self._sweeper.sweep(child.pid, child.forked, all_of_it=child.swept)
+            else:
+                self._sweeper.let_stay()
 
 
 def _limits_of(reservation: Reservation) -> Limits:
