@@ -44,6 +44,7 @@ class Scene:
     outbox: int
     inbox: int | None
     null: int
+    stdout: int
     stderr: int
     stack: int
     procline: Procline
@@ -103,6 +104,7 @@ def settle_in(scene: Scene, term: TermSwitch) -> None:
     process.die_with_parent(scene.parent)
     listen(term)
     os.dup2(scene.null, 0)
+    os.dup2(scene.stdout, 1)
     os.dup2(scene.stderr, 2)
     process.offer_to_oom_killer()
     faulthandler.enable(scene.stack)

@@ -22,6 +22,7 @@ from .registry import registry
 from .reservation import Reservation
 from .settings import Settings
 from .shield import Shield
+from .streams import Stream
 from .sweep import SWEEP_SECONDS, Sweeper
 from .verdict import Verdict, judge
 from .watch import LEAVE_SECONDS, Watch
@@ -60,6 +61,7 @@ class ForkedPerformer:
         self._shield = shield
         self._limits = Limits(settings.timeout, settings.memory, settings.cpu)
         self._null = os.open(os.devnull, os.O_RDONLY)
+        self._stdout = Stream(loop, 1, "stdout")
         self._tail = StderrTail(loop)
         self._stack = StackFile(CRASH)  # written when a child crashes
         self._dump = StackFile(STACKS)  # written when it is asked where it is
@@ -87,6 +89,7 @@ class ForkedPerformer:
         except BaseException as error:
             return Verdict("failed", Failure.of(error), error)
         with self._shield("passing on what the last job wrote"):
+            self._stdout.start()
             self._tail.start()
         try:
             child = self._child_for(reservation)
@@ -169,6 +172,8 @@ class ForkedPerformer:
 
     def refresh(self) -> None:
         """Something of ours is new, such as a log file: a child forked before is of no use."""
+        for stream in (self._stdout, self._tail):
+            stream.reopened()
         if self._spare is not None:
             self._spare.dismiss()
 
@@ -184,7 +189,9 @@ class ForkedPerformer:
             self._bury(self._child)
         with self._shield("sweeping behind a job"):
             self._sweeper.finish()
-        self._tail.close()
+        with self._shield("passing on what the last job wrote"):
+            self._stdout.close()
+            self._tail.close()
         faulthandler.unregister(process.DUMP_SIGNAL)
         self._stack.close()
         self._dump.close()
@@ -254,6 +261,7 @@ class ForkedPerformer:
             outbox=outbox,
             inbox=inbox,
             null=self._null,
+            stdout=self._stdout.writer,
             stderr=self._tail.writer,
             stack=self._stack.fd,
             procline=self._procline,
@@ -278,7 +286,7 @@ class ForkedPerformer:
 
     def _parents_fds(self, *new: int | None) -> list[int]:
         """All that is the parent's alone, and that a child must not keep."""
-        fds = [*self._fds_of_worker(), *self._tail.fds]
+        fds = [*self._fds_of_worker(), *self._stdout.fds, *self._tail.fds]
         for child in self._children():
             fds += child.fds
         return fds + [fd for fd in new if fd is not None]

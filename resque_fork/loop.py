@@ -49,6 +49,11 @@ class Loop:
         self._poll.register(fd, select.POLLIN | select.POLLOUT)
         self._callbacks[fd] = callback
 
+    def watch_room(self, fd: int, callback: Callback) -> None:
+        """Call back when `fd` can be written to, or never will; what can be read does not count."""
+        self._poll.register(fd, select.POLLOUT)
+        self._callbacks[fd] = callback
+
     def forget(self, fd: int) -> None:
         """Watch `fd` no longer; call it before closing."""
         if self._callbacks.pop(fd, None) is not None:

@@ -282,6 +282,14 @@ def is_zombie(pid: int) -> bool:
     return stat is not None and stat[0] == b"Z"
 
 
+def is_starting(pid: int) -> bool:
+    """Whether a process lives and has no command line: it is in the middle of exec."""
+    if command_of(pid):
+        return False
+    stat = _stat(pid)
+    return stat is not None and stat[0] not in (b"Z", b"X")
+
+
 def command_of(pid: int) -> bytes:
     """The command line of a process; empty for a zombie, or if it is gone or hidden."""
     try:

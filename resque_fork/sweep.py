@@ -21,6 +21,7 @@ from .loop import Loop, Timer
 log = logging.getLogger("resque_fork")
 
 SWEEP_SECONDS = 1.0  # for killed processes to go
+STARTING_SECONDS = 0.01  # until the next look at a process that has no command line yet
 TRACKER_SECONDS = 1.0  # for a tracker to clean up, once all who use it are gone
 
 # What multiprocessing and loky start to remove shared memory and semaphores that are left over,
@@ -103,22 +104,25 @@ class Sweeper:
         if process.children() == set():
             return
         late = self._loop.clock() + SWEEP_SECONDS
+        clear_by = late - SWEEP_SECONDS / 2
         refused: set[int] = set()
         while (found := self._jobs(child, forked, all_of_it)) is not None:
+            now = self._loop.clock()
             left = set(found) - refused
-            doomed = {pid for pid in left if not _is_tracker(pid, child)}
-            if not doomed:
+            unclear = {pid for pid in left if now < clear_by and process.is_starting(pid)}
+            doomed = {pid for pid in left - unclear if not _is_tracker(pid, child)}
+            if not doomed and not unclear:
                 self._give_time(child, left)
                 break
-            if self._loop.clock() >= late:
+            if now >= late:
                 break
             for pid in doomed:
                 if not process.kill(pid, signal.SIGKILL):
                     log.warning("Process %d, left by a job, is another user's, and stays", pid)
                     refused.add(pid)
             self.reap()
-            if any(process.session_of(pid) for pid in doomed - refused):
-                self._loop.wait(late)
+            if any(process.session_of(pid) for pid in left - refused):
+                self._loop.wait(min(late, now + STARTING_SECONDS) if unclear else late)
         else:  # no process can be seen, now or on this system: that leaves its group
             self._owed = (child, forked)
             if process.group_lives(child):

@@ -37,6 +37,7 @@ from .store.books import Books
 from .store.line import Dispensable, Line
 from .store.server import REDIS_ERRORS
 from .store.workers import Workers
+from .streams import HarmlessOutput
 from .surroundings import Surroundings
 from .upkeep import Upkeep
 
@@ -64,6 +65,7 @@ class Worker:
     _signals: Signals
     _shield: Shield
     _surroundings: Surroundings
+    _harmless_output: HarmlessOutput
 
     def __init__(
         self, *queues: str, resque: Resque | None = None, settings: Settings | None = None
@@ -318,7 +320,8 @@ class Worker:
         """The application's hooks; what they raise is raised."""
         if worker_hooks.any(name):
             try:
-                worker_hooks.run(name, *args)
+                with self._harmless_output:
+                    worker_hooks.run(name, *args)
             finally:
                 self._reinstate(f"The hook {name}")
 
@@ -341,6 +344,7 @@ class Worker:
         self._loop = Loop()
         self._shield = Shield()
         self._surroundings = Surroundings()
+        self._harmless_output = HarmlessOutput()
         self._log_files = LogFiles()
         self._procline = Procline(settings.procline_prefix)
         self._line = Line(
