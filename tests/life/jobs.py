@@ -251,6 +251,7 @@ def look_around():
         handled=int(status["SigCgt"], 16),
         ignored=int(status["SigIgn"], 16),
         group=os.getpgid(0),
+        session=os.getsid(0),
         stdin=os.readlink("/proc/self/fd/0"),
         fds=sorted(
             target for fd in os.listdir("/proc/self/fd") if (target := _target(fd)) is not None
