@@ -55,7 +55,10 @@ class InPlacePerformer:
         term = TermSwitch()
         over = threading.Event()
         thread = threading.Thread(target=self._beat_until, args=[over], name="heartbeat")
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # there is no process to be had, of which threads are a kind
+            return Verdict("unperformed", error=error)
         declaration = registry.find(reservation.class_name)
         self.busy = True
         try:
