@@ -30,7 +30,7 @@ def test_a_job_that_prints_much(stage: Stage) -> None:
     worker = stage.start(*stage.command(), stdout=writer)
     os.close(writer)
     stage.push("print_lines", 1_000_000, 200)
-    assert os.read(reader, 201) == b"0" * 200 + b"\n"
+    assert os.read(reader, 100) == b"0" * 100
     worker.send(signal.SIGTERM)
     while os.read(reader, 65536):
         pass
