@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .failed import FailedJob, FailedJobs, Filter
     from .failure import Backend, ListBackend, LogBackend, RedisBackend, RedisMultiQueueBackend
     from .resque import Resque
+    from .sweep import keep
     from .worker import Worker
 
 # Loaded when they are asked for: they need redis, whose import takes longer than all of the above.
@@ -68,6 +69,7 @@ _LATER = {
     "RedisMultiQueueBackend": "failure",
     "Resque": "resque",
     "Worker": "worker",
+    "keep": "sweep",
 }
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "before_fork",
     "before_pause",
     "job",
+    "keep",
     "queue_empty",
     "shutdown",
     "worker_exit",
@@ -125,7 +128,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "Worker" and not hasattr(os, "fork"):
+    if name in ("Worker", "keep") and not hasattr(os, "fork"):
         raise ImportError(NO_FORK)
     return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
 

@@ -44,6 +44,7 @@ class Scene:
     outbox: int
     inbox: int | None
     null: int
+    stdout: int
     stderr: int
     stack: int
     procline: Procline
@@ -55,7 +56,7 @@ class Scene:
 def main(scene: Scene, reservation: Reservation | None = None) -> None:
     """A child's life. Without a reservation it waits for its first job.
 
-    1. Let go of the parent: its descriptors, its signals, its process group, its terminal.
+    1. Let go of the parent: its descriptors, its signals, its session, its terminal.
     2. Run the after_fork hooks, then the job with its hooks. TERM raises
        TermException there, once, and nowhere else.
     3. Tell the parent how it went. A failure is told at once, then settled:
@@ -101,10 +102,11 @@ def settle_in(scene: Scene, term: TermSwitch) -> None:
     process.let_go(scene.parents_fds)
     process.set_handler(signal.SIGCHLD, signal.SIG_DFL)
     process.set_handler(signal.SIGCONT, signal.SIG_DFL)
-    os.setpgid(0, 0)
+    os.setsid()
     process.die_with_parent(scene.parent)
     listen(term)
     os.dup2(scene.null, 0)
+    os.dup2(scene.stdout, 1)
     os.dup2(scene.stderr, 2)
     process.offer_to_oom_killer()
     faulthandler.enable(scene.stack)

@@ -24,17 +24,17 @@ def run(
     what the child must not keep of the parent's. Where there is no child to be
     had, or it ends without an answer, the work is done here after all.
     """
-    import pickle  # not for every worker: it costs memory, and so makes every fork slower
-
     try:
+        import pickle  # not for every worker: it costs memory, and so makes every fork slower
+
         reader, writer = os.pipe()
-    except OSError:
+    except (ImportError, OSError):  # no descriptor, for a module neither
         return work()
     parent = os.getpid()
 
     def main() -> None:  # with signals blocked as they are: only KILL is for this child
         process.let_go([*fds, reader])
-        os.setpgid(0, 0)
+        os.setsid()
         process.die_with_parent(parent)
         answer = pickle.dumps(_answer(work))
         with open(writer, "wb") as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import tempfile
 import time
 from typing import Any
@@ -12,6 +11,7 @@ from .errors import signal_name
 from .failure.base import OUR_FOLDER
 from .loop import Loop
 from .process import End
+from .streams import Stream
 from .watch import Watch
 
 TAIL_BYTES = 8192
@@ -20,28 +20,18 @@ STACK_BYTES = 65536
 STACK_LINES = 100
 MEMFD = "resque-fork-"
 CRASH, STACKS = "crash", "stacks"  # names of files for a crash, and for the asking
-PIPE_BYTES = 65536  # that a pipe holds
-CHUNK = 4096  # what a pipe that says it is writable takes without blocking
 
 
-class StderrTail:
-    """Passes on what children write to stderr, and remembers the end of it.
-
-    One pipe serves all children, one after the other. If our own stderr is
-    stuck, nothing is read until it moves again: the child waits, the parent
-    does not.
-    """
+class StderrTail(Stream):
+    """Passes on what children write to stderr, and remembers the end of it."""
 
     def __init__(self, loop: Loop) -> None:
-        self._loop = loop
-        self._reader, self.writer = os.pipe()
-        os.set_blocking(self._reader, False)
+        super().__init__(loop, 2, "stderr")
         self._kept = b""
-        loop.watch(self._reader, self._pass_on)
 
     def start(self) -> None:
-        """A new job is about to begin: pass on what the last one wrote, and forget it."""
-        self._empty()
+        """A new job is about to begin: take in what the last one wrote, and forget it."""
+        super().start()
         self._kept = b""
 
     def lines(self) -> list[str]:
@@ -49,43 +39,8 @@ class StderrTail:
         self._empty()
         return _last_lines(self._kept, TAIL_LINES)
 
-    @property
-    def fds(self) -> list[int]:
-        """What a forked child must close: it keeps only the writing end, as its stderr."""
-        return [self._reader]
-
-    def close(self) -> None:
-        self.lines()
-        self._loop.forget(self._reader)
-        os.close(self._reader)
-        os.close(self.writer)
-
-    def _empty(self) -> None:
-        """Pass on what is in the pipe; not more, since somebody may go on writing."""
-        for _ in range(PIPE_BYTES // CHUNK + 1):
-            if not (select.select([self._reader], [], [], 0)[0] and self._pass_on()):
-                return
-
-    def _pass_on(self) -> bool:
-        if not select.select([], [2], [], 0)[1]:
-            self._loop.forget(self._reader)
-            self._loop.watch_writable(2, self._resume)
-            return False
-        try:
-            data = os.read(self._reader, CHUNK)
-        except BlockingIOError:
-            return False
+    def _note(self, data: bytes) -> None:
         self._kept = (self._kept + data)[-TAIL_BYTES:]
-        try:
-            while data:
-                data = data[os.write(2, data) :]
-        except OSError:
-            pass  # nobody reads our stderr; the tail is kept all the same
-        return True
-
-    def _resume(self) -> None:
-        self._loop.forget(2)
-        self._loop.watch(self._reader, self._pass_on)
 
 
 class StackFile:

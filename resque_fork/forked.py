@@ -22,6 +22,8 @@ from .procline import Procline
 from .registry import registry
 from .reservation import Reservation
 from .settings import Settings
+from .shield import Shield
+from .streams import Stream
 from .sweep import SWEEP_SECONDS, Sweeper
 from .verdict import Verdict, judge
 from .watch import LEAVE_SECONDS, Watch
@@ -30,7 +32,11 @@ log = logging.getLogger("resque_fork")
 
 
 class ForkedPerformer:
-    """`wait` lets the loop go on once; `fds` are what a child must not keep of the worker's."""
+    """`wait` lets the loop go on once; `fds` are what a child must not keep of the worker's.
+
+    `run_hook` runs hooks of the application in the worker; what happens in `shield` does not
+    harm a job.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,8 @@ class ForkedPerformer:
         procline: Procline,
         wait: Callable[[], None],
         fds: Callable[[], list[int]],
+        run_hook: Callable[..., None],
+        shield: Shield,
     ) -> None:
         self.idle_since = loop.clock()
         self._loop = loop
@@ -50,8 +58,11 @@ class ForkedPerformer:
         self._procline = procline
         self._wait = wait
         self._fds_of_worker = fds
+        self._run_hook = run_hook
+        self._shield = shield
         self._limits = Limits(settings.timeout, settings.memory, settings.cpu)
         self._null = os.open(os.devnull, os.O_RDONLY)
+        self._stdout = Stream(loop, 1, "stdout")
         self._tail = StderrTail(loop)
         self._stack = StackFile(CRASH)  # written when a child crashes
         self._dump = StackFile(STACKS)  # written when it is asked where it is
@@ -77,17 +88,19 @@ class ForkedPerformer:
         child has read a payload that was too large for us, `told` gets the job.
         """
         try:
-            worker_hooks.run("before_fork", reservation)
+            self._run_hook("before_fork", reservation)
         # a hook of the application's may raise anything, and leaving is an error too
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             return Verdict("failed", Failure.of(error), error)
-        self._tail.start()
+        with self._shield("passing on what the last job wrote"):
+            self._stdout.start()
+            self._tail.start()
         try:
             child = self._child_for(reservation)
-        except OSError as error:  # no process, no descriptor, no memory: not the job's fault
+        except (OSError, MemoryError) as error:  # no process, no descriptor: not the job's fault
             return Verdict("unperformed", error=error)
         self._procline.forked(child.pid)
-        self._hold_to_limits(child, reservation)
+        self._hold_to_what_is_declared(child, reservation)
         self._jobs_left -= 1
         if more:
             self._fork_spare()
@@ -96,19 +109,24 @@ class ForkedPerformer:
                 child.dismiss()
             if child.told and not reservation.class_name:
                 reservation = reservation.told(*child.told)
-                self._hold_to_limits(child, reservation)
+                self._hold_to_what_is_declared(child, reservation)
                 told(reservation)
                 continue
             self._wait()
         verdict = replace(self._judge(child), told=child.told)
         if child.ended:
-            self._bury(child, sweep=_is_swept(reservation))
+            self._bury(child)
         return verdict
 
     def stop(self) -> None:
         """Make the running child end."""
         if self._child is not None:
             self._child.stop()
+
+    def say_what_holds(self) -> None:
+        """Why the end of the running job may have to be waited for in vain."""
+        if self._child is not None:
+            self._child.say_if_halted()
 
     def rest(self) -> None:
         """There is no job for the moment: an idle worker has no children."""
@@ -119,7 +137,7 @@ class ForkedPerformer:
         child.dismiss()
         while not child.ended:
             self._wait()
-        self._bury(child, sweep=True)
+        self._bury(child)
 
     def settle(self, reservation: Reservation, error: BaseException) -> bool:
         """Have on_failure hooks and other backends run for a job that cannot run them itself.
@@ -133,14 +151,14 @@ class ForkedPerformer:
             child = self._child = self._fork(
                 lambda scene: mourn(scene, reservation, error), report.SETTLING
             )
-        except OSError as problem:
+        except (OSError, MemoryError) as problem:
             log.error("Hooks and backends for %s cannot be run now: %s", reservation, problem)
             return False
         child.leave_by(LEAVE_SECONDS)
         while not child.ended:
             self._wait()
         settled = child.settled
-        self._bury(child, sweep=True)
+        self._bury(child)
         return bool(settled and settled["saved"])
 
     def apart(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
@@ -159,24 +177,31 @@ class ForkedPerformer:
             child.reap()
         if self._child is not None and self._child.ended:
             self.idle_since = self._loop.clock()
-        process.reap_strangers({child.pid for child in self._children()})
+        with self._shield("reaping what jobs have left"):
+            self._sweeper.reap()
 
     def refresh(self) -> None:
         """Something of ours is new, such as a log file: a child forked before is of no use."""
+        for stream in (self._stdout, self._tail):
+            stream.reopened()
         if self._spare is not None:
             self._spare.dismiss()
 
     def close(self) -> None:
         """End whatever still runs, and let go of everything."""
         for child in self._children():
-            process.kill_group(child.pid)
+            child.kill()
             while not child.ended:
                 self._loop.wait(self._loop.clock() + SWEEP_SECONDS)
                 child.reap()
         self._end_spare()
         if self._child is not None:
-            self._bury(self._child, sweep=True)
-        self._tail.close()
+            self._bury(self._child)
+        with self._shield("sweeping behind a job"):
+            self._sweeper.finish()
+        with self._shield("passing on what the last job wrote"):
+            self._stdout.close()
+            self._tail.close()
         faulthandler.unregister(process.DUMP_SIGNAL)
         self._stack.close()
         self._dump.close()
@@ -202,7 +227,8 @@ class ForkedPerformer:
                 self._child, self._spare = spare, None
                 return spare
             self._end_spare()
-        self._sweeper.spare_present()
+        with self._shield("looking for processes"):
+            self._sweeper.note_present()
         self._child = self._fork(
             lambda scene: main(scene, reservation),
             _begin(reservation),
@@ -210,8 +236,9 @@ class ForkedPerformer:
         )
         return self._child
 
-    def _hold_to_limits(self, child: Watch, reservation: Reservation) -> None:
+    def _hold_to_what_is_declared(self, child: Watch, reservation: Reservation) -> None:
         child.hold_to(_limits_of(reservation).or_else(self._limits), self._dump.take)
+        child.swept = child.swept and _is_swept(reservation)
 
     def _fork_spare(self) -> None:
         """Fork the next child ahead of its job, unless it could not be told from one forked then.
@@ -223,7 +250,7 @@ class ForkedPerformer:
             return
         try:
             self._spare = self._fork(main, report.WAITING, takes_jobs=True)
-        except OSError as error:  # it is only for speed
+        except (OSError, MemoryError) as error:  # it is only for speed
             log.debug("No child could be forked ahead: %s", error)
 
     def _end_spare(self) -> None:
@@ -236,6 +263,7 @@ class ForkedPerformer:
             self._spare = None
 
     def _fork(self, life: Callable[[Scene], None], said: str, *, takes_jobs: bool = False) -> Watch:
+        forked = process.ticks()
         words, outbox = os.pipe()
         try:
             inbox, jobs = os.pipe() if takes_jobs else (None, None)
@@ -250,6 +278,7 @@ class ForkedPerformer:
             outbox=outbox,
             inbox=inbox,
             null=self._null,
+            stdout=self._stdout.writer,
             stderr=self._tail.writer,
             stack=self._stack.fd,
             procline=self._procline,
@@ -259,7 +288,7 @@ class ForkedPerformer:
         )
         try:
             pid = process.fork(lambda: life(scene))
-        except OSError:
+        except (OSError, MemoryError):
             os.close(words)
             if jobs is not None:
                 os.close(jobs)
@@ -268,11 +297,13 @@ class ForkedPerformer:
             os.close(outbox)
             if inbox is not None:
                 os.close(inbox)
-        return Watch(self._loop, self._settings, pid, words, jobs, said)
+        watch = Watch(self._loop, self._settings, pid, words, jobs, said)
+        watch.forked = forked
+        return watch
 
     def _parents_fds(self, *new: int | None) -> list[int]:
         """All that is the parent's alone, and that a child must not keep."""
-        fds = [*self._fds_of_worker(), *self._tail.fds]
+        fds = [*self._fds_of_worker(), *self._stdout.fds, *self._tail.fds]
         for child in self._children():
             fds += child.fds
         return fds + [fd for fd in new if fd is not None]
@@ -293,8 +324,12 @@ class ForkedPerformer:
             near_limit=child.near_limit,
             broken=child.broken,
         )
-        if not (child.ended or child.over):  # it lives: there is nothing to explain
-            return verdict
+        if child.ended or child.over:  # else it lives, and there is nothing to explain
+            with self._shield("finding out why a job has failed"):
+                return self._explained(child, verdict)
+        return verdict
+
+    def _explained(self, child: Watch, verdict: Verdict) -> Verdict:
         stack = self._stack.take() or (self._dump.take() if child.over else [])
         if verdict.failure is not None and child.end is not None and verdict.error is not None:
             oom = self._was_oom_killed(child)
@@ -311,16 +346,18 @@ class ForkedPerformer:
         by_kill = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         return by_kill and self._oom.look()
 
-    def _bury(self, child: Watch, sweep: bool) -> None:
+    def _bury(self, child: Watch) -> None:
         """Let go of a child that has ended; end what it left behind."""
-        child.close()
         self._child = None
-        self._stack.take()
-        self._dump.take()
-        if sweep:
-            self._sweeper.sweep()
-        else:
-            self._sweeper.spare_present()
+        with self._shield("letting go of a job's process"):
+            child.close()
+            self._stack.take()
+            self._dump.take()
+        with self._shield("sweeping behind a job"):
+            if child.swept or child.killed:
+                self._sweeper.sweep(child.pid, child.forked, all_of_it=child.swept)
+            else:
+                self._sweeper.let_stay()
 
 
 def _begin(reservation: Reservation) -> str:

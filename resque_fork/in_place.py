@@ -6,9 +6,9 @@ Nothing isolates a job: if it dies, the worker dies, and is rescued by others.
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .child import TermSwitch, has_aftermath
@@ -17,14 +17,16 @@ from .failure import Backends, Failure
 from .procline import Procline
 from .registry import registry
 from .reservation import Reservation, perform, run_failure_hooks
+from .signals import Handler
 from .verdict import DONE, Verdict
 
 
 class InPlacePerformer:
     """`beat` sends one heartbeat from the thread, on a connection of its own.
 
-    The signals in `raising` raise TermException in the job; `poll` has what
-    signals came meanwhile take their effect on the worker.
+    While `raising` is entered, the signals that stop the worker also call what it is given,
+    which raises TermException in the job. `come_back` undoes what a job may have changed of
+    the worker, and has signals that came meanwhile take their effect on it.
     """
 
     def __init__(
@@ -34,8 +36,8 @@ class InPlacePerformer:
         procline: Procline,
         beat: Callable[[], None],
         beat_interval: float,
-        raising: Sequence[int],
-        poll: Callable[[], None],
+        raising: Callable[[Handler], AbstractContextManager[None]],
+        come_back: Callable[[], None],
     ) -> None:
         self.busy = False
         self.idle_since = 0.0
@@ -45,7 +47,7 @@ class InPlacePerformer:
         self._beat = beat
         self._beat_interval = beat_interval
         self._raising = raising
-        self._poll = poll
+        self._come_back = come_back
 
     def perform(
         self, reservation: Reservation, told: Callable[[Reservation], None], *, more: bool = False
@@ -53,14 +55,16 @@ class InPlacePerformer:
         """Perform one job here and now."""
         self._procline.processing(reservation.queue, reservation.class_name)
         term = TermSwitch()
-        before = {number: signal.signal(number, term.thrown) for number in self._raising}
         over = threading.Event()
         thread = threading.Thread(target=self._beat_until, args=[over], name="heartbeat")
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # there is no process to be had, of which threads are a kind
+            return Verdict("unperformed", error=error)
         declaration = registry.find(reservation.class_name)
         self.busy = True
         try:
-            with term:
+            with self._raising(term.thrown), term:
                 perform(declaration, reservation.args)
         # Whatever a job raises is its failure, SystemExit and all.
         except BaseException as error:
@@ -72,9 +76,7 @@ class InPlacePerformer:
             self.busy = False
             over.set()
             thread.join()
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._poll()
+            self._come_back()
         return DONE
 
     def settle(self, reservation: Reservation, error: BaseException) -> bool:
@@ -88,6 +90,9 @@ class InPlacePerformer:
 
     def stop(self) -> None:
         """A job here can only be stopped by raising in it, which the signal has done."""
+
+    def say_what_holds(self) -> None:
+        """A job here is stopped together with the worker."""
 
     def rest(self) -> None:
         """There is nothing to put away."""

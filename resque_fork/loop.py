@@ -7,6 +7,7 @@ straight lines that call `wait` wherever they have to wait for something.
 
 from __future__ import annotations
 
+import errno
 import heapq
 import itertools
 import select
@@ -36,22 +37,26 @@ class Loop:
         self.clock = clock
         self._poll = select.poll()  # unlike epoll it is nothing that a fork would share
         self._callbacks: dict[int, Callback] = {}  # by descriptor
+        self._wanted: dict[int, int] = {}  # events, likewise
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
 
     def watch(self, fd: int, callback: Callback) -> None:
         """Call back whenever `fd` is readable."""
-        self._poll.register(fd, select.POLLIN)
-        self._callbacks[fd] = callback
+        self._register(fd, select.POLLIN, callback)
 
     def watch_writable(self, fd: int, callback: Callback) -> None:
         """Call back whenever `fd` can be written to, or read from."""
-        self._poll.register(fd, select.POLLIN | select.POLLOUT)
-        self._callbacks[fd] = callback
+        self._register(fd, select.POLLIN | select.POLLOUT, callback)
+
+    def watch_room(self, fd: int, callback: Callback) -> None:
+        """Call back when `fd` can be written to, or never will; what can be read does not count."""
+        self._register(fd, select.POLLOUT, callback)
 
     def forget(self, fd: int) -> None:
         """Watch `fd` no longer; call it before closing."""
         if self._callbacks.pop(fd, None) is not None:
+            del self._wanted[fd]
             self._poll.unregister(fd)
 
     def at(self, due: float, callback: Callback) -> Timer:
@@ -73,7 +78,7 @@ class Loop:
         if until is None or (due is not None and due < until):
             until = due
         timeout = None if until is None else max(0.0, (until - now) * 1000)
-        for fd, events in self._poll.poll(timeout):
+        for fd, events in self._events(timeout):
             callback = self._callbacks.get(fd)
             if events & select.POLLNVAL:  # closed by somebody else: it would never be quiet
                 self.forget(fd)
@@ -84,6 +89,25 @@ class Loop:
     def poll(self) -> None:
         """Handle what has already happened, without sleeping."""
         self.wait(until=self.clock())
+
+    def _register(self, fd: int, events: int, callback: Callback) -> None:
+        self._poll.register(fd, events)
+        self._callbacks[fd] = callback
+        self._wanted[fd] = events
+
+    def _events(self, timeout: float | None) -> list[tuple[int, int]]:
+        try:
+            return self._poll.poll(timeout)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        # More descriptors than this process may have open, since somebody has lowered its limit.
+        wanted = self._wanted.items()
+        readable = [fd for fd, events in wanted if events & select.POLLIN]
+        writable = [fd for fd, events in wanted if events & select.POLLOUT]
+        seconds = None if timeout is None else timeout / 1000
+        found = select.select(readable, writable, [], seconds)[:2]
+        return [(fd, self._wanted[fd]) for fd in dict.fromkeys([*found[0], *found[1]])]
 
     def _next_due(self) -> float | None:
         while self._timers and self._timers[0][2].callback is None:

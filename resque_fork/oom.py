@@ -7,6 +7,7 @@ probably, and not surely, such a kill.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -34,11 +35,11 @@ def counter_files(root: Path) -> list[Path]:
     """
     files = [root / "proc/vmstat"]
     try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
+        groups = (root / "proc/self/cgroup").read_text(errors="surrogateescape").splitlines()
     except OSError:
         groups = []
     for line in groups:
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if not controllers:
             folder, name = root / "sys/fs/cgroup", "memory.events"
         elif "memory" in controllers.split(","):
@@ -47,7 +48,7 @@ def counter_files(root: Path) -> list[Path]:
             continue
         # inside a container the path may be the host's, and the group be mounted at the top
         files += [folder / path.lstrip("/") / name, folder / name]
-    return list(dict.fromkeys(file for file in files if file.exists()))
+    return list(dict.fromkeys(file for file in files if os.path.exists(file)))
 
 
 def read_counter(path: Path) -> int | None:

@@ -78,6 +78,7 @@ class Pool:
     def _be_a_worker(self) -> None:
         """In the new process: forget the supervisor, and work."""
         process.let_go(self._signals.fds)
+        os.setpgid(0, 0)  # Ctrl-C in a terminal is for the supervisor, which passes it on
         handled = (*STOPPING, *PASSED_ON, signal.SIGHUP, signal.SIGCHLD)
         for number in handled:
             signal.signal(number, signal.SIG_DFL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import inspect
 import os
@@ -9,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, NoReturn
 
 from .errors import ResqueError
@@ -37,6 +38,7 @@ HANDLED = frozenset(
 # The functions of the C module itself: those of `signal` turn all numbers into enums and
 # back, which makes a forked child copy dozens of pages that it would else share.
 set_handler = inspect.unwrap(signal.signal)
+get_handler = inspect.unwrap(signal.getsignal)
 _set_mask = inspect.unwrap(signal.pthread_sigmask)
 
 try:
@@ -61,7 +63,9 @@ def fork(main: Callable[[], object]) -> int:
 
     Connections that must not be shared are closed first.
     Signals that are handled are blocked across the fork. In the child they still are:
-    `main` drops the parent's wake-up descriptor and then calls `unblock_signals`.
+    `main` drops the parent's wake-up descriptor and then calls `unblock_signals`. It also
+    leaves the parent's process group, and here nothing may do that for it: a process that
+    leads a group already cannot begin a session.
     """
     closers.run()
     mask = _set_mask(signal.SIG_BLOCK, HANDLED)
@@ -69,10 +73,6 @@ def fork(main: Callable[[], object]) -> int:
         pid = os.fork()
         if pid == 0:
             _run_and_leave(main)
-        try:
-            os.setpgid(pid, pid)  # the child does it too: whoever comes first
-        except OSError:
-            pass
     finally:
         _set_mask(signal.SIG_SETMASK, mask)
     return pid
@@ -102,6 +102,10 @@ def let_go(parents_fds: Iterable[int]) -> None:
 
 def unblock_signals(but: Iterable[int] = ()) -> None:
     _set_mask(signal.SIG_SETMASK, but)
+
+
+def hear_signals(numbers: Iterable[int]) -> None:
+    _set_mask(signal.SIG_UNBLOCK, numbers)
 
 
 def block_signals() -> None:
@@ -187,13 +191,35 @@ def kill(pid: int, number: int) -> bool:
     return True
 
 
-def kill_group(pid: int) -> bool:
-    """Kill a child with everything in its process group; False if we may not."""
+def kill_group(group: int) -> None:
+    """Kill whatever is in a process group and may be killed by us."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def group_lives(group: int) -> bool:
+    """Whether any process, a zombie too, is in a process group."""
     try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
         pass
-    return kill(pid, signal.SIGKILL)
+    return True
+
+
+def stopped_by(pid: int) -> int | None:
+    """What has stopped a child since this was last asked: a signal, or 0 if it goes on again.
+
+    None if nothing has.
+    """
+    try:
+        seen = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+    except (AttributeError, ChildProcessError):  # macOS has none before Python 3.13
+        return None
+    if seen is None:
+        return None
+    return 0 if seen.si_code == os.CLD_CONTINUED else seen.si_status
 
 
 # --- children that nobody asked for
@@ -204,38 +230,121 @@ def adopt_orphans() -> None:
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def children() -> set[int]:
-    """The pids of all children of this process, zombies too; where that can be told."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
+def children() -> set[int] | None:
+    """The pids of the children of this process, zombies too; None where that cannot be told.
+
+    Those of other threads are not always among them.
+    """
+    if not _has_children():
         return set()
     try:
         with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as listing:
             return set(map(int, listing.readall().split()))
     except OSError:
-        return _children_by_psutil()
+        return _children_by_their_parent()
 
 
-def _children_by_psutil() -> set[int]:
-    import psutil
-
-    return {process.pid for process in psutil.Process().children()}
-
-
-def reap_strangers(known: set[int]) -> None:
-    """Reap every dead child that is not one of `known`."""
+def _children_by_their_parent() -> set[int] | None:
+    """Where the kernel has no list of them, by looking at all processes."""
     try:
-        dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return None
+    if os.getpid() not in pids:  # something else is there in place of /proc
+        return None
+    return {pid for pid in pids if (stat := _stat(pid)) and int(stat[1]) == os.getpid()}
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except AttributeError:  # macOS has none before Python 3.13
+        return True
     except ChildProcessError:
-        return
-    if dead is None:
-        return
-    for pid in children() - known:
-        try:
-            os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
+        return False
+    return True
+
+
+def session_of(pid: int) -> int | None:
+    """The session of a process, a zombie too; None if it is gone."""
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+def started_at(pid: int) -> int | None:
+    """When a process was started, by the clock of `ticks`; None if it is gone, or hidden."""
+    stat = _stat(pid)
+    return int(stat[19]) if stat else None
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether a process has ended, and is only there until somebody waits for it."""
+    stat = _stat(pid)
+    return stat is not None and stat[0] == b"Z"
+
+
+def is_starting(pid: int) -> bool:
+    """Whether a process lives and has no command line: it is in the middle of exec."""
+    if command_of(pid):
+        return False
+    stat = _stat(pid)
+    return stat is not None and stat[0] not in (b"Z", b"X")
+
+
+def command_of(pid: int) -> bytes:
+    """The command line of a process; empty for a zombie, or if it is gone or hidden."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as command:
+            return command.readall()
+    except OSError:
+        return b""
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    """The fields of /proc/<pid>/stat from the third on: its state, its parent, ..."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
+            text = stat.readall()
+    except OSError:
+        return None
+    return text[text.rindex(b")") + 2 :].split()  # the name, in parentheses, may hold anything
+
+
+def ticks() -> int:
+    """Now, in clock ticks since the boot, by which the kernel tells when a process started."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def reap_strangers(known: Collection[int], sessions: Collection[int] = ()) -> None:
+    """Reap every dead child that is not one of `known`, nor in one of `sessions`."""
+
+    def is_stranger(pid: int) -> bool:
+        return pid not in known and session_of(pid) not in sessions
+
+    while (dead := _some_dead()) is not None and is_stranger(dead) and _forget(dead):
+        pass
+    if dead is not None:  # it is not ours to wait for, and may stand before others
+        for pid in filter(is_stranger, children() or ()):
+            _forget(pid)
+
+
+def _some_dead() -> int | None:
+    try:
+        seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except (AttributeError, ChildProcessError):
+        return None
+    return seen.si_pid if seen else None
+
+
+def _forget(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return False
 
 
 # --- what a child tells the kernel about itself

@@ -125,10 +125,13 @@ class Registry:
         self._jobs.pop(name, None)
 
     def _unknown(self, name: str) -> str:
-        import difflib  # not for every worker: it costs memory, and so makes every fork slower
-
         shown = name if len(name) <= 200 else name[:200] + "..."
-        alike = difflib.get_close_matches(shown, self._jobs, 3, cutoff=0.5)
+        try:
+            import difflib  # not for every worker: it costs memory, and so makes every fork slower
+
+            alike = difflib.get_close_matches(shown, self._jobs, 3, cutoff=0.5)
+        except ImportError:  # no descriptor to read it with
+            alike = []
         if alike:
             return f"No job is registered as {shown!r}; similar: {', '.join(alike)}."
         if not self._jobs:

@@ -1,39 +1,73 @@
 """Signals become events of the loop.
 
-A handler does nothing. The interpreter writes the signal's number into a pipe,
-the loop reads it there, and the action runs between two events like any other.
+The interpreter writes the signal's number into a pipe, the loop reads it there, and the action
+runs between two events like any other. The handler itself only notes that there was a signal, for
+the case that application code has pointed the interpreter to another pipe.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
+from . import process
 from .loop import Loop
+
+PIPE_BYTES = 65536  # that a pipe holds
+
+Handler = Callable[[int, FrameType | None], None]
 
 
 class Signals:
-    """While installed, each signal of the table calls its action from the loop."""
+    """While installed, each signal of the table calls its action from the loop.
+
+    SIGPIPE is ignored meanwhile: a pipe or connection that has broken is an error like others.
+    """
 
     def __init__(self, loop: Loop, actions: Mapping[int, Callable[[], None]]) -> None:
         self._loop = loop
         self._actions = dict(actions)
+        self._handlers: dict[int, Any] = {
+            **dict.fromkeys(self._actions, self._note),
+            signal.SIGPIPE: signal.SIG_IGN,
+        }
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
         self._reader = self._writer = -1
+        self._pipe: tuple[int, ...] = ()  # its inodes
+        self._noted: set[int] = set()  # signals that have not come out of the pipe yet
+        self._missed: list[int] = []  # those that never will, and what stood before them
+        self._raising: tuple[Collection[int], Handler] = ((), _nothing)
 
     def install(self) -> None:
         """Also unblocks these signals. Raises ValueError outside the main thread."""
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
+        self._open()
         self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, _noted) for number in self._actions}
-        self._loop.watch(self._reader, self._act)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._actions)
+        self._before = {n: signal.signal(n, handler) for n, handler in self._handlers.items()}
+        process.hear_signals(self._actions)
+
+    def reinstate(self) -> None:
+        """Put back what application code may have changed, and make up for what was missed.
+
+        Event loops, for example, have signals wake them, and in the end nobody.
+        """
+        moved = not self._has_pipe()
+        if moved:  # those descriptors were closed, and may be somebody else's by now
+            self._loop.forget(self._reader)
+            self._open()
+        before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        moved = moved or before != self._writer
+        for number, handler in self._handlers.items():
+            if process.get_handler(number) != handler:
+                moved = True
+                process.set_handler(number, handler)
+        process.hear_signals(self._actions)
+        if moved:
+            self._make_up()
 
     def restore(self) -> None:
         """Put the former handlers back; what is pending by then is dropped."""
@@ -45,21 +79,63 @@ class Signals:
         os.close(self._reader)
         os.close(self._writer)
 
+    @contextlib.contextmanager
+    def raising(self, numbers: Collection[int], handler: Handler) -> Iterator[None]:
+        """Meanwhile these signals also call a handler, at once; it may raise."""
+        self._raising = (numbers, handler)
+        try:
+            yield
+        finally:
+            self._raising = ((), _nothing)
+
     @property
     def fds(self) -> list[int]:
         """The pipe, which a forked child must let go of."""
         return [self._reader, self._writer]
 
-    def _act(self) -> None:
+    def _open(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._pipe = (os.fstat(self._reader).st_ino, os.fstat(self._writer).st_ino)
+        self._loop.watch(self._reader, self._act)
+
+    def _has_pipe(self) -> bool:
         try:
-            numbers = os.read(self._reader, 512)
+            return (os.fstat(self._reader).st_ino, os.fstat(self._writer).st_ino) == self._pipe
+        except OSError:
+            return False
+
+    def _make_up(self) -> None:
+        """Have the loop act on what has not come through the pipe, and look at the children."""
+        arrived = self._read(PIPE_BYTES)
+        missed = self._noted.difference(arrived)
+        if signal.SIGCHLD in self._actions:
+            missed.add(signal.SIGCHLD)
+        self._missed += [*arrived, *missed]
+        self._noted.clear()
+        os.write(self._writer, b"\0")  # no signal: it wakes the loop
+
+    def _read(self, most: int) -> bytes:
+        try:
+            return os.read(self._reader, most)
         except BlockingIOError:
-            return
-        for number in numbers:
+            return b""
+
+    def _act(self) -> None:
+        numbers, self._missed = self._missed, []
+        for number in [*numbers, *self._read(512)]:
+            self._noted.discard(number)
             action = self._actions.get(number)
             if action:
                 action()
 
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._noted.add(number)
+        numbers, handler = self._raising
+        if number in numbers:
+            handler(number, frame)
 
-def _noted(number: int, frame: FrameType | None) -> None:
-    """The interpreter has written the number into the pipe; that is all there is to do."""
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """For no signal."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import process, report
+from .errors import signal_name
 from .limits import NO_LIMITS, Limits
 from .loop import Loop, Timer
 from .process import End
@@ -54,6 +55,8 @@ class Watch:
         self.over = ""  # the limit that its job went over, in words
         self.steps: list[str] = []  # what was done about that
         self.leaving = jobs is None  # it has been told, or knows, that no job follows
+        self.swept = True  # what it leaves behind is ended; not if one of its jobs said otherwise
+        self.forked = 0  # when, in clock ticks since the boot
         self.dawdled = False  # we killed it because it did not leave
         self.started = time.monotonic()  # of the present job
         self.used_before = [0, 0]  # user and system CPU, in ms, of the jobs before it
@@ -70,6 +73,8 @@ class Watch:
         self._limits = NO_LIMITS  # of the present job
         self._limit_timers: dict[str, Timer] = {}
         self._before_dump: Callable[[], object] = lambda: None
+        self._halted = False  # it has been stopped, as by SIGSTOP, and does nothing
+        self._said_halted = False  # and that has been said, in its present job
         loop.watch(words, self._read)
 
     @property
@@ -140,6 +145,7 @@ class Watch:
         before, self.word, self.settled, self.told = self.word, None, None, None
         self._said = said
         self.over, self.steps = "", []
+        self._said_halted = False
         self.started = time.monotonic()
         self.leaving = last
         self._unsent = memoryview(report.framed(message))
@@ -170,12 +176,16 @@ class Watch:
         else:
             self._term()
 
+    def kill(self) -> None:
+        """End it at once. What it leaves behind is the sweep's business."""
+        process.kill(self.pid, signal.SIGKILL)
+
     def leave_by(self, seconds: float) -> None:
         """Kill the child if it has not ended by itself by then."""
 
         def too_late() -> None:
             self.dawdled = True
-            process.kill_group(self.pid)
+            self.kill()
 
         self._after(seconds, too_late)
 
@@ -183,12 +193,24 @@ class Watch:
         """See whether the child has ended, and if so, hear what it still said."""
         if self.end is None:
             self.end = process.reap(self.pid)
-            if self.end is not None:
-                self._cancel()
-                if not self._inbox.closed:
-                    self._read()
-                if self._inbox.partial and self.word and self.word["word"] in report.DONE:
-                    self.broken = self.broken or "the beginning of a message after its last word"
+            if self.end is None:
+                self._see_whether_halted()
+                return
+            self._cancel()
+            if not self._inbox.closed:
+                self._read()
+            if self._inbox.partial and self.word and self.word["word"] in report.DONE:
+                self.broken = self.broken or "the beginning of a message after its last word"
+
+    def say_if_halted(self) -> None:
+        """While somebody waits for its end: that it has been stopped, as by SIGSTOP."""
+        if self._halted and not self.ended:
+            log.warning(
+                "The worker waits for child %d, which was stopped: kill -CONT %d lets it go on, "
+                "TERM to the worker ends it",
+                self.pid,
+                self.pid,
+            )
 
     @property
     def fds(self) -> list[int]:
@@ -203,6 +225,28 @@ class Watch:
         self._close_jobs()
 
     # --- inside
+
+    def _see_whether_halted(self) -> None:
+        number = process.stopped_by(self.pid)
+        if number is None:
+            return
+        self._halted = number != 0
+        if self._said_halted or not self._halted:
+            return
+        self._said_halted = True
+        log.warning(
+            "Child %d was stopped by %s and does nothing until it gets SIGCONT (kill -CONT %d); "
+            "its limits hold meanwhile",
+            self.pid,
+            signal_name(number),
+            self.pid,
+        )
+
+    def _send(self, number: int) -> None:
+        """A signal that it is to act on, which it cannot while it is stopped."""
+        process.kill(self.pid, number)
+        if self._halted:
+            process.kill(self.pid, signal.SIGCONT)
 
     def _send_rest(self) -> bool:
         """Send what the pipe takes of a job, and the rest when it takes more."""
@@ -238,7 +282,7 @@ class Watch:
             log.error("Child %d sent something that is no report: %s", self.pid, problem)
             self.broken = str(problem)
             if not self.ended:
-                process.kill_group(self.pid)
+                self.kill()
             self._loop.forget(self._inbox.fd)
             return
         if self._inbox.closed:
@@ -283,9 +327,7 @@ class Watch:
     def _check_memory(self, most: int) -> None:
         """See whether there are more than so many KiB; there can be at any moment."""
         used = process.own_memory_kib(self.pid)
-        if used is None:
-            return
-        if used <= most:
+        if used is None or used <= most:  # None: it is dead, or there is no descriptor to look
             self._check_memory_later(most)
             return
         log.warning("Child %d: %s", self.pid, self._limits.out_of_memory())
@@ -308,31 +350,31 @@ class Watch:
         self.over, self.steps = words, ["JobTimeout"]
         self._before_dump()
         process.kill(self.pid, process.DUMP_SIGNAL)
-        process.kill(self.pid, process.LIMIT_SIGNAL)
+        self._send(process.LIMIT_SIGNAL)
         self._after(self._settings.term_timeout, self._term_over)
 
     def _term_over(self) -> None:
         self.steps.append("TERM")
-        process.kill(self.pid, signal.SIGTERM)
+        self._send(signal.SIGTERM)
         self._after(self._settings.term_timeout, self._kill_over)
 
     def _kill_over(self) -> None:
         self.steps.append("KILL")
-        process.kill_group(self.pid)
+        self.kill()
 
     def _term(self) -> None:
         if not self._settings.term_child:
             self.killed_outright = True
-            process.kill_group(self.pid)
+            self.kill()
             return
         log.debug("Sending TERM signal to child %d", self.pid)
-        process.kill(self.pid, signal.SIGTERM)
+        self._send(signal.SIGTERM)
         self._after(self._settings.term_timeout, self._kill)
 
     def _kill(self) -> None:
         log.debug("Sending KILL signal to child %d", self.pid)
         self.killed_after_grace = True
-        process.kill_group(self.pid)
+        self.kill()
 
     def _after(self, seconds: float, action: Any) -> None:
         self._cancel()

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from redis.exceptions import RedisError
 
@@ -28,7 +29,8 @@ from .queue_list import QueueList
 from .reservation import Reservation
 from .resque import Resque
 from .settings import Settings, load
-from .signals import Signals
+from .shield import Shield
+from .signals import Handler, Signals
 from .sockets import ConnectionCheck
 from .store.access import check_access
 from .store.bell import Bell
@@ -36,6 +38,8 @@ from .store.books import Books
 from .store.line import Dispensable, Line
 from .store.server import REDIS_ERRORS
 from .store.workers import Workers
+from .streams import HarmlessOutput
+from .surroundings import Surroundings
 from .upkeep import Upkeep
 
 log = logging.getLogger("resque_fork")
@@ -60,6 +64,9 @@ class Worker:
     _upkeep: Upkeep
     _performer: ForkedPerformer | InPlacePerformer
     _signals: Signals
+    _shield: Shield
+    _surroundings: Surroundings
+    _harmless_output: HarmlessOutput
 
     def __init__(
         self,
@@ -130,6 +137,7 @@ class Worker:
             log.error("Redis refused what the worker cannot do without: %s", error)
         except Exception:
             log.exception("The worker stops because of an error that it did not expect")
+            self._write_what_is_known()
         finally:
             self._performer.close()
             self._run_hooks("worker_exit")
@@ -236,6 +244,13 @@ class Worker:
         """Write what became of the last job, if that is still to be written."""
         self._bookkeeper.done_working()
 
+    def _write_what_is_known(self) -> None:
+        """The last job may have had its end before the worker has its own."""
+        try:
+            self.done_working()
+        except Exception:
+            log.exception("What became of the last job cannot be written")
+
     # --- being alive
 
     def startup(self) -> None:
@@ -246,7 +261,7 @@ class Worker:
         check_access(self._line, self.resque.server, self.resque.key_names)
         self.prune_dead_workers()
         if not self._first_fork_announced:  # work() may be called again
-            worker_hooks.run("before_first_fork")
+            self._announce_first_fork()
             self._first_fork_announced = True
         self._look_for_shared_connections()
         self._settle_memory()
@@ -288,7 +303,8 @@ class Worker:
         """Let one round of events happen, then do what is due."""
         due = self._upkeep.due
         self._loop.wait(due if until is None else min(due, until))
-        self._upkeep.attend()
+        with self._shield("heartbeats and looking for dead workers"):
+            self._upkeep.attend()
 
     def _patience(self) -> float | None:
         """Until when to wait for Redis: for ever, unless told to stop with no job running."""
@@ -305,12 +321,40 @@ class Worker:
         else:
             self._procline.waiting_for(self.queues(), self.queue_list.included)
 
+    def _announce_first_fork(self) -> None:
+        try:
+            self._run_hook("before_first_fork")
+        except Exception:
+            raise
+        except BaseException as error:  # it would end us as if all were well, or half way
+            raise ResqueError(f"The hook before_first_fork raised {error!r}.") from error
+
     def _run_hooks(self, name: str, *args: object) -> None:
         """Hooks at whose failure there is no job to fail."""
         try:
-            worker_hooks.run(name, *args)
-        except (Exception, SystemExit) as error:
+            self._run_hook(name, *args)
+        except BaseException as error:  # whatever it is, it is not what ends a worker
             log.error("The hook %s raised %r", name, error)
+
+    def _run_hook(self, name: str, *args: object) -> None:
+        """The application's hooks; what they raise is raised."""
+        if worker_hooks.any(name):
+            try:
+                with self._harmless_output:
+                    worker_hooks.run(name, *args)
+            finally:
+                self._reinstate(f"The hook {name}")
+
+    def _reinstate(self, who: str) -> None:
+        """After application code in this process: see to it that what the worker needs stands."""
+        with self._shield("putting back what the application has changed"):
+            self._signals.reinstate()
+            self._surroundings.put_back(who)
+
+    def _come_back_from_job(self) -> None:
+        """A job was performed in this process."""
+        self._reinstate("A job")
+        self._loop.poll()
 
     def _set_up(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -318,6 +362,9 @@ class Worker:
         self.pid = os.getpid()
         keys, settings = self.resque.key_names, self.settings
         self._loop = Loop()
+        self._shield = Shield()
+        self._surroundings = Surroundings()
+        self._harmless_output = HarmlessOutput()
         self._log_files = LogFiles()
         self._procline = Procline(settings.procline_prefix)
         self._line = Line(
@@ -364,12 +411,25 @@ class Worker:
                 self._procline,
                 self._beat_from_a_thread,
                 settings.heartbeat_interval,
-                [signal.SIGINT] if settings.graceful_term else [signal.SIGTERM, signal.SIGINT],
-                self._loop.poll,
+                self._raising,
+                self._come_back_from_job,
             )
         return ForkedPerformer(
-            self._loop, settings, self.backends, self.id, self._procline, self._wait, self._fds
+            self._loop,
+            settings,
+            self.backends,
+            self.id,
+            self._procline,
+            self._wait,
+            self._fds,
+            self._run_hook,
+            self._shield,
         )
+
+    def _raising(self, handler: Handler) -> AbstractContextManager[None]:
+        graceful = self.settings.graceful_term
+        stopping = [signal.SIGINT] if graceful else [signal.SIGTERM, signal.SIGINT]
+        return self._signals.raising(stopping, handler)
 
     def _fds(self) -> list[int]:
         """What a child must not keep: it is the parent's alone."""
@@ -406,16 +466,20 @@ class Worker:
 
     def shutdown(self) -> None:
         """Stop as soon as the running job is finished."""
+        self._begin_shutdown()
+        self._performer.say_what_holds()
+
+    def shutdown_now(self) -> None:
+        """Stop, and stop the running job too."""
+        self._begin_shutdown()
+        self._performer.stop()
+
+    def _begin_shutdown(self) -> None:
         if not self.stopping:
             life.info("Exiting...")
             self.stopping = True
             self._stop_asked = self._loop.clock()
             self._run_hooks("shutdown", self)
-
-    def shutdown_now(self) -> None:
-        """Stop, and stop the running job too."""
-        self.shutdown()
-        self._performer.stop()
 
     def kill_child(self) -> None:
         """Stop the running job and go on with the next."""

@@ -15,7 +15,8 @@ FLOORS = {
     1: "store/*",
     2: "limits registry redaction hooks reservation queue_list failure/* resque job failed",
     3: "signals process identity sockets oom forensics report usage child watch sweep huge_pages "
-    "verdict errand forked in_place bookkeeper pace pruning upkeep worker pool pidfile stacks",
+    "verdict errand forked in_place bookkeeper pace pruning upkeep worker pool pidfile stacks "
+    "shield streams surroundings",
     4: "cli/* contrib/* embedded testing __main__",
 }
 FLOOR = {

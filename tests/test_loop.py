@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -185,3 +187,23 @@ def test_a_child_leaves_the_loop_alone(pipe: tuple[int, int]) -> None:
     os.write(writer, b"x")
     loop.wait()
     assert seen == [1]
+
+
+def test_more_descriptors_than_are_allowed() -> None:
+    """Somebody has lowered the limit of this process, and poll refuses so many."""
+    script = (
+        "import os, resource\n"
+        "from resque_fork.loop import Loop\n"
+        "loop, seen, pipes = Loop(), [], [os.pipe() for _ in range(5)]\n"
+        "for reader, writer in pipes:\n"
+        "    loop.watch(reader, lambda fd=reader: seen.append(os.read(fd, 1)))\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        "os.write(pipes[3][1], b'x')\n"
+        "loop.watch_room(pipes[0][1], lambda: seen.append('room'))\n"
+        "loop.wait()\n"
+        "loop.forget(pipes[0][1])\n"
+        "loop.poll()\n"
+        "print(seen)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout == b"[b'x', 'room']\n"

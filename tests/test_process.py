@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from life.harness import is_alive, until
@@ -53,9 +55,66 @@ def test_a_child_dies_with_its_parent_elsewhere_too() -> None:
 
 
 def test_children_elsewhere(sleeper: subprocess.Popen[bytes]) -> None:
-    """The same, by looking at all processes."""
-    assert sleeper.pid in process.children()
-    assert process._children_by_psutil() == process.children()
+    """The same, by looking at all processes, where the kernel keeps no list of them."""
+    children = process.children()
+    assert children is not None
+    assert sleeper.pid in children
+    assert process._children_by_their_parent() == children
+
+
+def test_children_that_cannot_be_told(
+    sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without /proc, or without a descriptor to read it with, nothing is known, but of none."""
+
+    def refuse(*args: object, **more: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(process, "open", refuse, raising=False)
+        patches.setattr(os, "listdir", refuse)
+        assert process.children() is None
+        assert process.started_at(sleeper.pid) is None
+        assert process.command_of(sleeper.pid) == b""
+        assert not process.is_starting(sleeper.pid)
+        assert process.session_of(sleeper.pid) == os.getsid(0)
+        sleeper.kill()
+        sleeper.wait()
+        assert process.children() == set()
+
+
+def test_something_else_in_place_of_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in which this process is not tells nothing about its children."""
+    monkeypatch.setattr(os, "listdir", lambda path: [])
+    assert process._children_by_their_parent() is None
+
+
+def test_when_a_process_was_started() -> None:
+    """By the clock of the ticks, and so before or after a moment."""
+    before = process.ticks()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        started = process.started_at(child.pid)
+        assert started is not None
+        assert before <= started <= process.ticks()
+        assert process.command_of(child.pid) == b"sleep\x0060\x00"
+        child.kill()
+        until(lambda: process.is_zombie(child.pid))
+        assert process.started_at(child.pid) == started
+    assert process.started_at(child.pid) is None
+    assert process.session_of(child.pid) is None
+
+
+def test_what_stops_a_child(sleeper: subprocess.Popen[bytes]) -> None:
+    """Each change is told once."""
+    assert process.stopped_by(sleeper.pid) is None
+    sleeper.send_signal(signal.SIGSTOP)
+    assert until(lambda: process.stopped_by(sleeper.pid)) == signal.SIGSTOP
+    assert process.stopped_by(sleeper.pid) is None
+    sleeper.send_signal(signal.SIGCONT)
+    until(lambda: process.stopped_by(sleeper.pid) == 0)
+    sleeper.kill()
+    sleeper.wait()
+    assert process.stopped_by(sleeper.pid) is None
 
 
 def test_cpu_time_elsewhere() -> None:
@@ -108,6 +167,7 @@ def test_of_no_process() -> None:
     assert process.own_memory_kib(gone.pid) is None
     process.kill(gone.pid, signal.SIGTERM)
     process.kill_group(gone.pid)
+    assert not process.group_lives(gone.pid)
 
 
 def test_memory_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,13 +191,21 @@ def test_how_a_child_ended() -> None:
 
 
 def test_only_strangers_are_reaped(sleeper: subprocess.Popen[bytes]) -> None:
-    """What the worker knows is left to those who wait for it."""
-    stranger = subprocess.Popen(["true"])
-    known = subprocess.Popen(["true"])
-    until(lambda: not is_alive(stranger.pid) and not is_alive(known.pid))
-    process.reap_strangers({known.pid})
-    assert stranger.pid not in process.children()
-    assert known.pid in process.children()
+    """What the worker knows, and what is in its session, is left to those who wait for it."""
+
+    def dead(**options: Any) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(["true"], **options)
+        until(lambda: not is_alive(child.pid))
+        return child
+
+    ours = dead()
+    known = dead(start_new_session=True)
+    stranger = dead(start_new_session=True)
+    process.reap_strangers({known.pid}, {os.getsid(0)})
+    children = process.children()
+    assert children is not None
+    assert stranger.pid not in children
+    assert {known.pid, ours.pid, sleeper.pid} <= children
     assert sleeper.poll() is None
-    assert known.wait() == 0
+    assert (known.wait(), ours.wait()) == (0, 0)
     stranger.wait()

@@ -142,6 +142,104 @@ def test_only_in_the_main_thread(loop: Loop) -> None:
     assert len(errors) == 1
 
 
+def elsewhere() -> None:
+    """What an event loop with signal handlers does on leaving."""
+    signal.set_wakeup_fd(-1)
+
+
+def test_what_was_missed_is_made_up_for(signals: Signals, loop: Loop, heard: Heard) -> None:
+    """In its order, and each once: what came before, and what woke somebody else."""
+    send(USR2)
+    elsewhere()
+    send(USR1)
+    loop.poll()
+    assert heard == ["USR2"]
+    send(USR2)
+    signals.reinstate()
+    loop.wait()
+    assert sorted(heard[1:]) == ["USR1", "USR2"]
+    send(USR1)
+    loop.wait()
+    assert heard[3:] == ["USR1"]
+    signals.reinstate()
+    loop.poll()
+    assert len(heard) == 4
+
+
+def test_nothing_is_made_up_where_nothing_was_missed(
+    signals: Signals, loop: Loop, heard: Heard
+) -> None:
+    """A signal that waits in the pipe is acted on once."""
+    send(USR1, USR2)
+    signals.reinstate()
+    signals.reinstate()
+    loop.poll()
+    assert heard == ["USR1", "USR2"]
+
+
+def test_handlers_and_mask_are_put_back(signals: Signals, loop: Loop, heard: Heard) -> None:
+    """Whatever they are now; and SIGPIPE is ignored."""
+    signal.signal(USR1, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [USR2])
+    signals.reinstate()
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
+    send(USR1, USR2)
+    loop.wait()
+    assert heard == ["USR1", "USR2"]
+
+
+def test_a_pipe_that_was_closed(signals: Signals, loop: Loop, heard: Heard) -> None:
+    """It is made anew, and who has its descriptors now keeps them."""
+    for fd in signals.fds:
+        os.close(fd)
+    others = os.pipe()
+    assert sorted(others) == sorted(signals.fds)
+    signals.reinstate()
+    send(USR1)
+    loop.wait()
+    assert heard == ["USR1"]
+    os.write(others[1], b"theirs")
+    assert os.read(others[0], 100) == b"theirs"
+    for fd in others:
+        os.close(fd)
+
+
+def test_children_are_looked_at(loop: Loop, heard: Heard) -> None:
+    """The end of one may have been missed."""
+    signals = Signals(loop, {signal.SIGCHLD: heard.note("CHLD")})
+    signals.install()
+    try:
+        signals.reinstate()
+        loop.poll()
+        assert heard == []
+        elsewhere()
+        signals.reinstate()
+        loop.wait()
+        assert heard == ["CHLD"]
+    finally:
+        signals.restore()
+
+
+def test_signals_that_raise(signals: Signals, loop: Loop, heard: Heard) -> None:
+    """At once, while that is wanted; what else they do is done later, wherever they went."""
+
+    def fall(number: int, frame: object) -> None:
+        raise LookupError(number)
+
+    elsewhere()
+    send(USR2)
+    with signals.raising([USR1], fall), pytest.raises(LookupError):
+        send(USR1)
+    assert heard == []
+    signals.reinstate()
+    loop.wait()
+    assert sorted(heard) == ["USR1", "USR2"]
+    send(USR1)
+    loop.wait()
+    assert len(heard) == 3
+
+
 CHILD = """
 import os, signal
 from resque_fork import process

@@ -39,9 +39,15 @@ class Backends:
         return cls([BY_NAME.get(name) or _load(name) for name in names])
 
     def entries(self, entry: bytes, keys: Keys, queue: str, saved: bool) -> list[FailedEntry]:
-        """What the worker's step writes; if no other backend took it, the list ``failed`` does."""
-        lists = self.lists or ([] if saved else [RedisBackend()])
-        return [backend.entry(entry, keys, queue) for backend in lists]
+        """What the worker's step writes; if no other backend takes it, the list ``failed`` does."""
+        found, missing = [], not (self.lists or saved)
+        for backend in self.lists:
+            try:
+                found.append(backend.entry(entry, keys, queue))
+            except Exception as problem:  # a user's class may raise anything
+                missing = True
+                log.error("The failure backend %s raised %r", type(backend).__name__, problem)
+        return [*found, RedisBackend().entry(entry, keys, queue)] if missing else found
 
     def save(self, error: BaseException, worker: str, queue: str, raw: bytes) -> bool:
         """Hand a failure to the savers; False if one of them raised, which is logged."""

@@ -182,6 +182,19 @@ def test_failure_that_nobody_took_goes_to_failed(caplog: pytest.LogCaptureFixtur
     assert backends.entries(b"e", KEYS, "q", True) == []
 
 
+def test_a_list_that_cannot_be_named(caplog: pytest.LogCaptureFixture) -> None:
+    """The failure is not lost with it, and the other lists have it as well."""
+
+    class Nameless(ListBackend):
+        def list_of(self, keys: Keys, queue: str) -> tuple[str, str]:
+            raise LookupError(queue)
+
+    backends = Backends([Nameless, RedisMultiQueueBackend])
+    entries = backends.entries(b"e", KEYS, "q", saved=False)
+    assert [e.list_key for e in entries] == ["resque:q_failed", "resque:failed"]
+    assert caplog.messages == ["The failure backend Nameless raised LookupError('q')"]
+
+
 def test_default_is_redis() -> None:
     """Unless told, failures go to the list `failed`."""
     assert [type(b) for b in Backends().lists] == [RedisBackend]

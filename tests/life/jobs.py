@@ -251,6 +251,7 @@ def look_around():
         handled=int(status["SigCgt"], 16),
         ignored=int(status["SigIgn"], 16),
         group=os.getpgid(0),
+        session=os.getsid(0),
         stdin=os.readlink("/proc/self/fd/0"),
         fds=sorted(
             target for fd in os.listdir("/proc/self/fd") if (target := _target(fd)) is not None
@@ -518,3 +519,48 @@ def copy_fails():
         raise ValueError("said by the copy")
     os.waitpid(copy, 0)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job(queue="jobs")
+def ask_the_terminal():
+    """As getpass does, and ssh, sudo and git."""
+    open("/dev/tty").close()
+
+
+@job(queue="jobs")
+def stop_itself(number=signal.SIGSTOP):
+    """Stops instead of ending; if it goes on again, it says so."""
+    tell("begun")
+    try:
+        os.kill(os.getpid(), number)
+        tell("goes on")
+        wait_at_gate()
+    except TermException:
+        tell("stopped")
+        raise
+
+
+@job(queue="jobs")
+def print_lines(count, length=10, end=""):
+    for number in range(count):
+        print(f"{number:0{length}}")
+    if end == "kill":
+        sys.stdout.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job(queue="jobs")
+def run_printing_program():
+    import subprocess
+
+    subprocess.run(["sh", "-c", "echo from a program"], check=True)
+    tell("ran")
+
+
+@job(queue="jobs")
+def limit_descriptors_of_worker(count):
+    """Leaves its worker no descriptor more, and a process to sweep."""
+    import resource
+
+    daemon(True)
+    resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (count, 4096))

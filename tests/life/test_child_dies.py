@@ -386,7 +386,7 @@ def test_the_next_job_finds_a_clean_worker(stage: Stage) -> None:
     stage.push("look_around")
     after = stage.told("found", by=worker)
     for found in (before, after):
-        for changing in ("pid", "random", "group"):
+        for changing in ("pid", "random", "group", "session"):
             del found[changing]
         found["fds"] = [target.partition("[")[0] for target in found["fds"]]
     assert after == before
@@ -396,11 +396,11 @@ def test_the_next_job_finds_a_clean_worker(stage: Stage) -> None:
 
 
 def test_what_a_child_starts_with(stage: Stage) -> None:
-    """Its own group, no terminal, no blocked and no ignored signal but Python's, none of ours."""
+    """Its own session, no terminal, no blocked and no ignored signal but Python's, none of ours."""
     worker = stage.idle()
     stage.push("look_around")
     found = stage.told("found", by=worker)
-    assert found["group"] == found["pid"]
+    assert found["group"] == found["session"] == found["pid"]
     assert found["stdin"] == "/dev/null"
     assert found["blocked"] == []
     assert found["threads"] == 1
@@ -419,7 +419,7 @@ def test_parent_socket_dropped(stage: Stage) -> None:
     assert not any(target.startswith("socket:") for target in found)
     assert not any("eventpoll" in target for target in found)
     pipes = {target for target in found if target.startswith("pipe:")}
-    assert len(pipes) == 2, found  # its stderr, and what it tells its parent through
+    assert len(pipes) == 3, found  # its stdout and stderr, and what it tells its parent through
     assert worker.stop() == 0
 
 

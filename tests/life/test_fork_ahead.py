@@ -54,7 +54,7 @@ def test_the_next_job_has_its_child_already(stage: Stage) -> None:
     assert found["pid"] not in (child, spare)
     assert found["group"] == found["pid"]
     pipes = {fd for fd in found["fds"] if fd.startswith("pipe:")}
-    assert len(pipes) == 3, found  # its stderr, what it tells its parent, and what it is told
+    assert len(pipes) == 4, found  # stdout, stderr, what it tells its parent, and what it is told
     assert not [fd for fd in found["fds"] if fd.startswith(("socket:", "anon_inode:[eventpoll"))]
     worker.until_idle()
     assert worker.children == []

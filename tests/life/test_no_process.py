@@ -74,6 +74,20 @@ def test_a_job_waits_until_there_is_a_process(group: Group, stage: Stage) -> Non
     stage.assert_left(worker)
 
 
+def test_a_job_in_place_waits_too(group: Group, stage: Stage) -> None:
+    """With --no-fork-per-job it is a thread that cannot be had, which is the same to the kernel."""
+    worker = stage.idle("--no-fork-per-job")
+    group.take(worker.pid)
+    group.allow(1)
+    stage.push("quick", 1)
+    worker.until_said("could not be started")
+    group.allow(None)
+    assert stage.told("quick", by=worker)["args"] == [1]
+    until(lambda: stage.stat("processed") == 1)
+    assert stage.failed() == []
+    assert worker.stop() == 0
+
+
 def test_a_failure_whose_hooks_cannot_run(group: Group, stage: Stage) -> None:
     """It is recorded all the same, with what is known of the dead child, and that is said."""
     worker = stage.idle()
