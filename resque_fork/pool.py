@@ -32,12 +32,17 @@ class Pool:
     supervisor dies, the kernel sends its workers TERM.
     """
 
-    def __init__(self, make_worker: Callable[[], Worker], settings: Settings) -> None:
+    def __init__(
+        self,
+        make_worker: Callable[[], Worker],
+        settings: Settings,
+        log_files: LogFiles | None = None,
+    ) -> None:
         self._make_worker = make_worker
         self._settings = settings
         self._pid = os.getpid()
         self._loop = Loop()
-        self._log_files = LogFiles()
+        self._log_files = log_files or LogFiles()
         self._workers: dict[int, float] = {}  # pid: when it was started
         self._missing = settings.count
         self._pause = 0.0

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
 
 from redis.exceptions import RedisError
@@ -28,7 +27,7 @@ from .queue_list import QueueList
 from .reservation import Reservation
 from .resque import Resque
 from .settings import Settings, load
-from .signals import Signals
+from .signals import Signals, can_handle_signals
 from .store.access import check_access
 from .store.bell import Bell
 from .store.books import Books
@@ -61,12 +60,17 @@ class Worker:
     _signals: Signals
 
     def __init__(
-        self, *queues: str, resque: Resque | None = None, settings: Settings | None = None
+        self,
+        *queues: str,
+        resque: Resque | None = None,
+        settings: Settings | None = None,
+        log_files: LogFiles | None = None,
     ) -> None:
         self.settings = settings or load({}, os.environ)[0]
         self.resque = resque or Resque()
         self.queue_list = QueueList(queues or self.settings.queues)
         self.backends = Backends.named(self.settings.failure_backend)
+        self._log_files = log_files or LogFiles()
         self.hostname = socket.gethostname()
         self.pid = os.getpid()
         self.paused = False
@@ -293,12 +297,11 @@ class Worker:
             log.error("The hook %s raised %r", name, error)
 
     def _set_up(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
+        if not can_handle_signals():
             raise NotOnMainThread()
         self.pid = os.getpid()
         keys, settings = self.resque.key_names, self.settings
         self._loop = Loop()
-        self._log_files = LogFiles()
         self._procline = Procline(settings.procline_prefix)
         self._line = Line(
             self.resque.server,

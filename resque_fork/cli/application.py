@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -15,11 +16,44 @@ from ..settings import Settings
 OURS = str(Path(__file__).parent.parent) + os.sep
 
 
+def check_directory() -> None:
+    """Raises ResqueError if the working directory, where applications are looked for, is gone."""
+    if problem := directory_problem():
+        raise ResqueError(problem)
+
+
+def directory_problem() -> str:
+    """What is wrong with the working directory; empty if nothing is.
+
+    A shell goes on as if a removed one were there. So say which it is, as the kernel or the
+    shell knows it.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        try:
+            here = os.readlink("/proc/self/cwd").removesuffix(" (deleted)")
+        except OSError:
+            here = os.environ.get("PWD", "")
+        where = f"The working directory {here}".rstrip()
+        return (
+            f"{where} cannot be used: {error.strerror}. It may have been removed: "
+            "change to a directory that exists, and start again."
+        )
+    return ""
+
+
 def prepare(settings: Settings) -> None:
-    """Let the application import from here, and let its ``Resque()`` be the same as ours."""
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    """Let the application import from here, and let its ``Resque()`` be the same as ours.
+
+    Raises ResqueError if the working directory is gone, and there is something to import.
+    """
+    if settings.require:
+        check_directory()
+    with contextlib.suppress(OSError):
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.insert(0, here)
     os.environ["RESQUE_REDIS"] = settings.redis
     os.environ["RESQUE_NAMESPACE"] = settings.namespace
 
@@ -44,11 +78,23 @@ def load(modules: Iterable[str]) -> None:
 def _not_found(name: str, error: ModuleNotFoundError) -> str:
     missing = error.name or ""
     if name == missing or name.startswith(f"{missing}."):
+        here = os.getcwd()
+        hidden = _hidden(here)
         return (
-            f"There is no module {missing} to --require: it is neither in {os.getcwd()} "
-            "nor installed."
+            f"There is no module {missing} to --require: it is neither in {here} "
+            f"{hidden}nor installed."
         )
     return f"{name} cannot be loaded: it needs {missing}, which is not installed{_where(error)}."
+
+
+def _hidden(directory: str) -> str:
+    """Python passes over what it may not look into, and says nothing."""
+    try:
+        os.listdir(directory)
+        os.stat(os.path.join(directory, os.curdir))
+    except OSError as error:
+        return f"(which cannot be looked into: {error.strerror}) "
+    return ""
 
 
 def _where(error: BaseException) -> str:
