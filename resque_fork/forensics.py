@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 import tempfile
 import time
+from select import select  # now: libraries such as eventlet replace it
 from typing import Any
 
 from .errors import signal_name
@@ -63,11 +63,11 @@ class StderrTail:
     def _empty(self) -> None:
         """Pass on what is in the pipe; not more, since somebody may go on writing."""
         for _ in range(PIPE_BYTES // CHUNK + 1):
-            if not (select.select([self._reader], [], [], 0)[0] and self._pass_on()):
+            if not (select([self._reader], [], [], 0)[0] and self._pass_on()):
                 return
 
     def _pass_on(self) -> bool:
-        if not select.select([], [2], [], 0)[1]:
+        if not select([], [2], [], 0)[1]:
             self._loop.forget(self._reader)
             self._loop.watch_writable(2, self._resume)
             return False

@@ -151,7 +151,8 @@ class ForkedPerformer:
         process.reap_strangers({child.pid for child in self._children()})
 
     def refresh(self) -> None:
-        """Something of ours is new, such as a log file: a child forked before is of no use."""
+        """Something of ours is new, such as a log file: no child of before takes a job."""
+        self._jobs_left = 0
         if self._spare is not None:
             self._spare.dismiss()
 
@@ -180,7 +181,8 @@ class ForkedPerformer:
         """The present child, if it can take another job, or the spare one, or a new one."""
         child = self._child
         if child is not None:
-            if child.reusable and child.send_job(job_message(reservation)):
+            reusable = child.reusable and self._jobs_left > 0
+            if reusable and child.send_job(job_message(reservation)):
                 return child
             self.rest()
         self._jobs_left = self._settings.jobs_per_fork

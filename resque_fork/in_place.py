@@ -53,7 +53,9 @@ class InPlacePerformer:
         term = TermSwitch()
         before = {number: signal.signal(number, term.thrown) for number in self._raising}
         over = threading.Event()
-        thread = threading.Thread(target=self._beat_until, args=[over], name="heartbeat")
+        thread = threading.Thread(
+            target=self._beat_until, args=[over], name="heartbeat", daemon=True
+        )
         thread.start()
         declaration = registry.find(reservation.class_name)
         self.busy = True

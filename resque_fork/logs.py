@@ -10,11 +10,11 @@ import contextlib
 import json
 import logging
 import os
-import select
 import stat
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from select import select  # now: libraries such as eventlet replace it
 
 from .procline import printable
 
@@ -105,7 +105,7 @@ class StderrHandler(logging.Handler):
         try:
             line = self.format(record) + "\n"
             for start in range(0, len(line), PIECE):
-                if not select.select([], [2], [], self._patience)[1]:
+                if not select([], [2], [], self._patience)[1]:
                     self._patience = 0.0
                     return
                 self._patience = LONGEST_WAIT

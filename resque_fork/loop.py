@@ -13,7 +13,18 @@ import select
 import time
 from collections.abc import Callable
 
+from .errors import ResqueError
+
 Callback = Callable[[], object]
+
+# Libraries such as eventlet take it out of its module, and put something else for select().
+new_poll = getattr(select, "poll", None)
+
+
+NO_POLL = (
+    "This Python has no select.poll, without which there is no worker. A library such as eventlet "
+    "may have removed it: import resque_fork.worker before it does."
+)
 
 
 class Timer:
@@ -33,8 +44,10 @@ class Loop:
     """Waits for descriptors and timers. The clock is in seconds and never steps back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        if new_poll is None:
+            raise ResqueError(NO_POLL)
         self.clock = clock
-        self._poll = select.poll()  # unlike epoll it is nothing that a fork would share
+        self._poll = new_poll()  # unlike epoll it is nothing that a fork would share
         self._callbacks: dict[int, Callback] = {}  # by descriptor
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import select
 import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import ResqueError
+from ..loop import new_poll
 from ..settings import Settings
 
 OURS = str(Path(__file__).parent.parent) + os.sep
@@ -61,18 +63,25 @@ def prepare(settings: Settings) -> None:
 def load(modules: Iterable[str]) -> None:
     """Import the modules. Raises ResqueError that says what is wrong, and where."""
     for name in modules:
-        if name.endswith(".py") or "/" in name or name.startswith("."):
-            module = name.removesuffix(".py").strip("./").replace("/", ".")
-            raise ResqueError(f"--require takes the name of a module: {module}, not {name}.")
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            raise ResqueError(_not_found(name, error)) from error
-        # an application may do anything while it is imported, and leaving is an error too
-        except (Exception, SystemExit) as error:
-            kind = "" if isinstance(error, ResqueError) else f"{type(error).__name__}: "
-            told = str(error).strip().partition("\n")[0].removesuffix(".")
-            raise ResqueError(f"{name} cannot be loaded: {kind}{told}{_where(error)}.") from error
+        _load(name)
+    if new_poll and not hasattr(select, "poll"):
+        # eventlet has taken it away from redis-py, which has seen it and goes on to use it
+        select.poll = new_poll  # type: ignore[misc]
+
+
+def _load(name: str) -> None:
+    if name.endswith(".py") or "/" in name or name.startswith("."):
+        module = name.removesuffix(".py").strip("./").replace("/", ".")
+        raise ResqueError(f"--require takes the name of a module: {module}, not {name}.")
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ResqueError(_not_found(name, error)) from error
+    # an application may do anything while it is imported, and leaving is an error too
+    except (Exception, SystemExit) as error:
+        kind = "" if isinstance(error, ResqueError) else f"{type(error).__name__}: "
+        told = str(error).strip().partition("\n")[0].removesuffix(".")
+        raise ResqueError(f"{name} cannot be loaded: {kind}{told}{_where(error)}.") from error
 
 
 def _not_found(name: str, error: ModuleNotFoundError) -> str:
