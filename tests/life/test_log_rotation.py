@@ -163,6 +163,22 @@ def test_an_application_that_changes_the_directory(stage: Stage) -> None:
     assert [*(stage.directory / "elsewhere").iterdir()] == []
 
 
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_a_logfile_that_is_a_link(stage: Stage, count: str) -> None:
+    """HUP follows the link that --logfile names, and not the file that it named before."""
+    link = stage.directory / "current.log"
+    link.symlink_to("monday.log")
+    worker = stage.work("--logfile", "current.log", "--count", count)
+    until(lambda: len(stage.workers()) == int(count))
+    link.unlink()
+    link.symlink_to("tuesday.log")
+    worker.send(HUP)
+    until((stage.directory / "tuesday.log").exists)
+    assert worker.stop() == 0
+    until(lambda: "has left" in link.read_text())
+    assert "has left" not in (stage.directory / "monday.log").read_text()
+
+
 def test_a_file_that_cannot_be_opened_keeps_no_other_from_it(stage: Stage) -> None:
     """Why it cannot is said, and names the file."""
     (stage.directory / "logs").mkdir()
