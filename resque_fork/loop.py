@@ -20,7 +20,6 @@ Callback = Callable[[], object]
 # Libraries such as eventlet take it out of its module, and put something else for select().
 new_poll = getattr(select, "poll", None)
 
-
 NO_POLL = (
     "This Python has no select.poll, without which there is no worker. A library such as eventlet "
     "may have removed it: import resque_fork.worker before it does."

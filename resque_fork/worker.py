@@ -45,7 +45,8 @@ class Worker:
     """A worker that serves `queues`, in order of priority.
 
     ``Worker("urgent", "*", resque=resque).work()`` is what the command line
-    runs; settings that are not given come from the environment. Raises
+    runs; settings that are not given come from the environment. `log_files` is
+    what HUP opens anew, by default where output goes now. Raises
     NoQueueError if there is no queue, SettingsError for a failure backend that
     cannot be loaded.
     """

@@ -97,8 +97,8 @@ class Starting:
         for number in HANDLED:
             signal.signal(number, self._note)  # the application may have set handlers of its own
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        self._handed_over = True  # first: a thread may have one of them just now
         self._leave_if_stopped()
-        self._handed_over = True
         for number in self._kept:
             signal.raise_signal(number)
 
