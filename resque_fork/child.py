@@ -113,6 +113,9 @@ def settle_in(scene: Scene, term: TermSwitch) -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:  # Python reseeds its own generator, NumPy's is a copy of ours
         numpy_random.seed()
+    forkserver = sys.modules.get("multiprocessing.forkserver")
+    if forkserver is not None:  # that of the worker is not ours to wait for: jobs start their own
+        forkserver._forkserver._forkserver_pid = None
 
 
 def listen(term: TermSwitch) -> None:

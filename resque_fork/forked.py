@@ -181,7 +181,8 @@ class ForkedPerformer:
             self._sweeper.reap()
 
     def refresh(self) -> None:
-        """Something of ours is new, such as a log file: a child forked before is of no use."""
+        """Something of ours is new, such as a log file: no child of before takes a job."""
+        self._jobs_left = 0
         for stream in (self._stdout, self._tail):
             stream.reopened()
         if self._spare is not None:
@@ -216,7 +217,8 @@ class ForkedPerformer:
         """The present child, if it can take another job, or the spare one, or a new one."""
         child = self._child
         if child is not None:
-            if child.reusable and child.send_job(job_message(reservation), _begin(reservation)):
+            reusable = child.reusable and self._jobs_left > 0
+            if reusable and child.send_job(job_message(reservation), _begin(reservation)):
                 return child
             self.rest()
         self._jobs_left = self._settings.jobs_per_fork

@@ -56,7 +56,9 @@ class InPlacePerformer:
         self._procline.processing(reservation.queue, reservation.class_name)
         term = TermSwitch()
         over = threading.Event()
-        thread = threading.Thread(target=self._beat_until, args=[over], name="heartbeat")
+        thread = threading.Thread(
+            target=self._beat_until, args=[over], name="heartbeat", daemon=True
+        )
         try:
             thread.start()
         except RuntimeError as error:  # there is no process to be had, of which threads are a kind

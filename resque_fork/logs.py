@@ -10,11 +10,11 @@ import contextlib
 import json
 import logging
 import os
-import select
 import stat
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from select import select  # now: libraries such as eventlet replace it
 
 from .procline import printable
 
@@ -105,7 +105,7 @@ class StderrHandler(logging.Handler):
         try:
             line = self.format(record) + "\n"
             for start in range(0, len(line), PIECE):
-                if not select.select([], [2], [], self._patience)[1]:
+                if not select([], [2], [], self._patience)[1]:
                     self._patience = 0.0
                     return
                 self._patience = LONGEST_WAIT
@@ -118,42 +118,68 @@ class StderrHandler(logging.Handler):
 class LogFiles:
     """The files that log lines go to, opened anew after they were moved away.
 
-    These are stdout and stderr where they are regular files, and the files of
-    the application's own logging handlers. Make it before anyone moves them.
+    These are stdout and stderr, where they are `logfile` or other regular files, and the files
+    of the application's own logging handlers. Make it before anyone moves them: a process that is
+    forked later inherits where they were.
     """
 
-    def __init__(self) -> None:
-        self._outputs = {fd: path for fd in (1, 2) if (path := _regular_file(fd))}
+    def __init__(self, logfile: str | None = None) -> None:
+        paths = {fd: logfile or _regular_file(fd) for fd in (1, 2)}
+        self._outputs = {fd: path for fd, path in paths.items() if path}
 
     def reopen(self) -> None:
         """What cannot be opened goes on as it was, and that is said."""
-        try:
-            for fd, path in self._outputs.items():
+        for fd, path in self._outputs.items():
+            with _saying(path):
                 _append(path, fd)
-            for handler in _file_handlers():
+        for handler in _file_handlers():
+            with _saying(handler.baseFilename):
                 if handler.stream is not None and (old := handler.setStream(handler._open())):
                     old.close()
-        except OSError as error:
-            log.error("A log file cannot be opened anew: %s", error)
 
 
 def append_output_to(path: str) -> None:
-    """Make `path` our stdout and stderr."""
+    """Make `path` our stdout and stderr. Raises OSError."""
     _append(path, 1)
     _append(path, 2)
 
 
+def check_writable(path: str) -> None:
+    """Raises OSError, with its reason, if `path` cannot be opened for output."""
+    os.close(_open(path))
+
+
 def _append(path: str, fd: int) -> None:
-    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    opened = _open(path)
     os.dup2(opened, fd)
     os.close(opened)
 
 
-def _regular_file(fd: int) -> str | None:
+def _open(path: str) -> int:
+    """A FIFO that nobody reads is an error, where it would else keep us waiting."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY | os.O_NONBLOCK, 0o644)
+    os.set_blocking(fd, True)
+    return fd
+
+
+@contextlib.contextmanager
+def _saying(path: str) -> Iterator[None]:
+    """One file that cannot be opened keeps no other from it; a handler may be anybody's code."""
     try:
-        return os.readlink(f"/dev/fd/{fd}") if stat.S_ISREG(os.fstat(fd).st_mode) else None
+        yield
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) else repr(error)
+        log.error("A log file cannot be opened anew: %s: %s", path, reason)
+
+
+def _regular_file(fd: int) -> str | None:
+    """Where it is, or was before it was removed; None if it is no file."""
+    try:
+        status = os.fstat(fd)
+        path = os.readlink(f"/dev/fd/{fd}") if stat.S_ISREG(status.st_mode) else None
     except OSError:
         return None
+    return path.removesuffix(" (deleted)") if path and status.st_nlink == 0 else path
 
 
 def _file_handlers() -> list[logging.FileHandler]:

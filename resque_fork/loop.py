@@ -13,8 +13,20 @@ import itertools
 import select
 import time
 from collections.abc import Callable
+from typing import Any
+
+from .errors import ResqueError
 
 Callback = Callable[[], object]
+
+# Libraries such as eventlet take one out of its module, and put something else for the other.
+new_poll: Any = getattr(select, "poll", None)
+_select = select.select
+
+NO_POLL = (
+    "This Python has no select.poll, without which there is no worker. A library such as eventlet "
+    "may have removed it: import resque_fork.worker before it does."
+)
 
 
 class Timer:
@@ -34,8 +46,10 @@ class Loop:
     """Waits for descriptors and timers. The clock is in seconds and never steps back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        if new_poll is None:
+            raise ResqueError(NO_POLL)
         self.clock = clock
-        self._poll = select.poll()  # unlike epoll it is nothing that a fork would share
+        self._poll = new_poll()  # unlike epoll it is nothing that a fork would share
         self._callbacks: dict[int, Callback] = {}  # by descriptor
         self._wanted: dict[int, int] = {}  # events, likewise
         self._timers: list[tuple[float, int, Timer]] = []
@@ -97,7 +111,8 @@ class Loop:
 
     def _events(self, timeout: float | None) -> list[tuple[int, int]]:
         try:
-            return self._poll.poll(timeout)
+            happened: list[tuple[int, int]] = self._poll.poll(timeout)
+            return happened
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
@@ -106,7 +121,7 @@ class Loop:
         readable = [fd for fd, events in wanted if events & select.POLLIN]
         writable = [fd for fd, events in wanted if events & select.POLLOUT]
         seconds = None if timeout is None else timeout / 1000
-        found = select.select(readable, writable, [], seconds)[:2]
+        found = _select(readable, writable, [], seconds)[:2]
         return [(fd, self._wanted[fd]) for fd in dict.fromkeys([*found[0], *found[1]])]
 
     def _next_due(self) -> float | None:

@@ -28,20 +28,26 @@ class Pool:
     """Keeps `settings.count` workers running; `make_worker` is called in each new process.
 
     Every signal is passed on to the workers. One that dies is started again, at
-    once if it had been running well, else after a growing pause. If the
-    supervisor dies, the kernel sends its workers TERM.
+    once if it had been running well, else after a growing pause; paused, if the
+    others are. If the supervisor dies, the kernel sends its workers TERM.
     """
 
-    def __init__(self, make_worker: Callable[[], Worker], settings: Settings) -> None:
+    def __init__(
+        self,
+        make_worker: Callable[[], Worker],
+        settings: Settings,
+        log_files: LogFiles | None = None,
+    ) -> None:
         self._make_worker = make_worker
         self._settings = settings
         self._pid = os.getpid()
         self._loop = Loop()
-        self._log_files = LogFiles()
+        self._log_files = log_files or LogFiles()
         self._workers: dict[int, float] = {}  # pid: when it was started
         self._missing = settings.count
         self._pause = 0.0
         self._stopping = False
+        self._paused = False
         self._failed = False
 
     def run(self) -> int:
@@ -74,6 +80,8 @@ class Pool:
                 return
             self._missing -= 1
             self._workers[pid] = self._loop.clock()
+            if self._paused:
+                process.kill(pid, signal.SIGUSR2)  # which waits until the worker handles it
 
     def _be_a_worker(self) -> None:
         """In the new process: forget the supervisor, and work."""
@@ -121,7 +129,12 @@ class Pool:
         return stop
 
     def _pass_on_with(self, number: int) -> Callable[[], None]:
-        return lambda: self._pass_on(number)
+        def pass_on() -> None:
+            if number in (signal.SIGUSR2, signal.SIGCONT):
+                self._paused = number == signal.SIGUSR2
+            self._pass_on(number)
+
+        return pass_on
 
     def _reopen(self) -> None:
         self._log_files.reopen()

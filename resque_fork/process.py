@@ -421,7 +421,11 @@ def daemonize() -> Callable[[], None]:
     waiting, told = os.pipe()
     if os.fork():
         os.close(told)
-        leave(0 if os.read(waiting, 1) else 1)
+        try:
+            ready = os.read(waiting, 1)
+        except KeyboardInterrupt:  # the other will find nobody to tell, and leave too
+            ready = b""
+        leave(0 if ready else 1)
     os.setsid()
     if os.fork():
         leave(0)

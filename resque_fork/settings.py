@@ -343,7 +343,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"The config file cannot be read: {error}.") from None
+        raise SettingsError(f"The config file cannot be read: {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The config file {path} is not TOML: {error}.") from None
     names = [setting.name for setting in table()]

@@ -22,6 +22,19 @@ PIPE_BYTES = 65536  # that a pipe holds
 Handler = Callable[[int, FrameType | None], None]
 
 
+def can_handle_signals() -> bool:
+    """Whether this is the thread that Python runs signal handlers in.
+
+    `threading` cannot tell where a library such as eventlet has replaced its functions.
+    """
+    try:
+        before = signal.set_wakeup_fd(-1)
+    except ValueError:
+        return False
+    signal.set_wakeup_fd(before)
+    return True
+
+
 class Signals:
     """While installed, each signal of the table calls its action from the loop.
 

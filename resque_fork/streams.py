@@ -13,7 +13,7 @@ import select
 import stat
 import sys
 
-from .loop import Loop, Timer
+from .loop import Loop, Timer, new_poll
 
 log = logging.getLogger("resque_fork")
 
@@ -38,7 +38,7 @@ class Stream:
         self._reader, self.writer = os.pipe()
         os.set_blocking(self._reader, False)
         self._chunk = PIPE_BYTES if _is_file(fd) else CHUNK
-        self._room = select.poll()
+        self._room = new_poll()
         self._room.register(fd, select.POLLOUT)
         self._waiting = b""  # for room
         self._dropping = False
@@ -167,7 +167,7 @@ class HarmlessOutput:
     """
 
     def __init__(self) -> None:
-        self._state = select.poll()
+        self._state = new_poll()
         for fd in (1, 2):
             self._state.register(fd, select.POLLOUT)
         self._saved: dict[int, int] = {}

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -30,7 +29,7 @@ from .reservation import Reservation
 from .resque import Resque
 from .settings import Settings, load
 from .shield import Shield
-from .signals import Handler, Signals
+from .signals import Handler, Signals, can_handle_signals
 from .sockets import ConnectionCheck
 from .store.access import check_access
 from .store.bell import Bell
@@ -51,9 +50,10 @@ class Worker:
     """A worker that serves `queues`, in order of priority.
 
     ``Worker("urgent", "*", resque=resque).work()`` is what the command line
-    runs; settings that are not given come from the environment. `connections`
-    knows which open sockets are not the application's. Raises NoQueueError if
-    there is no queue, SettingsError for a failure backend that cannot be loaded.
+    runs; settings that are not given come from the environment. `log_files` is
+    what HUP opens anew, by default where output goes now; `connections` knows
+    which open sockets are not the application's. Raises NoQueueError if there is
+    no queue, SettingsError for a failure backend that cannot be loaded.
     """
 
     _loop: Loop
@@ -73,6 +73,7 @@ class Worker:
         *queues: str,
         resque: Resque | None = None,
         settings: Settings | None = None,
+        log_files: LogFiles | None = None,
         connections: ConnectionCheck | None = None,
     ) -> None:
         self.settings = settings or load({}, os.environ)[0]
@@ -80,6 +81,7 @@ class Worker:
         self.queue_list = QueueList(queues or self.settings.queues)
         self.backends = Backends.named(self.settings.failure_backend)
         self.connections = connections or ConnectionCheck()
+        self._log_files = log_files or LogFiles()
         self.hostname = socket.gethostname()
         self.pid = os.getpid()
         self.paused = False
@@ -357,7 +359,7 @@ class Worker:
         self._loop.poll()
 
     def _set_up(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
+        if not can_handle_signals():
             raise NotOnMainThread()
         self.pid = os.getpid()
         keys, settings = self.resque.key_names, self.settings
@@ -365,7 +367,6 @@ class Worker:
         self._shield = Shield()
         self._surroundings = Surroundings()
         self._harmless_output = HarmlessOutput()
-        self._log_files = LogFiles()
         self._procline = Procline(settings.procline_prefix)
         self._line = Line(
             self.resque.server,

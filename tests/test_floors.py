@@ -25,6 +25,7 @@ FLOOR = {
 
 # What may be imported inside a function: by which module, and what.
 LATE = {
+    ("cli/__init__", "resque_fork.cli.starting"),
     ("cli/app", "resque_fork.resque"),  # redis takes most of the time that --help took
     ("cli/app", "resque_fork.store.scripts"),
     ("cli/app", "resque_fork.store.server"),

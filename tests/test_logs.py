@@ -199,6 +199,16 @@ def test_closed_output_is_left_alone() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=60)
 
 
+def test_output_to_a_file_that_was_removed_before(tmp_path: Path) -> None:
+    """It is made anew under the name that it had."""
+    program = "from resque_fork.logs import LogFiles; LogFiles().reopen(); print('there again')"
+    with (tmp_path / "out.log").open("ab") as output:
+        (tmp_path / "out.log").unlink()
+        subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, stdout=output)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.log"]
+    assert (tmp_path / "out.log").read_text() == "there again\n"
+
+
 def test_silenced_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
     """What would be logged meanwhile is not, and everything is afterwards as it was."""
     with caplog.at_level(logging.INFO, "resque_fork"):

@@ -30,9 +30,18 @@ def _open_missing() -> None:
 def main() -> None:
     """What ``resque-fork`` runs. Ends the process."""
     _open_missing()
-    if "work" in sys.argv[1:]:
+    works = program.named_by(sys.argv[1:]) == "work" and hasattr(os, "fork")
+    if works:
+        from . import starting  # no other command needs it
+
+        starting.hold_signals()  # before anybody can know this process by its title
         make_room()  # early: it may start this program anew
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    program.main()
+    try:
+        program.main()
+    except SystemExit as end:
+        if works and isinstance(end.code, int):
+            starting.leave(end.code)
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -14,7 +15,7 @@ import click
 from ..errors import NO_FORK, RedisUnavailable, ResqueError, SettingsError
 from ..procline import printable
 from ..version import __version__
-from . import options
+from . import application, options
 from .app import App
 
 PROGRAM = "resque-fork"
@@ -68,6 +69,12 @@ class Program(click.Group):
             if near:
                 ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]}?")
         return super().resolve_command(ctx, args)
+
+    def named_by(self, args: Sequence[str]) -> str:
+        """The name of the command that these arguments call; empty if there is none."""
+        ctx = click.Context(self, resilient_parsing=True)
+        rest = self.make_parser(ctx).parse_args([*args])[1]
+        return rest[0] if rest else ""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -125,6 +132,9 @@ def _report(error: Exception, app: App) -> int:
     if app.wants_tracebacks() and not isinstance(error, click.ClickException):
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     status, sentence = _sentence(error, app)
+    if os.strerror(errno.ENOENT) in sentence:  # of what, if the path was a relative one?
+        gone = application.directory_problem()
+        sentence += f" {gone}" if gone not in sentence else ""
     lines = "\n".join(printable(line) for line in sentence.splitlines())
     click.echo(f"{PROGRAM}: {lines}", err=True)
     return status

@@ -27,6 +27,7 @@ from . import application, options
 from .app import App, pass_app
 from .command import command
 from .output import note
+from .starting import Starting
 
 log = logging.getLogger("resque_fork")
 
@@ -47,29 +48,44 @@ def work(app: App) -> int:
     ends that, USR1 stops the running job, HUP opens log files anew.
     """
     settings = app.settings
+    with Starting() as starting:
+        return _work(app, settings, starting)
+    return 0  # it was told to stop before there was a worker
+
+
+def _work(app: App, settings: Settings, starting: Starting) -> int:
+    application.check_directory()
+    # an application may change the directory
+    logfile = str(Path(settings.logfile).absolute()) if settings.logfile else None
     pidfile = Pidfile(settings.pidfile) if settings.pidfile else None
-    _check(app, pidfile)
-    detach = daemonize() if settings.daemon else None
-    if settings.logfile and not detach:
-        logs.append_output_to(settings.logfile)
+    _check(settings, pidfile)
+    with starting.interruptible():
+        _check_redis(app)
+        detach = daemonize() if settings.daemon else None
+    if logfile and not detach:
+        logs.append_output_to(logfile)
     logs.set_up(settings.log_format, settings.verbose)
+    log_files = logs.LogFiles(logfile)
     with pidfile or contextlib.nullcontext():
-        application.prepare(settings)
-        connections = ConnectionCheck(known=open_sockets())
-        application.load(settings.require)
-        Backends.named(settings.failure_backend)  # one that cannot be loaded is no worker's fault
+        with starting.interruptible():
+            application.prepare(settings)
+            connections = ConnectionCheck(known=open_sockets())
+            application.load(settings.require)
+            # one that cannot be loaded is no worker's fault
+            Backends.named(settings.failure_backend)
         if not registry.names():
             log.warning("No job is declared, so every job will fail: --require the application")
+        starting.hand_over()
         if detach:
             detach()
-            if settings.logfile:
-                logs.append_output_to(settings.logfile)
-        return _run(settings, connections)
+            if logfile:
+                logs.append_output_to(logfile)
+            log_files = logs.LogFiles(logfile)
+        return _run(settings, log_files, connections)
 
 
-def _check(app: App, pidfile: Pidfile | None) -> None:
+def _check(settings: Settings, pidfile: Pidfile | None) -> None:
     """Whatever can be known to be wrong, while there is still a terminal to say it on."""
-    settings = app.settings
     try:
         QueueList(settings.queues)
     except NoQueueError as error:
@@ -77,11 +93,9 @@ def _check(app: App, pidfile: Pidfile | None) -> None:
     if pidfile:
         pidfile.check()
     if settings.logfile:
-        with Path(settings.logfile).open("ab"):
-            pass
+        logs.check_writable(settings.logfile)
     elif settings.daemon:
         note("In the background nothing that goes wrong can be seen: give it a --logfile.")
-    _check_redis(app)
 
 
 def _check_redis(app: App) -> None:
@@ -99,13 +113,19 @@ def _check_redis(app: App) -> None:
             ) from error
 
 
-def _run(settings: Settings, connections: ConnectionCheck) -> int:
+def _run(settings: Settings, log_files: logs.LogFiles, connections: ConnectionCheck) -> int:
     def make_worker() -> Worker:
         resque = Resque(settings.redis, namespace=settings.namespace)
-        return Worker(*settings.queues, resque=resque, settings=settings, connections=connections)
+        return Worker(
+            *settings.queues,
+            resque=resque,
+            settings=settings,
+            log_files=log_files,
+            connections=connections,
+        )
 
     if settings.count > 1:
         closers.run()
         connections.warn_supervisor()
-        return Pool(make_worker, settings).run()
+        return Pool(make_worker, settings, log_files).run()
     return make_worker().run()

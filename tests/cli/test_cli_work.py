@@ -222,7 +222,9 @@ def test_pidfile_is_removed_after_an_error(call, tmp_path: Path) -> None:
     call(*DRAIN, "-r", "absent", "--pidfile", "worker.pid")
     assert list(tmp_path.iterdir()) == []
     ended = call(*DRAIN, "--pidfile", "absent/worker.pid")
-    assert sentence(ended) == f"The pidfile {tmp_path}/absent/worker.pid cannot be written there."
+    assert sentence(ended) == (
+        f"The pidfile {tmp_path}/absent/worker.pid cannot be written: No such file or directory."
+    )
 
 
 def test_daemon(call, run, redis: Redis, application: str, tmp_path: Path) -> None:

@@ -96,6 +96,22 @@ def test_pausing_and_going_on(stage: Stage) -> None:
     until_idle(pool, 2)
 
 
+def test_a_worker_that_is_replaced_while_all_are_paused(stage: Stage) -> None:
+    """It is paused like the others, and goes on with them."""
+    pool = pool_of(stage, 2)
+    pool.send(signal.SIGUSR2)
+    until(lambda: [title_of(pid) for pid in pool.children] == [f"{TITLE}Paused"] * 2)
+    first, second = pool.children
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len({*pool.children} - {first, second}) == 1, lambda: pool.said)
+    stage.push("quick")
+    until(lambda: [title_of(pid) for pid in pool.children] == [f"{TITLE}Paused"] * 2)
+    assert len(stage.queue()) == 1
+    pool.send(signal.SIGCONT)
+    stage.told("quick", by=pool)
+    until_idle(pool, 2)
+
+
 def test_usr1_stops_the_running_jobs(stage: Stage) -> None:
     """The workers go on."""
     pool = pool_of(stage, 2)
