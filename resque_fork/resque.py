@@ -13,8 +13,9 @@ from .errors import (
     MaybeEnqueued,
     NoClassError,
     NoQueueError,
-    RedisUnavailable,
+    ResqueError,
     UnreadablePayload,
+    WrongKeyType,
 )
 from .failed import FailedJobs
 from .hooks import job_hooks
@@ -25,9 +26,9 @@ from .reservation import Reservation
 from .settings import value_of
 from .store.failures import count_all
 from .store.queues import Queues
-from .store.refusals import key_named_by
+from .store.refusals import first_key, key_named_by, was_said
 from .store.scripts import NamingKeys
-from .store.server import REDIS_ERRORS, Server, in_our_words, never_sent
+from .store.server import PUSHED_A_SECOND, REDIS_ERRORS, Server, in_our_words, never_sent
 from .store.stats import Stats
 from .store.workers import Workers
 
@@ -43,14 +44,24 @@ class Resque:
     used; may be shared by threads and survives a fork. With `inline` jobs are
     performed where they are enqueued, for tests.
 
+    `timeout` is for how many seconds enqueueing may wait for Redis, connecting
+    included; 3, or the URL's ``socket_timeout``, unless told. Other methods
+    wait that long for each reply.
+
     Every method raises RedisUnavailable, AccessRefused or WrongKeyType when
     Redis does.
     """
 
     def __init__(
-        self, url: str | None = None, *, namespace: str | None = None, inline: bool = False
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        inline: bool = False,
+        timeout: float | None = None,
     ) -> None:
         self.server = Server(value_of("redis", url, os.environ))
+        self.timeout = self.server.timeout(timeout)
         self.key_names = Keys(value_of("namespace", namespace, os.environ))
         self.server.check_namespace(self.key_names.namespace)
         self.inline = inline
@@ -62,7 +73,7 @@ class Resque:
     def redis(self) -> Any:
         """The redis-py client. That of a Cluster connects at once, the others when first used."""
         with self._speaking(None):
-            return self.server.client()
+            return self.server.client(self.timeout)
 
     @functools.cached_property
     def _queues(self) -> Queues:
@@ -127,7 +138,7 @@ class Resque:
                     for payload, _ in batch:
                         Reservation(name, Payload.read(payload.raw)).perform()
                 else:
-                    self._push(name, *(payload.raw for payload, _ in batch))
+                    self._push(name, *(payload.raw for payload, _ in batch), before=enqueued)
                 enqueued += len(batch)
                 for _, args in batch:
                     for hook in after:
@@ -326,18 +337,21 @@ class Resque:
             hook(*bound)
         return True
 
-    def _push(self, queue: str, *payloads: bytes) -> None:
+    def _push(self, queue: str, *payloads: bytes, before: int = 0) -> None:
+        """Push, in the time that there is for it; an error says what has become of the payloads.
+
+        `before` is how many were pushed before them, in the same call.
+        """
         key = self.key_names.queue(queue)
+        seconds = self.timeout + sum(map(len, payloads)) / PUSHED_A_SECOND
         try:
-            self._queues.push(queue, *payloads)
+            with self.server.within(seconds):
+                self._queues.push(queue, *payloads)
+        except ResqueError as error:  # the client could not be made
+            raise type(error)(f"{error} {_nothing_more_than(before)}") from error.__cause__
         except (*REDIS_ERRORS, OSError) as error:
             problem = in_our_words(error, self.server, getattr(error, "key", key))
-            if isinstance(problem, RedisUnavailable) and not never_sent(error):
-                problem = MaybeEnqueued(
-                    f"{problem} It broke during the push: "
-                    f"what was pushed to {queue!r} may or may not be queued."
-                )
-            raise problem from error
+            raise _after_push(problem, error, queue, before) from error
 
     @contextlib.contextmanager
     def _speaking(self, key: str | None) -> Iterator[None]:
@@ -355,8 +369,29 @@ class _Told:
         self._resque = resque
 
     def execute_command(self, *command: Any) -> Any:
-        with self._resque._speaking(command[1]):
+        with self._resque._speaking(first_key(command)):
             return self._resque.redis.execute_command(*command)
+
+
+def _after_push(problem: ResqueError, error: Exception, queue: str, before: int) -> ResqueError:
+    """The same problem, with what has become of the push."""
+    if getattr(error, "pushed", False):
+        fate = f"All was pushed to {queue!r} all the same; it may be missing among the queues."
+    elif isinstance(problem, WrongKeyType):
+        return problem  # it names the key that stands where the queue would be
+    elif was_said(error) or never_sent(error):
+        fate = _nothing_more_than(before)
+    else:
+        return MaybeEnqueued(
+            f"{problem} It broke during the push: "
+            f"what was pushed to {queue!r} may or may not be queued."
+        )
+    problem.args = (f"{problem} {fate}",)
+    return problem
+
+
+def _nothing_more_than(before: int) -> str:
+    return f"Nothing was queued after the first {before} jobs." if before else "Nothing was queued."
 
 
 @functools.cache
