@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_plus
 
-from .options import OPTIONS, SECRET
+from .options import OPTIONS, REFUSED, SECRET
+
+HARMLESS = {*OPTIONS, *REFUSED} - {*SECRET, "credential_provider"}
 
 MASK = "***"
 
@@ -40,6 +42,6 @@ def _login(text: str) -> str:
 def _option(found: re.Match[str]) -> str:
     before, name, value = found.groups()
     known = unquote_plus(name).removeprefix("sentinel_")
-    if known in OPTIONS and known not in SECRET and "@" not in unquote_plus(value):
+    if known in HARMLESS and "@" not in unquote_plus(value):
         return found[0]
     return f"{before}{name}={MASK}"

@@ -153,7 +153,8 @@ def read_options(query: str, tls: bool) -> dict[str, Any]:
             harmless, why = REFUSED[own]
             if text.lower() not in harmless:
                 raise ValueError(
-                    f"its option {name} {why}: leave it out, or give resque-fork a URL of its own"
+                    f"its option {name} {why}: leave it out, or give resque-fork a URL of its own "
+                    "(RESQUE_REDIS)"
                 )
         elif own not in OPTIONS:
             raise ValueError(f"there is no option {name}")

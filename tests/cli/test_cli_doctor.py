@@ -38,7 +38,7 @@ def test_healthy(diagnose: Diagnose, redis: Redis, call) -> None:
     redis.config_set("appendonly", "no")
     found = diagnose()
     assert list(found) == [
-        *("server", "namespace", "eviction", "persistence", "clock", "stale workers"),
+        *("server", "pick-up", "namespace", "eviction", "persistence", "clock", "stale workers"),
         *("host name", "title", "room for titles", "threads at fork"),
     ]
     assert {check for check, (result, _) in found.items() if result != "ok"} <= {"persistence"}
