@@ -73,10 +73,15 @@ class _TimedSocket:
         return int(self._sock.recv_into(*how))
 
     def sendall(self, data: bytes) -> None:
+        """Sends all of it, or leaves it to reading to tell why it cannot be sent.
+
+        A server that hangs up may have said why, and that is there to be read.
+        """
         unsent = memoryview(data)
-        while unsent:
-            self._hurry()
-            unsent = unsent[self._sock.send(unsent) :]
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while unsent:
+                self._hurry()
+                unsent = unsent[self._sock.send(unsent) :]
 
     def _hurry(self) -> None:
         if self._timeout != 0 and self._deadline.is_over:

@@ -131,10 +131,10 @@ REFUSED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "ssl_ocsp_expected_cert": ((), "is not supported"),
     **dict.fromkeys(
         (
-            *("cache", "cache_config", "command_packer", "connection_class"),
-            *("credential_provider", "driver_info", "event_dispatcher", "himport_registry"),
-            *("maint_notifications_config", "parser_class", "redis_connect_func"),
-            *("socket_keepalive_options", "ssl_ocsp_context"),
+            *("cache", "cache_config", "cache_factory", "command_packer"),
+            *("connection_class", "credential_provider", "driver_info", "event_dispatcher"),
+            *("himport_registry", "maint_notifications_config", "parser_class"),
+            *("redis_connect_func", "socket_keepalive_options", "ssl_ocsp_context"),
         ),
         ((), _OBJECT),
     ),
@@ -179,8 +179,9 @@ def check_tls(options: Mapping[str, Any]) -> None:
         try:
             _try(context, name, options)
         except (OSError, ValueError, TypeError) as error:  # among them ssl.SSLError
-            why = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-            raise ValueError(f"its option {name} cannot be used: {why}") from None
+            why = getattr(error, "reason", None) or getattr(error, "strerror", None)
+            told = str(why or error.args[0]).rstrip(".")
+            raise ValueError(f"its option {name} cannot be used: {told}") from None
 
 
 def _try(context: Any, name: str, options: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Servers and proxies without HELLO: RESP2, whatever words they refuse it in, and whoever parses."""
+"""Servers and proxies without HELLO: RESP2, in whatever words they refuse it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ REFUSALS = [
 ODD = [
     None,
     b"+OK\r\n",
-    b"$-1\r\n",
     b"*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:2\r\n",
     b"HTTP/1.1 400 Bad Request\r\n\r\n",
     b":many\r\n",
@@ -63,7 +62,9 @@ def line_to(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Line]]:
     def make(url: str) -> Line:
         loop = Loop()
         late = loop.clock() + 60
-        lines.append(Line(ParsedBy(url, request.param), loop, "resque:queues", patience=lambda: late))
+        lines.append(
+            Line(ParsedBy(url, request.param), loop, "resque:queues", patience=lambda: late)
+        )
         return lines[-1]
 
     yield make
@@ -98,7 +99,7 @@ def test_all_goes_on_in_resp2(
 def test_logging_in_without_hello(
     locked: Node, line_to: Callable[[str], Line], login: str, answer: bytes | None
 ) -> None:
-    """With a password, and as a user with a name, one is let in; else the error is the usual one."""
+    """With a password, and as a user with a name, one is let in; else it is the usual error."""
     with Answering(locked.port, {"HELLO": answer}) as proxy:
         line = line_to(behind(proxy, login))
         line.open_or_refuse()
