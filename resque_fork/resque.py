@@ -35,6 +35,8 @@ from .store.workers import Workers
 BULK = 1000  # payloads a round trip
 BULK_BYTES = 4 * 1024 * 1024
 
+_TAKEN = "A job may have been taken from {!r}, and is lost then."
+
 
 class Resque:
     """A Resque: one Redis, one namespace.
@@ -170,8 +172,11 @@ class Resque:
                 return False
             return same and payload.class_name == declaration.wire_name
 
-        with self._speaking(self.key_names.queue(name)):
-            removed = self._queues.remove_payloads(name, self._queues.matching(name, matches))
+        key = self.key_names.queue(name)
+        with self._speaking(key):
+            found = self._queues.matching(name, matches)
+        with self._speaking(key, f"Jobs may have been removed from {name!r}."):
+            removed = self._queues.remove_payloads(name, found)
         for hook in job_hooks(declaration.hook_owners, "after_dequeue"):
             hook(*args)
         return removed
@@ -182,7 +187,7 @@ class Resque:
         It is on nobody's record: if this process dies, the job is lost. Workers
         do not use it. Raises UnreadablePayload for a payload that is no job.
         """
-        with self._speaking(self.key_names.queue(queue)):
+        with self._speaking(self.key_names.queue(queue), _TAKEN.format(queue)):
             raw = self._queues.pop(queue)
         return None if raw is None else Reservation(queue, Payload.read(raw))
 
@@ -200,7 +205,7 @@ class Resque:
 
     def pop(self, queue: str) -> Any:
         """Take the first payload of a queue, decoded, or None; it is on nobody's record."""
-        with self._speaking(self.key_names.queue(queue)):
+        with self._speaking(self.key_names.queue(queue), _TAKEN.format(queue)):
             raw = self._queues.pop(queue)
         return None if raw is None else _decoded(raw)
 
@@ -243,12 +248,12 @@ class Resque:
 
     def remove_queue(self, queue: str) -> int:
         """Delete a queue with all its jobs; returns how many there were."""
-        with self._speaking(self.key_names.queue(queue)):
+        with self._speaking(self.key_names.queue(queue), f"{queue!r} may have been removed."):
             return self._queues.remove(queue)
 
     def clear_queue(self, queue: str) -> int:
         """Delete all jobs of a queue, which stays known; returns how many there were."""
-        with self._speaking(self.key_names.queue(queue)):
+        with self._speaking(self.key_names.queue(queue), f"{queue!r} may have been cleared."):
             return self._queues.clear(queue)
 
     # --- workers
@@ -301,12 +306,12 @@ class Resque:
 
     def pause(self) -> None:
         """Keep every worker of every host from taking new jobs."""
-        with self._speaking(self.key_names.pause):
+        with self._speaking(self.key_names.pause, "Workers may have been paused."):
             self.redis.set(self.key_names.pause, "true")
 
     def resume(self) -> None:
         """End a pause of all workers."""
-        with self._speaking(self.key_names.pause):
+        with self._speaking(self.key_names.pause, "The pause may have been ended."):
             self.redis.delete(self.key_names.pause)
 
     def paused(self) -> bool:
@@ -354,12 +359,16 @@ class Resque:
             raise _after_push(problem, error, queue, before) from error
 
     @contextlib.contextmanager
-    def _speaking(self, key: str | None) -> Iterator[None]:
+    def _speaking(self, key: str | None, perhaps: str = "") -> Iterator[None]:
+        """Redis' errors in our words; `perhaps` is what may have been done if no reply came."""
         try:
             yield
         except (*REDIS_ERRORS, OSError) as error:
             at_fault = key_named_by(error) or getattr(error, "key", key)
-            raise in_our_words(error, self.server, at_fault) from error
+            problem = in_our_words(error, self.server, at_fault)
+            if perhaps and not (was_said(error) or never_sent(error)):
+                problem.args = (f"{problem} {perhaps}",)
+            raise problem from error
 
 
 class _Told:
@@ -369,7 +378,8 @@ class _Told:
         self._resque = resque
 
     def execute_command(self, *command: Any) -> Any:
-        with self._resque._speaking(first_key(command)):
+        perhaps = "" if command[0] == "GET" else "The counter may have been changed."
+        with self._resque._speaking(first_key(command), perhaps):
             return self._resque.redis.execute_command(*command)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from resque_fork import MaybeEnqueued, RedisUnavailable, Resque, ResqueError, SettingsError
-from resque_fork.store.server import CLIENT_SECONDS
+from resque_fork.cli.app import App
+from resque_fork.store.server import ANSWER_SECONDS, CLIENT_SECONDS
 
 SOON = 0.4  # seconds that these tests wait, as a rule
 LATE = 8.0  # under what all else that waits here would wait for
@@ -148,6 +149,57 @@ def test_a_reply_that_drips(silent: Callable[..., Silent], replies: list[bytes])
     error = error_of(lambda: resque.enqueue_to("q", "A"), SOON)
     assert isinstance(error, MaybeEnqueued) is (len(replies) > 1)
     resque.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "perhaps"),
+    [
+        (lambda r: r.pop("q"), "A job may have been taken from 'q', and is lost then."),
+        (lambda r: r.reserve("q"), "A job may have been taken from 'q', and is lost then."),
+        (lambda r: r.pause(), "Workers may have been paused."),
+        (lambda r: r.resume(), "The pause may have been ended."),
+        (lambda r: r.stats.incr("mails"), "The counter may have been changed."),
+    ],
+)
+def test_what_may_have_been_done(
+    silent: Callable[..., Silent], call: Callable[[Resque], Any], perhaps: str
+) -> None:
+    """Where no reply came, the error says what may have happened; not where nothing was sent."""
+    url = silent(b"+PONG\r\n").url
+    assert str(error_of(lambda: call(Resque(url, timeout=SOON)), SOON)) == (
+        f"Redis at {url} does not answer (Timeout reading from socket). {perhaps}"
+    )
+    with pytest.raises(RedisUnavailable) as raised:
+        call(Resque("redis://127.0.0.1:1"))
+    assert perhaps not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "first", "perhaps"),
+    [
+        (
+            lambda r: r.dequeue("A", queue="q"),
+            b'*1\r\n$23\r\n{"class":"A","args":[]}\r\n',
+            "Jobs may have been removed from 'q'.",
+        ),
+        (lambda r: r.remove_queue("q"), b":1\r\n", "'q' may have been removed."),
+        (lambda r: r.clear_queue("q"), b":1\r\n", "'q' may have been cleared."),
+    ],
+)
+def test_what_may_have_been_removed(
+    silent: Callable[..., Silent], call: Callable[[Resque], Any], first: bytes, perhaps: str
+) -> None:
+    """The same, where something is looked at first."""
+    replies = [b"+PONG\r\n", first, *([b"*0\r\n"] if first.startswith(b"*") else [])]
+    error = error_of(lambda: call(Resque(silent(*replies).url, timeout=SOON)), SOON)
+    assert str(error).endswith(f"). {perhaps}")
+
+
+def test_the_command_line_is_more_patient() -> None:
+    """It waits as long as a worker, whatever the URL tells applications."""
+    app = App()
+    app.flags["redis"] = "redis://h?socket_timeout=1"
+    assert app.resque.timeout == ANSWER_SECONDS == 10.0
 
 
 def test_a_server_that_stops_reading(silent: Callable[..., Silent]) -> None:

@@ -397,6 +397,8 @@ class Line:
                 self._wait_for(self._send("AUTH", login[1]))
 
     def _choose_database(self) -> None:
+        if name := self._connection.client_name:
+            self._send("CLIENT", "SETNAME", name)  # never mind whether it may be set
         if self._connection.db:
             self._wait_for(self._send("SELECT", self._connection.db))
 

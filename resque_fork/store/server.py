@@ -183,7 +183,7 @@ class Server:
 
     def ping(self) -> None:
         """See whether it answers, and lets us in. Raises redis-py's errors."""
-        connection = self._connection(self.find(""), self._protocol())
+        connection = self._connection(self.find(""), {"protocol": 2})
         try:
             connection.connect()
             connection.send_command("PING")

@@ -112,11 +112,11 @@ def test_server_that_keeps_to_itself(diagnose: Diagnose) -> None:
     [
         ("TIME", {"clock", "workers"}),
         ("PING", set()),
-        ("INFO", {"server", "eviction"}),
+        ("INFO", {"server"}),
         ("CONFIG", set()),
         ("HELLO", {"pick-up"}),
         ("TYPE", {"keys"}),
-        ("GET", {"pause", "workers"}),
+        ("GET", {"pause"}),
         ("SMEMBERS", {"workers"}),
         ("HGETALL", {"workers"}),
         ("CLIENT", set()),
@@ -131,7 +131,7 @@ def test_command_that_is_refused(diagnose: Diagnose, command: str, refused: set[
                 rules = ("on", ">pw", "~*", "+@all", f"-{command.lower()}")
                 Redis.from_url(url).execute_command("ACL", "SETUSER", "bob", *rules)
                 url = url.replace("unix://", "unix://bob:pw@")
-                refused -= {"pick-up"}  # logging in takes HELLO along
+                refused = refused - {"pick-up"}  # logging in takes HELLO along
             found = diagnose("--redis", url)
         assert {"server", "pick-up", "namespace", "eviction", "persistence", "title"} <= set(found)
         assert found["title"][0] == "ok"

@@ -203,8 +203,8 @@ def test_a_worker_and_a_client(node: Node, on: Stages, answer: bytes | None) -> 
         resque.close()
 
 
-def test_a_client_over_tls(node: Node, tmp_path: Path) -> None:
-    """A proxy that speaks TLS and knows no HELLO is spoken to by clients, again and again."""
+def test_over_tls(node: Node, tmp_path: Path, on: Stages) -> None:
+    """A proxy that speaks TLS and knows no HELLO is spoken to again and again, and worked for."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -217,7 +217,11 @@ def test_a_client_over_tls(node: Node, tmp_path: Path) -> None:
             resque.enqueue_to("jobs", "quick", number)
             assert resque.size("jobs") == 2 * number + 2
             resque.close()
-    assert "HELLO" not in proxy.seen
+        assert "HELLO" not in proxy.seen
+        stage = on(url)
+        worker = stage.idle("--interval", "0.1")
+        until(lambda: Resque(node.url).size("jobs") == 0)
+        assert worker.stop() == 0
 
 
 def test_doctor_says_so(node: Node, on: Stages) -> None:
