@@ -16,7 +16,11 @@ PASSING = (
     "LOADING", "BUSY", "READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "OOM", "CLUSTERDOWN",
     "TRYAGAIN", "MOVED", "ASK", "UNBLOCKED", "WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM",
 )  # fmt: skip
-KEYLESS = ("CLIENT", "SCRIPT", "CONFIG", "INFO", "SELECT", "PING", "TIME", "HELLO", "AUTH")
+# Commands whose first argument is no key; those of scripts come later.
+KEYLESS = (
+    "ACL", "AUTH", "CLIENT", "COMMAND", "CONFIG", "EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO",
+    "HELLO", "INFO", "KEYS", "PING", "SCAN", "SCRIPT", "SELECT", "TIME",
+)  # fmt: skip
 ELSEWHERE = ("READONLY", "MOVED", "ASK", "CLUSTERDOWN", "MASTERDOWN")  # look for the node anew
 
 
@@ -52,7 +56,7 @@ def key_at_fault(error: Exception, command: Sequence[Any]) -> str | None:
 
 def first_key(command: Sequence[Any]) -> str | None:
     """The key that a plain command names; None for a script, and for a command without keys."""
-    if len(command) < 2 or "EVAL" in command[0] or command[0] in KEYLESS:
+    if len(command) < 2 or command[0].partition(" ")[0] in KEYLESS:  # CONFIG GET is one word
         return None
     return to_text(command[1])
 
