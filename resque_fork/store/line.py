@@ -392,7 +392,7 @@ class Line:
     def _log_in_plainly(self) -> None:
         if login := self._login():
             try:
-                self._wait_for(self._send("AUTH", *(word for word in login if word)))
+                self._wait_for(self._send("AUTH", *(login if login[0] else login[1:])))
             except AuthenticationWrongNumberOfArgsError:  # Redis before 6 knows no users
                 self._wait_for(self._send("AUTH", login[1]))
 

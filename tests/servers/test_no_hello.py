@@ -106,6 +106,8 @@ def test_logging_in_without_hello(
         assert line.execute_command("PING") == b"PONG"
         with pytest.raises(AccessRefused, match="refused the credentials"):
             line_to(behind(proxy, login.replace("@", "x@"))).open_or_refuse()
+        with pytest.raises(AccessRefused, match="refused the credentials"):
+            line_to(behind(proxy, "secret@")).open_or_refuse()  # a user without a password
 
 
 def test_losing_a_connection_at_hello_by_accident(
