@@ -13,8 +13,9 @@ from .errors import (
     MaybeEnqueued,
     NoClassError,
     NoQueueError,
-    RedisUnavailable,
+    ResqueError,
     UnreadablePayload,
+    WrongKeyType,
 )
 from .failed import FailedJobs
 from .hooks import job_hooks
@@ -25,14 +26,16 @@ from .reservation import Reservation
 from .settings import value_of
 from .store.failures import count_all
 from .store.queues import Queues
-from .store.refusals import key_named_by
+from .store.refusals import first_key, key_named_by, was_said
 from .store.scripts import NamingKeys
-from .store.server import REDIS_ERRORS, Server, in_our_words, never_sent
+from .store.server import PUSHED_A_SECOND, REDIS_ERRORS, Server, in_our_words, never_sent
 from .store.stats import Stats
 from .store.workers import Workers
 
 BULK = 1000  # payloads a round trip
 BULK_BYTES = 4 * 1024 * 1024
+
+_TAKEN = "A job may have been taken from {!r}, and is lost then."
 
 
 class Resque:
@@ -43,14 +46,24 @@ class Resque:
     used; may be shared by threads and survives a fork. With `inline` jobs are
     performed where they are enqueued, for tests.
 
+    `timeout` is for how many seconds enqueueing may wait for Redis, connecting
+    included; 3, or the URL's ``socket_timeout``, unless told. Other methods
+    wait that long for each reply.
+
     Every method raises RedisUnavailable, AccessRefused or WrongKeyType when
     Redis does.
     """
 
     def __init__(
-        self, url: str | None = None, *, namespace: str | None = None, inline: bool = False
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        inline: bool = False,
+        timeout: float | None = None,
     ) -> None:
         self.server = Server(value_of("redis", url, os.environ))
+        self.timeout = self.server.timeout(timeout)
         self.key_names = Keys(value_of("namespace", namespace, os.environ))
         self.server.check_namespace(self.key_names.namespace)
         self.inline = inline
@@ -62,7 +75,7 @@ class Resque:
     def redis(self) -> Any:
         """The redis-py client. That of a Cluster connects at once, the others when first used."""
         with self._speaking(None):
-            return self.server.client()
+            return self.server.client(self.timeout)
 
     @functools.cached_property
     def _queues(self) -> Queues:
@@ -127,7 +140,7 @@ class Resque:
                     for payload, _ in batch:
                         Reservation(name, Payload.read(payload.raw)).perform()
                 else:
-                    self._push(name, *(payload.raw for payload, _ in batch))
+                    self._push(name, *(payload.raw for payload, _ in batch), before=enqueued)
                 enqueued += len(batch)
                 for _, args in batch:
                     for hook in after:
@@ -159,8 +172,11 @@ class Resque:
                 return False
             return same and payload.class_name == declaration.wire_name
 
-        with self._speaking(self.key_names.queue(name)):
-            removed = self._queues.remove_payloads(name, self._queues.matching(name, matches))
+        key = self.key_names.queue(name)
+        with self._speaking(key):
+            found = self._queues.matching(name, matches)
+        with self._speaking(key, f"Jobs may have been removed from {name!r}."):
+            removed = self._queues.remove_payloads(name, found)
         for hook in job_hooks(declaration.hook_owners, "after_dequeue"):
             hook(*args)
         return removed
@@ -171,7 +187,7 @@ class Resque:
         It is on nobody's record: if this process dies, the job is lost. Workers
         do not use it. Raises UnreadablePayload for a payload that is no job.
         """
-        with self._speaking(self.key_names.queue(queue)):
+        with self._speaking(self.key_names.queue(queue), _TAKEN.format(queue)):
             raw = self._queues.pop(queue)
         return None if raw is None else Reservation(queue, Payload.read(raw))
 
@@ -189,7 +205,7 @@ class Resque:
 
     def pop(self, queue: str) -> Any:
         """Take the first payload of a queue, decoded, or None; it is on nobody's record."""
-        with self._speaking(self.key_names.queue(queue)):
+        with self._speaking(self.key_names.queue(queue), _TAKEN.format(queue)):
             raw = self._queues.pop(queue)
         return None if raw is None else _decoded(raw)
 
@@ -232,12 +248,12 @@ class Resque:
 
     def remove_queue(self, queue: str) -> int:
         """Delete a queue with all its jobs; returns how many there were."""
-        with self._speaking(self.key_names.queue(queue)):
+        with self._speaking(self.key_names.queue(queue), f"{queue!r} may have been removed."):
             return self._queues.remove(queue)
 
     def clear_queue(self, queue: str) -> int:
         """Delete all jobs of a queue, which stays known; returns how many there were."""
-        with self._speaking(self.key_names.queue(queue)):
+        with self._speaking(self.key_names.queue(queue), f"{queue!r} may have been cleared."):
             return self._queues.clear(queue)
 
     # --- workers
@@ -290,12 +306,12 @@ class Resque:
 
     def pause(self) -> None:
         """Keep every worker of every host from taking new jobs."""
-        with self._speaking(self.key_names.pause):
+        with self._speaking(self.key_names.pause, "Workers may have been paused."):
             self.redis.set(self.key_names.pause, "true")
 
     def resume(self) -> None:
         """End a pause of all workers."""
-        with self._speaking(self.key_names.pause):
+        with self._speaking(self.key_names.pause, "The pause may have been ended."):
             self.redis.delete(self.key_names.pause)
 
     def paused(self) -> bool:
@@ -326,26 +342,33 @@ class Resque:
             hook(*bound)
         return True
 
-    def _push(self, queue: str, *payloads: bytes) -> None:
+    def _push(self, queue: str, *payloads: bytes, before: int = 0) -> None:
+        """Push, in the time that there is for it; an error says what has become of the payloads.
+
+        `before` is how many were pushed before them, in the same call.
+        """
         key = self.key_names.queue(queue)
+        seconds = self.timeout + sum(map(len, payloads)) / PUSHED_A_SECOND
         try:
-            self._queues.push(queue, *payloads)
+            with self.server.within(seconds):
+                self._queues.push(queue, *payloads)
+        except ResqueError as error:  # the client could not be made
+            raise type(error)(f"{error} {_nothing_more_than(before)}") from error.__cause__
         except (*REDIS_ERRORS, OSError) as error:
             problem = in_our_words(error, self.server, getattr(error, "key", key))
-            if isinstance(problem, RedisUnavailable) and not never_sent(error):
-                problem = MaybeEnqueued(
-                    f"{problem} It broke during the push: "
-                    f"what was pushed to {queue!r} may or may not be queued."
-                )
-            raise problem from error
+            raise _after_push(problem, error, queue, before) from error
 
     @contextlib.contextmanager
-    def _speaking(self, key: str | None) -> Iterator[None]:
+    def _speaking(self, key: str | None, perhaps: str = "") -> Iterator[None]:
+        """Redis' errors in our words; `perhaps` is what may have been done if no reply came."""
         try:
             yield
         except (*REDIS_ERRORS, OSError) as error:
             at_fault = key_named_by(error) or getattr(error, "key", key)
-            raise in_our_words(error, self.server, at_fault) from error
+            problem = in_our_words(error, self.server, at_fault)
+            if perhaps and not (was_said(error) or never_sent(error)):
+                problem.args = (f"{problem} {perhaps}",)
+            raise problem from error
 
 
 class _Told:
@@ -355,8 +378,30 @@ class _Told:
         self._resque = resque
 
     def execute_command(self, *command: Any) -> Any:
-        with self._resque._speaking(command[1]):
+        perhaps = "" if command[0] == "GET" else "The counter may have been changed."
+        with self._resque._speaking(first_key(command), perhaps):
             return self._resque.redis.execute_command(*command)
+
+
+def _after_push(problem: ResqueError, error: Exception, queue: str, before: int) -> ResqueError:
+    """The same problem, with what has become of the push."""
+    if getattr(error, "pushed", False):
+        fate = f"All was pushed to {queue!r} all the same; it may be missing among the queues."
+    elif isinstance(problem, WrongKeyType):
+        return problem  # it names the key that stands where the queue would be
+    elif was_said(error) or never_sent(error):
+        fate = _nothing_more_than(before)
+    else:
+        return MaybeEnqueued(
+            f"{problem} It broke during the push: "
+            f"what was pushed to {queue!r} may or may not be queued."
+        )
+    problem.args = (f"{problem} {fate}",)
+    return problem
+
+
+def _nothing_more_than(before: int) -> str:
+    return f"Nothing was queued after the first {before} jobs." if before else "Nothing was queued."
 
 
 @functools.cache

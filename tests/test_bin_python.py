@@ -65,7 +65,17 @@ def test_what_is_there_is_not_installed_again(
     assert (done.stdout, done.stderr) == ("it runs -V\n", "")
 
 
-@pytest.mark.parametrize("wanted", ["check", "embedded,check", "test", "embed"])
+def test_hiredis_has_an_environment_of_its_own(tree: Path) -> None:
+    """With the extra fast it is another one, so that what is plain stays plain."""
+    stamp(tree, "embedded,fast")
+    assert python(tree, "embedded,fast").returncode == 1
+    (tree / ".venv/3.11.0").rename(tree / ".venv/3.11.0-fast")
+    (tree / ".venv/default-fast").symlink_to("3.11.0-fast")
+    assert python(tree, "embedded,fast").stdout == "it runs -V\n"
+    assert python(tree, "embedded").returncode == 1
+
+
+@pytest.mark.parametrize("wanted", ["check", "embedded,check", "test", "embed", "embedded,fast"])
 def test_what_is_missing_is_installed(tree: Path, wanted: str) -> None:
     """One extra that is missing, or was installed for older files, is a reason to install."""
     stamp(tree, "embedded")

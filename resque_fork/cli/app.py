@@ -53,8 +53,10 @@ class App:
     @functools.cached_property
     def resque(self) -> Resque:
         from ..resque import Resque
+        from ..store.server import ANSWER_SECONDS
 
-        return Resque(self.settings.redis, namespace=self.settings.namespace)
+        settings = self.settings
+        return Resque(settings.redis, namespace=settings.namespace, timeout=ANSWER_SECONDS)
 
     def close(self) -> None:
         """Hang up, if there is a connection."""

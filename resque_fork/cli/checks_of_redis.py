@@ -8,26 +8,27 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from ..loop import Loop
+from ..store.line import Line
+from ..store.server import never_sent
 from .app import App
-from .checks import FAIL, OK, WARN, Finding
+from .checks import FAIL, OK, WARN, Finding, looked_at
 
-BELL_SINCE = 6  # major version of Redis that can announce changes
 SKEW, WRONG_CLOCK = 2.0, 60.0  # seconds
 
 
 def look_at_redis(app: App) -> Iterator[Finding]:
     """Raises redis-py's errors and ours if the server does not answer."""
     redis = app.resque.redis
-    redis.ping()
     about = _info(redis)
     yield _version(app, about)
+    yield _pick_up(app)
     yield _namespace(app)
     yield _eviction(redis, about)
     yield _persistence(redis, about)
-    yield _clock(app)
-    yield from _keys(app)
-    if app.resque.paused():
-        yield Finding("pause", WARN, "All workers are paused: resque-fork resume ends it.")
+    yield from looked_at("clock", lambda: [_clock(app)])
+    yield from looked_at("keys", lambda: _keys(app))
+    yield from looked_at("pause", lambda: _pause(app))
 
 
 def _version(app: App, about: dict[str, Any]) -> Finding:
@@ -39,14 +40,24 @@ def _version(app: App, about: dict[str, Any]) -> Finding:
     major = version.partition(".")[0]
     if not major.isdecimal():
         return Finding("server", WARN, f"{server} answers, but does not tell its version (INFO).")
-    if int(major) < BELL_SINCE:
-        return Finding(
-            "server",
-            WARN,
-            f"{server} is {name} {version}: before {BELL_SINCE}.0 an idle worker sees a new job "
-            "only when its --interval is over.",
-        )
     return Finding("server", OK, f"{server} is {name} {version}.")
+
+
+def _pick_up(app: App) -> Finding:
+    """Connects as a worker does."""
+    line = Line(app.resque.server, Loop(), app.resque.key_names.queues)
+    try:
+        line.try_command("PING")
+        if line.bell_supported:
+            return Finding("pick-up", OK, "The server can tell idle workers of new jobs at once.")
+    finally:
+        line.close()
+    return Finding(
+        "pick-up",
+        WARN,
+        "The server knows no HELLO 3, as those before Redis 6 and some proxies: an idle worker "
+        "sees a new job only when its --interval is over.",
+    )
 
 
 def _namespace(app: App) -> Finding:
@@ -121,6 +132,11 @@ def _clock(app: App) -> Finding:
     )
 
 
+def _pause(app: App) -> Iterator[Finding]:
+    if app.resque.paused():
+        yield Finding("pause", WARN, "All workers are paused: resque-fork resume ends it.")
+
+
 def _keys(app: App) -> Iterator[Finding]:
     """Those that somebody has put in the way."""
     redis, keys = app.resque.redis, app.resque.key_names
@@ -151,7 +167,9 @@ def _info(redis: Any) -> dict[str, Any]:
     """What the server says of itself; nothing if it may not."""
     try:
         return dict(redis.info())
-    except ResponseError:
+    except ResponseError as error:
+        if never_sent(error):
+            raise
         return {}
 
 

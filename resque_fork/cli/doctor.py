@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ResqueError
 from . import options
 from .app import App, pass_app
-from .checks import FAIL, OK, WARN, Finding
+from .checks import FAIL, OK, WARN, Finding, looked_at
 from .checks_of_host import look_at_host
 from .checks_of_redis import look_at_redis
 from .checks_of_workers import look_at_workers
@@ -51,7 +51,7 @@ def _look(app: App) -> Iterator[Finding]:
     try:
         with app.speaking():
             yield from look_at_redis(app)
-            yield from look_at_workers(app)
+            yield from looked_at("workers", lambda: look_at_workers(app))
     except ResqueError as error:
         yield Finding("server", FAIL, str(error))
     yield from look_at_host(app)

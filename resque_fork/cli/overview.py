@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .. import settings
-from ..store.server import without_secrets
+from ..store.masking import without_secrets
 from .app import App, pass_app
 from .command import Listing, command
 from .options import shown

@@ -1,14 +1,16 @@
-"""Bare connections, to the addresses that a place was found to have."""
+"""Bare connections, to the addresses that a place was found to have, and what all of them share."""
 
 from __future__ import annotations
 
 import gc
 import re
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from redis.connection import Connection, ConnectionPool, SSLConnection
+from redis.exceptions import ConnectionError
 
 _LIKE_AN_ADDRESS = re.compile(r"[\d.]+|[\da-f]*:[\w.:%-]*", re.ASCII | re.IGNORECASE)
 
@@ -19,6 +21,33 @@ class Place(NamedTuple):
     host: str
     port: int
     addresses: tuple[str, ...]
+
+
+class OtherProtocol(ConnectionError):
+    """Nothing that makes sense came from the server: it may be that one side alone speaks TLS."""
+
+
+class TLSConnection(SSLConnection):
+    """Tells a port that does not answer a handshake from one that cannot be reached."""
+
+    def _wrap_socket_with_ssl(self, sock: Any) -> Any:
+        sock.settimeout(self.socket_connect_timeout)
+        try:
+            wrapped = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            if speaks_tls(error):
+                raise
+            raise OtherProtocol(f"no TLS handshake: {error}") from error
+        wrapped.settimeout(self.socket_timeout)
+        return wrapped
+
+
+def speaks_tls(error: OSError) -> bool:
+    """Whether a handshake failed for a reason that only one who speaks TLS can have."""
+    if not isinstance(error, ssl.SSLError):
+        return not isinstance(error, TimeoutError | ConnectionResetError | BrokenPipeError)
+    reason = error.reason or ""
+    return "ALERT" in reason or "CERTIFICATE" in reason or "CIPHER" in reason
 
 
 class _ToAddress(Connection):
@@ -39,7 +68,7 @@ class _ToAddress(Connection):
         raise problem
 
 
-class _ToAddressByTLS(SSLConnection, _ToAddress):
+class _ToAddressByTLS(TLSConnection, _ToAddress):
     """The handshake comes after the above, and goes by the name."""
 
 

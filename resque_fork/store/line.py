@@ -16,11 +16,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from redis._parsers import _RESP2Parser, _RESP3Parser
 from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    MaxConnectionsError,
+    AuthenticationWrongNumberOfArgsError,
+    ConnectionError,
     RedisError,
     ResponseError,
     TimeoutError,
@@ -35,18 +34,24 @@ from ..errors import (
     WrongKeyType,
 )
 from ..loop import Loop
-from .connections import Place
+from .connections import OtherProtocol, Place
 from .packing import Packed, packed
-from .refusals import ELSEWHERE, PASSING, code_of, is_too_large, key_at_fault, passes
+from .refusals import (
+    ELSEWHERE,
+    PASSING,
+    code_of,
+    is_of_acl,
+    is_too_large,
+    key_at_fault,
+    passes,
+    was_said,
+)
 from .server import ANSWER_SECONDS, REDIS_ERRORS, Server, in_our_words
 
 log = logging.getLogger("resque_fork")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 FIND_SECONDS = 30.0  # a resolver that has to pass by a silent name server may well take 20
-
-# Refusals that redis-py has among the errors of connections.
-REFUSALS = (AuthenticationError, AuthorizationError, BusyLoadingError, MaxConnectionsError)
 
 
 class _Ring:
@@ -57,6 +62,14 @@ class _Ring:
 
     def __init__(self, message: list[Any]) -> None:
         self.keys: list[bytes] | None = message[1]
+
+
+class _HungUp(RedisUnavailable):
+    """The connection is gone, and with it the reply."""
+
+
+class _NoReply(RedisUnavailable):
+    """The connection is there, and nothing comes."""
 
 
 class _Reply:
@@ -114,6 +127,9 @@ class Line:
         self._apart = apart
         self._connection: Any = None
         self._fd = -1
+        self._has_hello = False  # once it has answered to one, losing a connection is an accident
+        self._shuns_hello = False  # for the next connection: the last HELLO got no answer
+        self._why_closed = ""
         self._moved = 0.0  # when something last came in or went out: large things take their time
         self._expected: deque[_Reply] = deque()
         self._unsent: deque[bytes | memoryview] = deque()
@@ -234,12 +250,12 @@ class Line:
             deadline = self._patience()
             now = self._loop.clock()
             if self._connection is not connection:
-                raise RedisUnavailable("The connection was closed.")
+                raise _HungUp(f"The connection was closed{self._why_closed}.")
             if deadline is not None and now >= deadline:
                 self._give_up()
             if now >= late:
                 self.close()
-                raise RedisUnavailable(f"No reply within {ANSWER_SECONDS:g} seconds.")
+                raise _NoReply(f"No reply within {ANSWER_SECONDS:g} seconds.")
             self._loop.wait(late if deadline is None else min(late, deadline))
         if isinstance(reply.value, Exception):
             if code_of(reply.value) in ELSEWHERE or is_too_large(reply.value):
@@ -274,14 +290,35 @@ class Line:
     # --- the connection
 
     def _open(self) -> None:
+        """Connect, and log in: with HELLO, or in the old way where that gets no answer."""
+        plainly, self._shuns_hello = self._shuns_hello, False
+        if not plainly:
+            self._connect()
+            try:
+                self._or_close(self._shake_hands)
+                return
+            except _NoReply:
+                self._shuns_hello = not self._has_hello
+                raise
+            except _HungUp as error:
+                if self._has_hello:
+                    raise
+                log.debug("Redis at %s has no answer to HELLO: %s", self.server, error)
+        self._connect()
+        self._or_close(self._shake_hands_plainly)
+
+    def _connect(self) -> None:
         connection: Any = self.server.connection(self._find(), on_connect=_start_parser)
         connection.connect()
         connection._parser.set_invalidation_push_handler(_Ring)
         self._connection = connection
         self._fd = connection._sock.fileno()
+        self._why_closed = ""
         self._loop.watch(self._fd, self._read)
+
+    def _or_close(self, shake_hands: Callable[[], None]) -> None:
         try:
-            self._shake_hands()
+            shake_hands()
         except BaseException:
             self.close()  # half a handshake could leave us in another database
             raise
@@ -304,23 +341,66 @@ class Line:
 
     def _shake_hands(self) -> None:
         """Log in, and switch to RESP3, without which the server cannot ring the bell."""
-        connection = self._connection
-        login: tuple[str, ...] = ()
-        if connection.credential_provider:
-            login = tuple(connection.credential_provider.get_credentials())
-        elif connection.password:
-            login = (connection.username or "default", connection.password)
+        login = self._login()
+        words = ("AUTH", login[0] or "default", login[1]) if login else ()
         try:
-            self._wait_for(self._send("HELLO", 3, *(("AUTH", *login) if login else ())))
-            self.bell_supported = True
+            greeting = self._wait_for(self._send("HELLO", 3, *words))
         except ResponseError as error:
-            if not str(error).lower().startswith(("unknown command", "err unknown command")):
+            if passes(error, PASSING) and not is_of_acl(error):
                 raise
-            self.bell_supported = False  # Redis before 6: RESP2, and we look at intervals
-            if login:
-                self._wait_for(self._send("AUTH", login[-1]))
-        if connection.db:
-            self._wait_for(self._send("SELECT", connection.db))
+            self._speak_resp2()  # Redis before 6, or a proxy, whatever words they find for it
+            self._log_in_plainly()
+        else:
+            if not isinstance(greeting, dict):  # a map, which only RESP3 has
+                self.close()
+                raise _HungUp("It answers to HELLO, but not in RESP3.")
+            self.bell_supported = self._has_hello = True
+        self._choose_database()
+
+    def _shake_hands_plainly(self) -> None:
+        """Log in without HELLO, at which some proxies hang up."""
+        self._speak_resp2()
+        try:
+            self._log_in_plainly()
+            self._see_that_it_answers()
+        except _HungUp as error:
+            if self.server.scheme == "unix" or self.server.tls:
+                raise
+            raise OtherProtocol(f"no reply: {error}") from None
+        self._choose_database()
+
+    def _see_that_it_answers(self) -> None:
+        try:
+            self._wait_for(self._send("PING"))
+        except ResponseError as error:
+            if code_of(error) == "DENIED":  # it hangs up; others may forbid a PING and nothing else
+                raise
+
+    def _login(self) -> tuple[str, str] | None:
+        username, password = self._connection.username or "", self._connection.password or ""
+        return (username, password) if username or password else None
+
+    def _speak_resp2(self) -> None:
+        """With it comes no bell, and jobs are looked for at intervals."""
+        connection = self._connection
+        self.bell_supported = False
+        connection.protocol = 2
+        if isinstance(connection._parser, _RESP3Parser):  # hiredis reads both
+            connection.set_parser(_RESP2Parser)
+            _start_parser(connection)
+
+    def _log_in_plainly(self) -> None:
+        if login := self._login():
+            try:
+                self._wait_for(self._send("AUTH", *(login if login[0] else login[1:])))
+            except AuthenticationWrongNumberOfArgsError:  # Redis before 6 knows no users
+                self._wait_for(self._send("AUTH", login[1]))
+
+    def _choose_database(self) -> None:
+        if name := self._connection.client_name:
+            self._send("CLIENT", "SETNAME", name)  # never mind whether it may be set
+        if self._connection.db:
+            self._wait_for(self._send("SELECT", self._connection.db))
 
     def _write(self) -> None:
         try:
@@ -360,13 +440,14 @@ class Line:
                 return  # the rest has not arrived yet; the parser keeps what has
             except ResponseError as error:
                 value = error
-            except REFUSALS as error:  # the parser keeps such a reply: nothing can follow it
-                if self._expected:
+            except (RedisError, OSError, ValueError) as error:
+                # redis-py has some refusals among the errors of connections; its parser keeps
+                # such a reply, so that nothing can follow it
+                if was_said(error) and self._expected:
                     reply = self._expected.popleft()
                     reply.value, reply.arrived = error, True
-                self.close()
-                return
-            except (RedisError, OSError):
+                elif not isinstance(error, ConnectionError | OSError):
+                    self._why_closed = f", because what came is no reply ({error})"
                 self.close()
                 return
             if isinstance(value, _Ring):

@@ -27,11 +27,19 @@ class Queues:
         self._redis.sadd(self._keys.queues, queue)
 
     def push(self, queue: str, *payloads: bytes) -> None:
-        """Append to the queue and make it known, in one round trip."""
+        """Append to the queue and make it known, in one round trip.
+
+        An error says in ``pushed`` if they were appended all the same.
+        """
         pipe = self._redis.pipeline(transaction=False)
         pipe.sadd(self._keys.queues, queue)
         pipe.rpush(self._keys.queue(queue), *payloads)
-        replies(pipe, self._keys.queues, self._keys.queue(queue))
+        made_known, pushed = pipe.execute(raise_on_error=False)
+        for key, reply in ((self._keys.queue(queue), pushed), (self._keys.queues, made_known)):
+            if isinstance(reply, Exception):
+                reply.key = key  # type: ignore[attr-defined]
+                reply.pushed = reply is not pushed  # type: ignore[attr-defined]
+                raise reply
 
     def pop(self, queue: str) -> bytes | None:
         """Take the first payload. It is on nobody's record: what happens to it is up to you."""

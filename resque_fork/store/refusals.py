@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from ..keys import to_text
 
@@ -15,6 +15,11 @@ from ..keys import to_text
 PASSING = (
     "LOADING", "BUSY", "READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "OOM", "CLUSTERDOWN",
     "TRYAGAIN", "MOVED", "ASK", "UNBLOCKED", "WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM",
+)  # fmt: skip
+# Commands whose first argument is no key; those of scripts come later.
+KEYLESS = (
+    "ACL", "AUTH", "CLIENT", "COMMAND", "CONFIG", "EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO",
+    "HELLO", "INFO", "KEYS", "PING", "SCAN", "SCRIPT", "SELECT", "TIME",
 )  # fmt: skip
 ELSEWHERE = ("READONLY", "MOVED", "ASK", "CLUSTERDOWN", "MASTERDOWN")  # look for the node anew
 
@@ -25,6 +30,19 @@ def code_of(error: Exception) -> str:
     return code
 
 
+def was_said(error: Exception) -> bool:
+    """Whether the server refused: a command that it refuses has had no effect.
+
+    redis-py has some refusals among the errors of connections, and in a Sentinel's client
+    turns one into another.
+    """
+    return (
+        isinstance(error, ResponseError)
+        or getattr(error, "status_code", None) is not None
+        or isinstance(error.__context__, ReadOnlyError)
+    )
+
+
 def passes(error: Exception, passing: Sequence[str]) -> bool:
     return code_of(error) in passing or is_of_acl(error)
 
@@ -33,7 +51,14 @@ def key_at_fault(error: Exception, command: Sequence[Any]) -> str | None:
     """The key of the wrong type: our scripts name it; of plain commands it is the first."""
     if named := key_named_by(error):
         return named
-    return to_text(command[1]) if len(command) > 1 and "EVAL" not in command[0] else None
+    return first_key(command)
+
+
+def first_key(command: Sequence[Any]) -> str | None:
+    """The key that a plain command names; None for a script, and for a command without keys."""
+    if len(command) < 2 or command[0].partition(" ")[0] in KEYLESS:  # CONFIG GET is one word
+        return None
+    return to_text(command[1])
 
 
 def key_named_by(error: Exception) -> str | None:

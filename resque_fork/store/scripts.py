@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from redis.exceptions import NoScriptError, ResponseError
 
 from .packing import Packed
+from .refusals import first_key
 
 
 class Commands(Protocol):
@@ -36,8 +37,9 @@ class NamingKeys:
         try:
             return self._redis.execute_command(*command)
         except ResponseError as error:
-            if "EVAL" not in command[0]:
-                error.key = command[1]  # type: ignore[attr-defined]
+            key = first_key(command)
+            if key is not None:
+                error.key = key  # type: ignore[attr-defined]
             raise
 
 

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import redis
 import redis.exceptions
 from redis._parsers import Encoder
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.connection import PythonRespSerializer, SSLConnection, parse_url
+from redis.connection import PythonRespSerializer, parse_url
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from ..errors import AccessRefused, RedisUnavailable, ResqueError, SettingsError, WrongKeyType
-from .connections import Place, connection_with, encoded, is_address
-from .refusals import is_of_acl
+from .clients import Deadline, client_connection
+from .connections import OtherProtocol, Place, connection_with, encoded, is_address
+from .masking import without_secrets
+from .options import as_seconds, check_tls, read_options
+from .refusals import is_of_acl, was_said
 
 CONNECT_SECONDS = 2.0
-ANSWER_SECONDS = 10.0  # a client waits this long for a reply
+ANSWER_SECONDS = 10.0  # a worker, and the command line, wait this long for a reply
+CLIENT_SECONDS = 3.0  # an application that enqueues waits this long, unless it says otherwise
+PUSHED_A_SECOND = 1_000_000  # bytes: a large push is given more time
 
 # The parent must not wait long for anything that blocks: a TLS handshake, an answer of a Sentinel.
 HASTY = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
@@ -56,12 +61,13 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._deadline = Deadline()
         scheme = url.partition("://")[0] if "://" in url else ""
         if scheme not in SCHEMES:
             known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
             raise SettingsError(f"The Redis URL {without_secrets(url)!r} must begin with {known}.")
+        self.scheme = scheme
         self.kind = SCHEMES[scheme]
-        self._sentinel_options: dict[str, Any] = {}
         self._options: dict[str, Any] = {
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_timeout": ANSWER_SECONDS,
@@ -70,18 +76,26 @@ class Server:
             "driver_info": None,
         }
         try:
-            if self.kind == "single":
-                self._options |= parse_url(url)
-                if scheme != "unix":
-                    _database(urlsplit(url).path.strip("/"))
-            else:
-                self._read_hosts(url)
-            self._check_options()
+            self._read(url)
         except ValueError as error:
             raise SettingsError(
                 f"The Redis URL {without_secrets(url)!r} cannot be understood: "
                 f"{_why_not_understood(url, error)}."
             ) from None
+
+    def _read(self, url: str) -> None:
+        given = read_options(urlsplit(url).query, self.tls)
+        of_sentinels = [name for name in given if name.startswith("sentinel_")]
+        self._sentinel_options = {
+            name.removeprefix("sentinel_"): given.pop(name) for name in of_sentinels
+        }
+        self._own_timeout: float | None = given.get("socket_timeout")
+        self._options |= given
+        if self.kind == "single":
+            self._read_host(url, given)
+        else:
+            self._read_hosts(url)
+        check_tls(self._options)
 
     def __str__(self) -> str:
         return without_secrets(self.url)
@@ -94,18 +108,48 @@ class Server:
                 "nodes: use a namespace in braces, such as {resque}."
             )
 
-    def client(self) -> Any:
+    @property
+    def tls(self) -> bool:
+        return self.scheme.startswith("rediss")
+
+    def timeout(self, seconds: float | None) -> float:
+        """How long a client waits: as told, else as the URL says. Raises SettingsError."""
+        if seconds is None:
+            return self._own_timeout or CLIENT_SECONDS
+        try:
+            return as_seconds(seconds)
+        except ValueError as expected:
+            raise SettingsError(f"The timeout is {expected}, not {seconds!r}.") from None
+
+    def client(self, seconds: float | None = None) -> Any:
         """A redis-py client for applications: pooled, safe for threads and forks.
 
-        It never repeats a command by itself: a repeated push queues a job twice.
-        That of a Cluster connects at once, and may raise REDIS_ERRORS.
+        It waits `seconds` for each reply, and for no connection longer than that. It never
+        repeats a command by itself: a repeated push queues a job twice. That of a Cluster
+        connects at once, and may raise REDIS_ERRORS.
         """
-        options = {**self._protocol(), **self._options, "retry": NO_RETRY}
-        if self.kind == "sentinel":
-            return self._sentinels(options).master_for(self._primary)
+        seconds = self.timeout(seconds)
+        connecting = min(self._options["socket_connect_timeout"], seconds)
+        waits = {"socket_timeout": seconds, "socket_connect_timeout": connecting}
+        options = {**self._options, **waits, "retry": NO_RETRY}
         if self.kind == "cluster":
-            return self._cluster(options)
-        return redis.Redis.from_pool(redis.ConnectionPool(**options))  # which closes with it
+            return self._cluster({**self._protocol(), **options})
+        kind = "unix" if self.scheme == "unix" else self.kind
+        timed = {
+            **options,
+            "protocol": 2,
+            "connection_class": client_connection(kind, self.tls),
+            "deadline": self._deadline,
+        }
+        timed.pop("ssl", None)
+        if self.kind == "sentinel":
+            asking = {**self._protocol(), **options}
+            return self._sentinels(asking).master_for(self._primary, **timed)
+        return redis.Redis.from_pool(redis.ConnectionPool(**timed))  # which closes with it
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """What this thread does with a client in this context is over after so many seconds."""
+        return self._deadline.within(seconds)
 
     @property
     def is_to_be_found(self) -> bool:
@@ -139,7 +183,7 @@ class Server:
 
     def ping(self) -> None:
         """See whether it answers, and lets us in. Raises redis-py's errors."""
-        connection = self._connection(self.find(""), self._protocol())
+        connection = self._connection(self.find(""), {"protocol": 2})
         try:
             connection.connect()
             connection.send_command("PING")
@@ -170,27 +214,20 @@ class Server:
         return self._options.get("host", "localhost"), self._options.get("port", PORTS["single"])
 
     def _protocol(self) -> dict[str, int]:
-        """RESP2, which every server knows and which costs no round trip; RESP3 over TLS.
+        """RESP2, which every server knows; RESP3 over TLS, where the client is all redis-py's.
 
-        There redis-py takes what TLS itself sends first for a stray reply, unless it has
-        something to ask for on connecting.
+        It takes what TLS itself sends first for a stray reply, unless it has something to ask
+        for on connecting.
         """
-        tls = self._options.get("ssl") or self._options.get("connection_class") is SSLConnection
-        return {"protocol": 3 if tls else 2}
+        return {"protocol": 3 if self.tls else 2}
 
-    def _check_options(self) -> None:
-        """What is wrong with an option would else be found out when first connecting."""
-        for name in ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"):
-            if name in self._options and not os.path.exists(self._options[name]):
-                raise ValueError(f"there is no file {self._options[name]}")
-        for options in (self._options, {**self._sentinel_options, "driver_info": None}):
-            try:
-                connection_with(options)
-            except TypeError as error:
-                unknown = re.search("unexpected keyword argument '(.+)'", str(error))
-                if unknown is None:
-                    raise
-                raise ValueError(f"there is no option {unknown[1]}") from None
+    def _read_host(self, url: str, given: Mapping[str, Any]) -> None:
+        found = parse_url(url.partition("#")[0].partition("?")[0])
+        if self.scheme != "unix":
+            _database(urlsplit(url).path.strip("/"))
+            if "db" in given:
+                found["db"] = given["db"]
+        self._options |= found
 
     def _read_hosts(self, url: str) -> None:
         parts = urlsplit(url)
@@ -203,14 +240,7 @@ class Server:
             username, _, password = login.partition(":")
             self._options["username"] = unquote(username) or None
             self._options["password"] = unquote(password) or None
-        query = dict(parse_qsl(parts.query))
-        self._sentinel_options = {
-            name.removeprefix("sentinel_"): query.pop(name)
-            for name in list(query)
-            if name.startswith("sentinel_")
-        }
-        self._options |= parse_url("redis://?" + urlencode(query))
-        if parts.scheme.startswith("rediss"):
+        if self.tls:
             self._options["ssl"] = True
         path = [part for part in parts.path.split("/") if part]
         if self.kind == "sentinel":
@@ -219,7 +249,9 @@ class Server:
                     "it names no primary, as in redis+sentinel://host:26379/mymaster/0"
                 )
             self._primary = unquote(path.pop(0))
-            self._options["db"] = _database(path[0] if path else "")
+            self._options["db"] = _database(path[0] if path else str(self._options.get("db", "")))
+        elif _database(path[0] if path else str(self._options.pop("db", ""))):
+            raise ValueError("a Cluster has one database, 0")
 
     def _sentinels(self, options: dict[str, Any]) -> Any:
         asking = {
@@ -276,23 +308,10 @@ def _host_and_port(text: str, default: int) -> tuple[str, int]:
     return parts.hostname, parts.port or default
 
 
-def without_secrets(url: str) -> str:
-    """The URL with every password replaced, as it may be shown, also if it is none.
-
-    A password that is not encoded may hold anything: all up to the last @ is taken for it.
-    """
-    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
-    login, at, place = rest.rpartition("@")
-    if ":" in login:
-        login = login.partition(":")[0] + ":***"
-    place = re.sub(r"([?&][^=&]*password[^=&]*=)[^&]*", r"\1***", place)
-    return scheme + separator + login + at + place
-
-
 def _why_not_understood(url: str, error: ValueError) -> str:
     """What Python says may quote a part of the password."""
     login = url.partition("://")[2].rpartition("@")[0]
-    if ":" in login and re.search(r"[/?#\[\]]", login):
+    if login and re.search(r"[/?#\[\]]", login):
         return "in a password / is written %2F, ? %3F, # %23, [ %5B and ] %5D"
     return str(error)
 
@@ -318,13 +337,31 @@ def in_our_words(error: Exception, server: Server, key: str | None = None) -> Re
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return AccessRefused(
             f"The certificate of Redis at {server} cannot be trusted ({text}): name the authority "
-            "that signed it with ?ssl_ca_certs=FILE in the URL."
+            "that signed it with ?ssl_ca_certs=FILE in the URL, or trust whoever answers with "
+            "?ssl_cert_reqs=none, which encrypts but keeps out nobody who can stand in between."
         )
+    if isinstance(error, OtherProtocol) or "WRONG_VERSION_NUMBER" in text:
+        return _of_another_protocol(text, server)
+    if isinstance(error, redis.exceptions.InvalidResponse):
+        return RedisUnavailable(f"What Redis at {server} sent is no reply ({text}).")
+    if was_said(error) and isinstance(error, redis.exceptions.ConnectionError):
+        return RedisUnavailable(f"Redis at {server} said: {text}.")
     if isinstance(
         error, (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
     ):
         return RedisUnavailable(f"Redis at {server} does not answer ({text}).")
     return ResqueError(f"Redis at {server} said: {text}.")
+
+
+def _of_another_protocol(text: str, server: Server) -> RedisUnavailable:
+    if server.tls:
+        other, which = server.scheme.replace("rediss", "redis", 1), "If it is not"
+    else:
+        other, which = server.scheme.replace("redis", "rediss", 1), "If it is"
+    return RedisUnavailable(
+        f"Redis at {server} cannot be spoken to ({text}): is that port TLS? "
+        f"{which}, the URL begins with {other}://."
+    )
 
 
 def _of_a_cluster(error: Exception, server: Server) -> ResqueError:
@@ -345,4 +382,9 @@ def never_sent(error: Exception) -> bool:
     """Whether the error came before the command could leave."""
     if isinstance(error, RedisClusterException):  # it may come of looking for a node anew
         return False
-    return isinstance(error, NoPrimary) or "connecting to" in str(error)
+    return (
+        getattr(error, "unsent", False)
+        or isinstance(error, NoPrimary | redis.exceptions.MaxConnectionsError)
+        or "connecting to" in str(error)
+        or str(error) in ("Connection has data", "Connection not ready")  # of a pool
+    )

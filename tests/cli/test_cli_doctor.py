@@ -38,7 +38,7 @@ def test_healthy(diagnose: Diagnose, redis: Redis, call) -> None:
     redis.config_set("appendonly", "no")
     found = diagnose()
     assert list(found) == [
-        *("server", "namespace", "eviction", "persistence", "clock", "stale workers"),
+        *("server", "pick-up", "namespace", "eviction", "persistence", "clock", "stale workers"),
         *("host name", "title", "room for titles", "threads at fork", "connections at fork"),
     ]
     assert {check for check, (result, _) in found.items() if result != "ok"} <= {"persistence"}
@@ -105,6 +105,50 @@ def test_server_that_keeps_to_itself(diagnose: Diagnose) -> None:
     assert found["server"][1].endswith("answers, but does not tell its version (INFO).")
     assert "make sure that it is noeviction" in found["eviction"][1]
     assert found["persistence"][1] == "The server does not tell whether it saves its data."
+
+
+@pytest.mark.parametrize(
+    ("command", "refused"),
+    [
+        ("TIME", {"clock", "workers"}),
+        ("PING", set()),
+        ("INFO", {"server"}),
+        ("CONFIG", set()),
+        ("HELLO", {"pick-up"}),
+        ("TYPE", {"keys"}),
+        ("GET", {"pause"}),
+        ("SMEMBERS", {"workers"}),
+        ("HGETALL", {"workers"}),
+        ("CLIENT", set()),
+    ],
+)
+def test_command_that_is_refused(diagnose: Diagnose, command: str, refused: set[str]) -> None:
+    """What it takes to look may be refused by the server or to the user: all else is shown."""
+    for config in ({"rename-command": f'{command} ""'}, {}):
+        with embedded.Server(config=config) as server:
+            url = server.url
+            if not config:
+                rules = ("on", ">pw", "~*", "+@all", f"-{command.lower()}")
+                Redis.from_url(url).execute_command("ACL", "SETUSER", "bob", *rules)
+                url = url.replace("unix://", "unix://bob:pw@")
+                refused = refused - {"pick-up"}  # logging in takes HELLO along
+            found = diagnose("--redis", url)
+        assert {"server", "pick-up", "namespace", "eviction", "persistence", "title"} <= set(found)
+        assert found["title"][0] == "ok"
+        unseen = {check for check, row in found.items() if row[0] == "warn"} - {"persistence"}
+        assert unseen == refused
+        for check in refused - {"server", "eviction", "pick-up"}:
+            assert found[check][1].startswith("The server does not allow what it takes to look (")
+            assert command.lower() in found[check][1].lower()
+
+
+def test_database_that_does_not_exist(diagnose: Diagnose, redis_url: str) -> None:
+    """That is no refusal of one command: nothing would work."""
+    found = diagnose("--redis", f"{redis_url}?db=99", status=1)
+    assert found["server"] == (
+        "fail",
+        f"Redis at {redis_url}?db=99 said: DB index is out of range.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Self, TypeVar
 
 Answer = TypeVar("Answer")
@@ -82,7 +82,7 @@ class Proxy:
             await writer.start_tls(self._tls)
         redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._target)
         pumps = [
-            asyncio.ensure_future(self.pump_commands(reader, redis_writer)),
+            asyncio.ensure_future(self._pump(reader, writer, redis_writer)),
             asyncio.ensure_future(self.pump_replies(redis_reader, writer)),
         ]
         try:
@@ -92,6 +92,14 @@ class Proxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        redis_writer: asyncio.StreamWriter,
+    ) -> None:
+        await self.pump_commands(reader, redis_writer)
 
     async def pump_commands(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -112,3 +120,40 @@ class Proxy:
             await writer.drain()
             if self.pieces:
                 await asyncio.sleep(0.0005)
+
+
+class Answering(Proxy):
+    """Answers some commands by itself, as proxies do that do not know them: each by its bytes.
+
+    None hangs up, and nothing at all is answered where there are no bytes. `seen` has the names
+    of all commands that came alone.
+    """
+
+    def __init__(
+        self,
+        target: int,
+        answers: Mapping[str, bytes | None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(target, tls)
+        self.answers = dict(answers)
+        self.seen: list[str] = []
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        redis_writer: asyncio.StreamWriter,
+    ) -> None:
+        while data := await reader.read(65536):
+            words = data.split(b"\r\n")
+            name = words[2].decode().upper() if len(words) > 2 else ""
+            self.seen.append(name)
+            if name not in self.answers:
+                redis_writer.write(data)
+                continue
+            answer = self.answers[name]
+            if answer is None:
+                return
+            writer.write(answer)
+            await writer.drain()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 import trustme
 from life.harness import Stage, until
 
-from resque_fork import AccessRefused, Resque, SettingsError
+from resque_fork import AccessRefused, RedisUnavailable, Resque, SettingsError
 
 from .nodes import Node
 from .proxy import Proxy
@@ -100,8 +103,13 @@ def test_an_unknown_authority(front: Proxy, on: Stages, tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(str(other))
     plain = f"rediss://127.0.0.1:{front.port}/0"
     for url in (plain, f"{plain}?ssl_ca_certs={other}"):
-        with pytest.raises(AccessRefused, match="name the authority that signed it with"):
+        with pytest.raises(AccessRefused, match="name the authority that signed it with") as raised:
             Resque(url).enqueue_to("jobs", "quick")
+        assert str(raised.value).endswith(
+            "with ?ssl_ca_certs=FILE in the URL, or trust whoever answers with "
+            "?ssl_cert_reqs=none, which encrypts but keeps out nobody who can stand in between. "
+            "Nothing was queued."
+        )
         worker = on(url).work()
         assert worker.ended() == 1
         assert worker.said.count("\n") == 1
@@ -144,4 +152,66 @@ def test_a_handshake_that_stalls(url: str, front: Proxy, on: Stages, node: Node)
     started = time.monotonic()
     assert worker.stop() == 1  # its Redis is away
     assert time.monotonic() - started < 6.0
+    resque.close()
+
+
+def told_by_all(url: str, on: Stages) -> str:
+    """What a client says of it, and a worker that goes on trying, and the program; in time."""
+    started = time.monotonic()
+    with pytest.raises(RedisUnavailable) as raised:
+        Resque(url).enqueue_to("jobs", "quick")
+    said = str(raised.value).removesuffix(" Nothing was queued.")
+    assert said != str(raised.value)
+    done = subprocess.run(
+        [sys.executable, "-m", "resque_fork", "--redis", url, "info"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (1, f"resque-fork: {said}\n")
+    worker = on(url).work()
+    worker.until_said("is that port TLS?")
+    assert time.monotonic() - started < 30.0  # each of them has 10 s for a reply
+    assert worker.stop() == 1
+    assert "Traceback" not in worker.said
+    return said
+
+
+def test_a_port_that_wants_tls(front: Proxy, on: Stages) -> None:
+    """Who speaks to it without is asked whether that is meant, at once."""
+    url = f"redis://127.0.0.1:{front.port}/0"
+    said = told_by_all(url, on)
+    assert said.startswith(f"Redis at {url} cannot be spoken to (no reply: ")
+    assert said.endswith("): is that port TLS? If it is, the URL begins with rediss://.")
+
+
+def test_a_port_without_tls(node: Node, on: Stages) -> None:
+    """Who speaks TLS to it is asked whether that is meant, when the handshake has had its time."""
+    url = f"rediss://127.0.0.1:{node.port}/0"
+    said = told_by_all(url, on)
+    assert said.startswith(f"Redis at {url} cannot be spoken to (no TLS handshake: ")
+    assert said.endswith("): is that port TLS? If it is not, the URL begins with redis://.")
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "rediss+sentinel", "rediss+cluster"])
+def test_a_port_that_says_nothing(scheme: str) -> None:
+    """One that nobody answers at, whoever speaks, is asked about where TLS was wanted."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        path = "primary/0" if scheme.endswith("sentinel") else "0"
+        url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/{path}"
+        resque = Resque(url, namespace="{resque}", timeout=0.3)
+        with pytest.raises(RedisUnavailable) as raised:
+            resque.enqueue_to("jobs", "quick")
+    assert ("is that port TLS?" in str(raised.value)) is (scheme == "rediss")
+    assert str(raised.value).endswith("Nothing was queued.")
+
+
+def test_a_certificate_that_is_to_be_trusted_as_it_is(front: Proxy, on: Stages) -> None:
+    """With ssl_cert_reqs=none, as managed servers need it, jobs are enqueued and performed."""
+    url = f"rediss://127.0.0.1:{front.port}/0?ssl_cert_reqs=none"
+    stage, resque = on(url), Resque(url)
+    worker = stage.idle("--interval", "60")
+    resque.enqueue_to("jobs", "quick", 1)
+    assert stage.told("quick", by=worker)["args"] == [1]
+    assert worker.stop() == 0
     resque.close()

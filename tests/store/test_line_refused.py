@@ -141,6 +141,20 @@ def test_server_that_knows_no_resp3_wants_a_password(tmp_path: Path, answer: byt
     server.join(10)
 
 
+def test_server_that_knows_no_users(tmp_path: Path) -> None:
+    """Where AUTH takes a password alone, it is given that."""
+    unknown = b"-ERR unknown command\r\n"
+    wrong = b"-ERR wrong number of arguments for 'auth' command\r\n"
+    server = Pieces(tmp_path / "s", [unknown, wrong, b"+OK\r\n", b"+PONG\r\n"])
+    server.start()
+    line = line_to(f"unix://ada:secret@{tmp_path}/s")
+    line.open_or_refuse()
+    line.close()
+    server.join(10)
+    assert b"ada" in server.read[1]
+    assert server.read[2] == b"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n"
+
+
 # --- refusals that pass
 
 

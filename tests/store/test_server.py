@@ -17,13 +17,13 @@ from resque_fork.errors import (
     SettingsError,
     WrongKeyType,
 )
+from resque_fork.store.masking import without_secrets
 from resque_fork.store.server import (
     CONNECT_SECONDS,
     SCHEMES,
     Server,
     in_our_words,
     never_sent,
-    without_secrets,
 )
 
 SERVER = Server("redis://:pw@h:1/0")
