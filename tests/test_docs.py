@@ -240,7 +240,7 @@ def access_rules() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("user", "not_run"),
     [
-        ("worker", {"remove_failed", "requeue_failed"}),
+        ("worker", {"places", "remove_entries", "requeue_entries"}),
         ("operator", {"heartbeat", "record", "step", "unregister"}),
     ],
 )

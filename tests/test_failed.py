@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from resque_fork import FailedJob, FailedJobs, Filter, Resque
 from resque_fork.errors import StaleEntry
 from resque_fork.payload import failed_entry
-from resque_fork.store.failures import Entry
+from resque_fork.store.long_list import Entry
 
 MOMENT = 1795416710.0
 RUBY = (
