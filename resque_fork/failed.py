@@ -20,7 +20,8 @@ from .redaction import is_redacted
 from .store.failures import Failures, failed_list_names
 from .store.long_list import Changes, Entry, Requeue
 
-BATCH = 250
+BATCH = 250  # jobs, of those that are read while others are changed
+BATCH_OF_LIST = 10_000  # of those that were read before, and so may all have moved
 
 Progress = Callable[[int], object]
 
@@ -392,10 +393,11 @@ T = TypeVar("T")
 
 
 def _batches(items: Iterable[T]) -> Iterator[Sequence[T]]:
+    size = BATCH_OF_LIST if isinstance(items, Sequence) else BATCH
     batch: list[T] = []
     for item in items:
         batch.append(item)
-        if len(batch) == BATCH:
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

@@ -32,7 +32,9 @@ from .server import REDIS_ERRORS, never_sent
 PAGE = 500  # entries
 PAGE_BYTES = 256 * 1024
 AHEAD = 20  # entries that a reader knows of beyond its page, to find its way again
-NEAR = 4  # pages on each side in which a lost entry is looked for as often as one likes
+NEAR = 4  # pages on each side in which a lost entry is looked for
+SEARCHES = 3  # of the whole list, one after the other, that find nothing
+READS = 20  # of one page, while the list moves faster than it is read
 SLACK = 40  # places on each side in which a step itself looks
 SLACK_BYTES = 64 * 1024
 
@@ -109,39 +111,10 @@ class LongList:
         Whatever others remove before or behind the reader, it misses nothing of the rest.
         """
         left = self.length()
-        position = left if backwards else 0  # between what was read and what was not
-        size, ahead = _PageSize(), list[bytes]()
-        while left > 0:
-            removed = self.removed
-            found = self._beyond(position, size.entries + AHEAD, backwards)
-            if ahead and (not found or found[0].raw != ahead[0]):
-                position = self._position_before(ahead, position, backwards)
-                found = self._beyond(position, size.entries + AHEAD, backwards)
-            page = found[: min(size.entries, left)]
-            if not page:
-                return
-            ahead = [entry.raw for entry in found[len(page) :]]
+        reader = _Reader(self, backwards, left)
+        while left > 0 and (page := reader.page()[:left]):
             left -= len(page)
-            size.adapt(found)
             yield page
-            position = page[-1].place + (0 if backwards else 1)
-            if not backwards:
-                position = max(0, position - (self.removed - removed))
-
-    def _beyond(self, position: int, count: int, backwards: bool) -> list[Entry]:
-        """The next entries from a position on, in the order in which they are met."""
-        if backwards:
-            return self.range(position - count, count)[::-1]
-        return self.range(position, count)
-
-    def _position_before(self, ahead: Sequence[bytes], position: int, backwards: bool) -> int:
-        """Where to go on reading: at the first of what was seen ahead that still stands."""
-        for window in self._outwards(position):
-            places = {entry.raw: entry.place for entry in window}
-            for raw in ahead:
-                if raw in places:
-                    return places[raw] + (1 if backwards else 0)
-        return position
 
     def search(
         self, wanted: Collection[bytes], place: int, pages: int | None = None
@@ -151,7 +124,7 @@ class LongList:
         A value that is wanted so many times is found at as many places at most.
         """
         missing, found = Counter(wanted), dict[bytes, list[int]]()
-        for number, window in enumerate(self._outwards(place), 1):
+        for number, window in enumerate(self.outwards(place), 1):
             for entry in window:
                 if entry.raw in missing:
                     found.setdefault(entry.raw, []).append(entry.place)
@@ -161,7 +134,7 @@ class LongList:
                 break
         return found
 
-    def _outwards(self, place: int) -> Iterator[list[Entry]]:
+    def outwards(self, place: int) -> Iterator[list[Entry]]:
         """Page after page around a place, further away each time on both sides, up to the ends."""
         size = _PageSize()
         low = high = place
@@ -180,11 +153,100 @@ class LongList:
                 yield below
 
 
+class _Reader:
+    """Reads on from page to page, from what it saw ahead of it."""
+
+    def __init__(self, entries: LongList, backwards: bool, length: int) -> None:
+        self._list = entries
+        self._backwards = backwards
+        self._length = length
+        self._position = length if backwards else 0  # between what was read and what was not
+        self._removed = entries.removed
+        self._ahead: list[bytes] = []
+        self._there_is_more = False
+        self._size = _PageSize()
+
+    def page(self) -> list[Entry]:
+        """The next page; empty at the end."""
+        if not self._backwards:  # what we removed ourselves since the last page
+            self._position -= self._list.removed - self._removed
+            self._removed = self._list.removed
+        found = self._beyond()
+        self._length = self._list.length()
+        kept = self._size.part_of(AHEAD) if self._there_is_more else 0
+        count = max(1, min(len(found) - kept, self._size.entries))
+        page, self._ahead = found[:count], [entry.raw for entry in found[count : count + AHEAD]]
+        if page:
+            self._position = page[-1].place + (0 if self._backwards else 1)
+        self._size.adapt(found)
+        return page
+
+    def _beyond(self) -> list[Entry]:
+        """What was not read yet, the nearest first."""
+        for _ in range(READS if self._ahead else 0):
+            beyond = _from_first_of(self._ahead, self._around(), self._position)
+            if beyond:
+                return beyond
+            if not self._find():
+                break
+        return self._from_here()
+
+    def _around(self) -> list[Entry]:
+        """A page, and some behind it: the list may have moved a little meanwhile."""
+        count = self._size.entries + self._size.part_of(AHEAD)
+        behind = self._size.part_of(SLACK) if self._ahead else 0
+        if self._backwards:
+            first, stop = max(0, self._position - count), self._position + behind
+            found = self._list.range(first, stop - first)[::-1]
+            self._there_is_more = first > 0
+        else:
+            first, stop = max(0, self._position - behind), self._position + count
+            found = self._list.range(first, stop - first)
+            self._there_is_more = len(found) == stop - first
+        return found
+
+    def _find(self) -> bool:
+        """Go where the first stands that still does of what was ahead."""
+        for window in self._list.outwards(self._position):
+            beyond = _from_first_of(self._ahead, window, self._position)
+            if beyond:
+                self._position = beyond[0].place + (1 if self._backwards else 0)
+                return True
+        return False
+
+    def _from_here(self) -> list[Entry]:
+        """A page, where nothing stands that was ahead: the end that we came from was cut off."""
+        self._ahead = []
+        for _ in range(READS):
+            length = self._list.length()
+            if self._backwards:
+                self._position = min(self._position, length)
+            else:
+                self._position = max(0, self._position - max(0, self._length - length))
+            found = self._around()
+            if found or not self._there_is_more:
+                break
+        return found
+
+
+def _from_first_of(ahead: Sequence[bytes], found: list[Entry], position: int) -> list[Entry]:
+    """What was found from the first on that stands of what was ahead; of equals the nearest."""
+    for raw in ahead:
+        places = [n for n, entry in enumerate(found) if entry.raw == raw]
+        if places:
+            return found[min(places, key=lambda n: abs(found[n].place - position)) :]
+    return []
+
+
 class _PageSize:
     """How many entries to read at once, by the bytes of those that were read before."""
 
     def __init__(self) -> None:
         self.entries = 64
+
+    def part_of(self, number: int) -> int:
+        """As many, or as few as do not count beside a page."""
+        return min(number, 1 + self.entries // 4)
 
     def adapt(self, entries: Sequence[Entry]) -> None:
         if entries:
@@ -224,7 +286,7 @@ class Changes:
         self._from_last = from_last  # where steps begin, and from where gaps are filled
         self._shift = 0  # how far all that was read before `_shifted` stands from its place
         self._shifted = 0
-        self._may_search_all = True
+        self._searches = SEARCHES
 
     def remove(self, entries: Sequence[Entry]) -> list[bool]:
         """Remove entries; False for each that is no longer there. Each step is atomic."""
@@ -283,7 +345,7 @@ class Changes:
                 behind = len(standing) if removing and not self._from_last else 0
                 self._learn(now[which[n]], answer[n] - behind)
             lost = _lost([now[i] for i in which], standing)
-            again = self._found_again([which[n] for n in lost], now, tries)
+            again = self._found_again([which[n] for n in lost], todo, now, tries)
             if again:
                 todo = self._in_order([*again, *todo], now)
         return done
@@ -332,7 +394,9 @@ class Changes:
         self.perhaps = 0
         return answer
 
-    def _found_again(self, lost: Sequence[int], now: list[Entry], tries: Counter[int]) -> list[int]:
+    def _found_again(
+        self, lost: Sequence[int], todo: deque[int], now: list[Entry], tries: Counter[int]
+    ) -> list[int]:
         """Those that stand elsewhere in the list, with their places set right."""
         tries.update(lost)
         lost = [i for i in lost if tries[i] < TRIES]
@@ -340,9 +404,12 @@ class Changes:
             return []
         wanted, place = [now[i].raw for i in lost], self._place_of(now[lost[0]])
         found = self._list.search(wanted, place, 2 * NEAR)
-        if self._may_search_all and sum(map(len, found.values())) < len(wanted):
-            self._may_search_all = False
-            found = self._list.search(wanted, place)
+        if self._searches and sum(map(len, found.values())) < len(wanted):
+            lost = [*lost, *todo]  # then all places are known anew, and nobody is asked twice
+            todo.clear()
+            found = self._list.search([now[i].raw for i in lost], place)
+            worth = any(raw in found for raw in wanted)
+            self._searches = SEARCHES if worth else self._searches - 1
         again = list[int]()
         for i in lost:
             if places := found.get(now[i].raw):
