@@ -129,7 +129,8 @@ class LongList:
                 if entry.raw in missing:
                     found.setdefault(entry.raw, []).append(entry.place)
                     missing[entry.raw] -= 1
-                    missing += Counter()  # drops what is no longer missing
+                    if not missing[entry.raw]:
+                        del missing[entry.raw]
             if not missing or number == pages:
                 break
         return found
