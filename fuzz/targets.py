@@ -35,7 +35,7 @@ from resque_fork.queue_list import QueueList
 from resque_fork.redaction import is_redacted, redacted
 from resque_fork.registry import declare
 from resque_fork.reservation import Reservation
-from resque_fork.store.failures import Entry
+from resque_fork.store.long_list import Entry
 from resque_fork.store.workers import WorkerId
 from resque_fork.unreadable import key_of, unwrapped
 from resque_fork.verdict import judge

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import fnmatch
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import StaleEntry
 from .keys import Keys
-from .payload import decode, encode, failed_time, read_time
+from .payload import decode, encode, failed_time, read_time, zone_of
 from .redaction import is_redacted
-from .store.failures import Entry, Failures, Requeue, failed_list_names
-from .unreadable import unwrapped
+from .store.failures import Failures, failed_list_names
+from .store.long_list import Changes, Entry, Requeue
+from .unreadable import UNREADABLE, unwrapped
 
-BATCH = 200
+BATCH = 250  # jobs, of those that are read while others are changed
+BATCH_OF_LIST = 10_000  # of those that were read before, and so may all have moved
+
+Progress = Callable[[int], object]
 
 
 def _noop(count: int) -> None:
@@ -53,12 +59,13 @@ class FailedJob:
     @classmethod
     def read(cls, entry: Entry) -> FailedJob:
         """Never raises: an entry that is not JSON is shown by its error."""
-        try:
-            item = decode(entry.raw)
-        except (ValueError, RecursionError) as problem:
-            return cls(entry.place, entry, error=f"(this entry cannot be read: {problem})")
-        if not isinstance(item, dict):
-            return cls(entry.place, entry, error="(this entry cannot be read: not an object)")
+        item = _read(entry.raw)
+        if isinstance(item, str):
+            return cls(entry.place, entry, error=f"(this entry cannot be read: {item})")
+        return cls._of(entry, item)
+
+    @classmethod
+    def _of(cls, entry: Entry, item: dict[str, Any]) -> FailedJob:
         raw, payload = _kept(item)
         args = payload.get("args")
         return cls(
@@ -81,23 +88,22 @@ class FailedJob:
     @property
     def id(self) -> str:
         """Eight hex digits made of the entry's bytes; another once it is marked as retried."""
-        return hashlib.sha256(self.entry.raw).hexdigest()[:8]
+        return _id(self.entry)
 
     @property
     def can_be_requeued(self) -> bool:
         """Whether it names a queue and has a job to queue, with its own arguments still."""
-        if self.queue is None or self.redacted or (self.class_name is None and self.raw is None):
-            return False
-        try:
-            _again(decode(self.entry.raw))
-        except ValueError:  # 1e999: no JSON says what it is read as
-            return False
-        return True
+        return _requeue_of(self, 0.0) is not None
 
     def age(self, now: float) -> float | None:
-        """Seconds since it failed, or None if its time cannot be read."""
+        """Seconds since it failed, or None if its time cannot be told."""
         failed = read_time(self.failed_at) if self.failed_at else None
         return None if failed is None else now - failed
+
+    @property
+    def unknown_zone(self) -> str | None:
+        """The zone for which its age cannot be told: a name, or ``none``; None if it can."""
+        return zone_of(self.failed_at) if self.failed_at else None
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` shows it."""
@@ -116,6 +122,19 @@ class FailedJob:
             "forensics": self.forensics,
             "raw": self.raw,
         }
+
+
+def _id(entry: Entry) -> str:
+    return hashlib.sha256(entry.raw).hexdigest()[:8]
+
+
+def _read(raw: bytes) -> dict[str, Any] | str:
+    """What an entry says, or why it cannot be read."""
+    try:
+        item = decode(raw)
+    except (ValueError, RecursionError) as problem:
+        return str(problem)
+    return item if isinstance(item, dict) else "not an object"
 
 
 def _text(value: Any) -> str | None:
@@ -137,15 +156,10 @@ class Filter:
     newer_than: float | None = None
 
     def matches(self, job: FailedJob, now: float) -> bool:
-        """Whether it is meant; without a readable time it has no age, and no age matches."""
-        pairs = (
-            (self.class_name, job.class_name),
-            (self.queue, job.queue),
-            (self.exception, job.exception),
-        )
-        if not all(glob is None or fnmatch.fnmatchcase(text or "", glob) for glob, text in pairs):
+        """Whether it is meant; one whose time cannot be told has no age, and no age matches."""
+        if not self.matches_names(job.class_name, job.queue, job.exception):
             return False
-        if self.older_than is None and self.newer_than is None:
+        if not self.has_age:
             return True
         age = job.age(now)
         if age is None:
@@ -153,6 +167,22 @@ class Filter:
         return (self.older_than is None or age >= self.older_than) and (
             self.newer_than is None or age < self.newer_than
         )
+
+    def matches_names(
+        self, class_name: str | None, queue: str | None, exception: str | None
+    ) -> bool:
+        """Whether a job is meant, of whatever age."""
+        pairs = (
+            (self.class_name, class_name),
+            (self.queue, queue),
+            (self.exception, exception),
+        )
+        return all(glob is None or fnmatch.fnmatchcase(text or "", glob) for glob, text in pairs)
+
+    @property
+    def has_age(self) -> bool:
+        """Whether it asks for the age of jobs."""
+        return self.older_than is not None or self.newer_than is not None
 
 
 class FailedJobs:
@@ -194,18 +224,21 @@ class FailedJobs:
             entries = self._list.page(start, count)
         return [FailedJob.read(entry) for entry in entries]
 
-    def each(self, which: Filter = Filter(), newest_first: bool = True) -> Iterator[FailedJob]:
-        """The jobs that match, read a page at a time."""
-        now = self._clock()
-        entries = self._list.each(newest_first)
-        while True:
-            with self._speaking(self._key):
-                entry = next(entries, None)
-            if entry is None:
-                return
-            job = FailedJob.read(entry)
-            if which.matches(job, now):
-                yield job
+    def each(
+        self,
+        which: Filter = Filter(),
+        newest_first: bool = True,
+        progress: Progress = _noop,
+        unclear: Callable[[FailedJob], object] | None = None,
+    ) -> Iterator[FailedJob]:
+        """The jobs that match, read a page at a time.
+
+        `progress` is told of each page's size, `unclear` of each job that would match
+        but for its age, which cannot be told because of its time zone.
+        """
+        for page in self._pages(newest_first):
+            yield from self._matching(page, which, unclear)
+            progress(len(page))
 
     def at(self, index: int, id: str | None = None) -> FailedJob:
         """The job at an index; with an `id` the one that was shown there, wherever it is now.
@@ -214,7 +247,8 @@ class FailedJobs:
         """
         jobs = self.page(index, 1) if index >= 0 else []
         if id is not None and (not jobs or jobs[0].id != id):
-            jobs = [job for job in self.each() if job.id == id][:1]
+            found = (entry for page in self._pages(True) for entry in page if _id(entry) == id)
+            jobs = [FailedJob.read(entry) for entry in itertools.islice(found, 1)]
             if not jobs:
                 raise StaleEntry(
                     f"The failed job {index}:{id} is no longer as it was shown: "
@@ -224,47 +258,115 @@ class FailedJobs:
             raise StaleEntry(f"There is no failed job {index}; the list has {self.count()}.")
         return jobs[0]
 
-    def requeue(self, jobs: Iterable[FailedJob], progress: Callable[[int], None] = _noop) -> int:
+    def requeue(self, jobs: Iterable[FailedJob], progress: Progress = _noop) -> int:
         """Queue jobs again, each marked with ``retried_at``; returns how many were queued.
 
         A job whose entry has gone meanwhile is left out, as is one that cannot be
         requeued: it has no queue or class to go by, or its arguments are
         redacted. `progress` is told of each batch's size.
-        """
-        done = 0
-        for batch in _batches(jobs):
-            ready = [self._requeue(job) for job in batch if job.can_be_requeued]
-            if ready:
-                with self._speaking(self._key):
-                    done += sum(self._list.requeue(ready))
-            progress(len(batch))
-        return done
 
-    def remove(self, jobs: Iterable[FailedJob], progress: Callable[[int], None] = _noop) -> int:
-        """Remove entries; returns how many were still there."""
-        done = 0
-        # from the newest on, so that the places of those to come stay true
-        for batch in _batches(sorted(jobs, key=lambda job: -job.index)):
-            with self._speaking(self._key):
-                done += sum(self._list.remove([job.entry for job in batch]))
-            progress(len(batch))
-        return done
+        What is raised on the way says in ``done`` how many had been queued, and in
+        ``perhaps`` how many more may have been: at most one step of them.
+        """
+        changes = self._list.changes()
+        with _counted(changes):
+            for batch in _batches(jobs):
+                now = self._clock()
+                ready = [r for job in batch if (r := _requeue_of(job, now)) is not None]
+                with self._speaking(self._key):
+                    self._list.requeue(ready, changes)
+                progress(len(batch))
+        return changes.done
+
+    def remove(self, jobs: Iterable[FailedJob], progress: Progress = _noop) -> int:
+        """Remove entries; returns how many were still there.
+
+        What is raised on the way has ``done`` and ``perhaps``, as of `requeue`.
+        """
+        changes = self._list.changes()
+        with _counted(changes):
+            for batch in _batches(sorted((job.entry for job in jobs), key=lambda e: e.place)):
+                with self._speaking(self._key):
+                    self._list.remove(batch, changes)
+                progress(len(batch))
+        return changes.done
+
+    def remove_matching(
+        self,
+        which: Filter,
+        progress: Progress = _noop,
+        unclear: Callable[[FailedJob], object] | None = None,
+    ) -> int:
+        """Remove all jobs that match, the oldest first; never holds more than a page of them.
+
+        The arguments are those of `each`, the result and the errors those of `remove`.
+        """
+        changes = self._list.changes()
+        with _counted(changes):
+            for page in self._pages(newest_first=False):
+                found = [job.entry for job in self._matching(page, which, unclear)]
+                with self._speaking(self._key):
+                    self._list.remove(found, changes)
+                progress(len(page))
+        return changes.done
 
     def clear(self) -> int:
         """Empty the list; returns how many it had."""
         with self._speaking(self._key):
             return self._list.clear()
 
-    def _requeue(self, job: FailedJob) -> Requeue:
-        item = decode(job.entry.raw)
-        # retried_at stands last, in Ruby too; the rest keeps its bytes
-        stamp = b'"retried_at":' + encode(failed_time(self._clock())) + b"}"
+    def _pages(self, newest_first: bool) -> Iterator[list[Entry]]:
+        pages = self._list.pages(newest_first)
+        while True:
+            with self._speaking(self._key):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def _matching(
+        self,
+        page: Sequence[Entry],
+        which: Filter,
+        unclear: Callable[[FailedJob], object] | None,
+    ) -> Iterator[FailedJob]:
+        now = self._clock()
+        for entry in page:
+            item = _read(entry.raw)
+            if isinstance(item, str):
+                job = FailedJob.read(entry)
+            else:
+                payload = item.get("payload")
+                class_name = payload.get("class") if isinstance(payload, dict) else None
+                names = (class_name, item.get("queue"), item.get("exception"))
+                if class_name != UNREADABLE and not which.matches_names(*map(_text, names)):
+                    continue  # before any more is made of it: most do not match
+                job = FailedJob._of(entry, item)
+            if which.matches(job, now):
+                yield job
+            elif unclear and which.has_age and job.unknown_zone is not None:
+                unclear(job)
+
+
+def _requeue_of(job: FailedJob, now: float) -> Requeue | None:
+    """What becomes of an entry that is queued again; None if it cannot be."""
+    item = _read(job.entry.raw)
+    if isinstance(item, str) or job.queue is None or job.redacted:
+        return None
+    if job.class_name is None and job.raw is None:
+        return None
+    # retried_at stands last, in Ruby too; the rest keeps its bytes
+    stamp = b'"retried_at":' + encode(failed_time(now)) + b"}"
+    try:
         if "retried_at" in item:
             del item["retried_at"]
             marked = _again(item)[:-1] + b"," + stamp
         else:
             marked = job.entry.raw.rstrip()[:-1] + b"," + stamp
-        return Requeue(job.entry, marked, job.queue or "", _payload_of(job, item))
+        payload = _queued_payload(job, item)
+    except ValueError:  # 1e999: no JSON says what it is read as
+        return None
+    return Requeue(job.entry, marked, job.queue, payload)
 
 
 def _kept(item: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
@@ -296,12 +398,22 @@ def _base64(value: Any) -> str | None:
     return str(value)
 
 
-def _payload_of(job: FailedJob, item: dict[str, Any]) -> bytes:
+def _queued_payload(job: FailedJob, item: dict[str, Any]) -> bytes:
     """What goes back to the queue: the bytes that were kept, or Resque's own form of the job."""
     if job.raw is not None:
         return base64.b64decode(job.raw)
     args = item["payload"].get("args")  # of any type: Ruby takes an object too
     return _again({"class": job.class_name, "args": [] if args is None else args})
+
+
+@contextlib.contextmanager
+def _counted(changes: Changes) -> Iterator[None]:
+    """What is raised inside says how many entries were changed before it."""
+    try:
+        yield
+    except BaseException as error:
+        error.done, error.perhaps = changes.done, changes.perhaps  # type: ignore[attr-defined]
+        raise
 
 
 def _again(value: Any) -> bytes:
@@ -312,11 +424,15 @@ def _again(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def _batches(jobs: Iterable[FailedJob]) -> Iterator[Sequence[FailedJob]]:
-    batch: list[FailedJob] = []
-    for job in jobs:
-        batch.append(job)
-        if len(batch) == BATCH:
+T = TypeVar("T")
+
+
+def _batches(items: Iterable[T]) -> Iterator[Sequence[T]]:
+    size = BATCH_OF_LIST if isinstance(items, Sequence) else BATCH
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

@@ -152,11 +152,22 @@ class Resque:
             raise
         return enqueued
 
-    def dequeue(self, job: Any, /, *args: Any, queue: str | None = None) -> int:
+    def dequeue(
+        self,
+        job: Any,
+        /,
+        *args: Any,
+        queue: str | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
         """Remove jobs from their queue: those with these arguments, or without any, all.
 
         Arguments are compared by value, so jobs that other languages queued are
         found too. Runs the dequeue hooks; returns how many were removed.
+
+        A long queue is gone through in steps, and `progress` is told how many jobs of
+        it each step looked at. What is raised on the way says in ``done`` how many
+        jobs had been removed, and in ``perhaps`` how many more may have been.
         """
         declaration = declaration_of(job)
         name = _queue_name(queue if queue is not None else declaration.queue, declaration)
@@ -164,22 +175,16 @@ class Resque:
             return 0
         wanted = Payload.of(declaration.wire_name, args).args if args else None
 
-        def matches(raw: bytes) -> bool:
-            try:
-                payload = Payload.read(raw)
-                same = wanted is None or encode(payload.args) == encode(wanted)
-            except (UnreadablePayload, ValueError):
-                return False
-            return same and payload.class_name == declaration.wire_name
-
-        key = self.key_names.queue(name)
-        with self._speaking(key):
-            found = self._queues.matching(name, matches)
-        with self._speaking(key, f"Jobs may have been removed from {name!r}."):
-            removed = self._queues.remove_payloads(name, found)
+        removal = self._queues.removal(name)
+        try:
+            with self._speaking(self.key_names.queue(name)):
+                removal.run(_is_job(declaration.wire_name, wanted), progress or (lambda size: None))
+        except BaseException as error:
+            error.done, error.perhaps = removal.done, removal.perhaps  # type: ignore[attr-defined]
+            raise
         for hook in job_hooks(declaration.hook_owners, "after_dequeue"):
             hook(*args)
-        return removed
+        return removal.done
 
     def reserve(self, queue: str) -> Reservation | None:
         """Take the first job of a queue, or None if there is none.
@@ -416,6 +421,24 @@ def _queue_name(queue: Any, declaration: Declaration | None = None) -> str:
     if queue is None and declaration is not None:
         raise NoQueueError(f'{declaration.wire_name} has no queue: name one with queue="...".')
     raise NoQueueError(f"Jobs must be placed onto a queue, and {queue!r} does not name one.")
+
+
+def _is_job(class_name: str, args: list[Any] | None) -> Callable[[bytes], bool]:
+    """Whether a payload is a job of this class, with these arguments if any are given."""
+    written = encode(class_name)[1:-1]
+    wanted = None if args is None else encode(args)
+
+    def matches(raw: bytes) -> bool:
+        if written not in raw and b"\\" not in raw:  # which most are, and quickly told
+            return False
+        try:
+            payload = Payload.read(raw)
+            same = wanted is None or encode(payload.args) == wanted
+        except (UnreadablePayload, ValueError):
+            return False
+        return same and payload.class_name == class_name
+
+    return matches
 
 
 def _all_agree(hooks: Sequence[Callable[..., Any]], args: Sequence[Any]) -> bool:

@@ -243,7 +243,7 @@ IN_A_WORKER = {"describe", "heartbeat", "keep", "redeem", "restore"}
 @pytest.mark.parametrize(
     ("user", "not_run"),
     [
-        ("worker", {"remove_failed", "requeue_failed"}),
+        ("worker", {"places", "remove_entries", "requeue_entries"}),
         ("operator", {*IN_A_WORKER, "step", "unregister"}),
     ],
 )

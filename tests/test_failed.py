@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
 from resque_fork import FailedJob, FailedJobs, Filter, Resque
 from resque_fork.errors import StaleEntry
 from resque_fork.payload import failed_entry
-from resque_fork.store.failures import Entry
+from resque_fork.store.long_list import Entry
 from resque_fork.unreadable import wrapped
 
 MOMENT = 1795416710.0
@@ -127,6 +128,23 @@ def test_filter(failed: FailedJobs, which: Filter, classes: list[str]) -> None:
     assert [job.class_name for job in failed.each(which)] == classes
 
 
+@pytest.mark.parametrize("age", [{"older_than": 0.0}, {"newer_than": 1e10}])
+def test_unknown_zone_is_no_age(resque: Resque, age: dict[str, float]) -> None:
+    """A job whose time is in a zone that is not known matches no age, and that is told."""
+    for told in ("2026/11/23 06:51:50 XST", "2026/11/23 06:51:50", "garbage", MOMENT - 5):
+        item = {"failed_at": told, "payload": {"class": "A", "args": []}, "queue": "q"}
+        resque.redis.rpush("resque:failed", json.dumps(item))
+    failed = FailedJobs(resque.redis, resque.key_names, resque._speaking, clock=lambda: MOMENT)
+    unclear: list[FailedJob] = []
+    found = failed.each(Filter(class_name="A", **age), unclear=unclear.append)
+    assert [job.index for job in found] == [3]
+    assert [job.unknown_zone for job in unclear] == ["none", "XST"]
+    unclear.clear()
+    assert list(failed.each(Filter(class_name="B", **age), unclear=unclear.append)) == []
+    assert len(list(failed.each(unclear=unclear.append))) == 4
+    assert unclear == []
+
+
 # --- queueing again
 
 
@@ -206,6 +224,56 @@ def test_progress_is_told(failed: FailedJobs) -> None:
     assert failed.requeue(failed.page(), told.append) == 3
     assert failed.remove(failed.page(), told.append) == 4
     assert told == [4, 4]
+
+
+class Breaks:
+    """A client whose next script but `after` fails, though Redis has perhaps run it."""
+
+    def __init__(self, redis: Any, error: BaseException, after: int = 1, runs: bool = True) -> None:
+        self._redis = redis
+        self._error = error
+        self._left = after
+        self._runs = runs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+    def execute_command(self, *command: Any) -> Any:
+        if self._left == 0 and self._runs:
+            self._redis.execute_command(*command)
+        if self._left == 0:
+            raise self._error
+        self._left -= 1
+        return self._redis.execute_command(*command)
+
+
+@pytest.mark.parametrize(
+    ("error", "perhaps"),
+    [
+        (KeyboardInterrupt(), True),
+        (ConnectionError("Connection closed by server."), True),
+        (TimeoutError("Timeout reading from socket"), True),
+        (ConnectionError("Error 111 connecting to localhost:6379. Connection refused."), False),
+        (ResponseError("OOM command not allowed"), False),
+    ],
+)
+@pytest.mark.parametrize("action", ["requeue", "remove", "remove_matching"])
+def test_interruption_says_what_was_done(
+    resque: Resque, action: str, error: BaseException, perhaps: bool
+) -> None:
+    """What is raised says how many were certainly done, and how many more may have been."""
+    rows = [b'{"payload":{"class":"A","args":[%d]},"queue":"q"}' % i for i in range(3000)]
+    resque.redis.rpush("resque:failed", *rows)
+    breaks = Breaks(resque.redis, error, after=4, runs=perhaps)
+    failed = FailedJobs(breaks, resque.key_names, resque._speaking)
+    what = Filter() if action == "remove_matching" else failed.page(0, 3000)
+    with pytest.raises(BaseException) as caught:  # noqa: PT011
+        getattr(failed, action)(what)
+    done, more = caught.value.done, caught.value.perhaps  # type: ignore[attr-defined]
+    really = resque.size("q") if action == "requeue" else 3000 - failed.count()
+    assert 0 < done < 3000
+    assert (more > 0) == perhaps
+    assert really == done + more
 
 
 # --- removing

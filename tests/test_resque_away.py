@@ -20,7 +20,7 @@ from resque_fork import (
     WrongKeyType,
     embedded,
 )
-from resque_fork.store.failures import Entry
+from resque_fork.store.long_list import Entry
 
 FAILED_JOB = FailedJob.read(Entry(0, b'{"payload":{"class":"A","args":[]},"queue":"mail"}'))
 

@@ -13,7 +13,8 @@ from ..errors import ArgumentsError, NoClassError, ResqueError
 from ..payload import Payload
 from .app import App, complete_queue, pass_app
 from .command import TakesArguments, command
-from .output import counted, note, progress, say
+from .how_far import of_changes, saying_how_far
+from .output import counted, progress, say
 
 
 def _named(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -70,7 +71,10 @@ def dequeue(app: App, queue: str, class_name: str, args: tuple[str, ...]) -> Non
 
     Each ARG is JSON, or else plain text, as for enqueue.
     """
-    removed = app.resque.dequeue(class_name, *_arguments(class_name, args), queue=queue)
+    wanted = _arguments(class_name, args)
+    jobs = app.resque.size(queue)
+    with saying_how_far(of_changes("job", "removed")), progress("Looking", jobs) as update:
+        removed = app.resque.dequeue(class_name, *wanted, queue=queue, progress=update)
     say(f"Removed {counted(removed, 'job')} from {queue}.")
 
 
@@ -111,21 +115,20 @@ def _from_json(text: str) -> Any:
 def _enqueue_lines(app: App, queue: str, class_name: str) -> None:
     lines = Lines(class_name, sys.stdin.buffer)
     done = 0
-    try:
-        with progress("Queueing") as update:
 
-            def note_batch(size: int) -> None:
-                nonlocal done
-                done += size
-                update(size)
+    def words(error: BaseException) -> str:
+        if isinstance(error, ResqueError):
+            return f"{counted(getattr(error, 'enqueued', 0), 'job')} had been queued."
+        return f"at least {counted(done, 'job')} had been queued."  # a batch may be on its way
 
-            queued = app.resque.enqueue_many(class_name, lines, queue=queue, progress=note_batch)
-    except KeyboardInterrupt:  # perhaps while a batch was on its way
-        note(f"\nInterrupted: at least {counted(done, 'job')} had been queued.")
-        raise
-    except ResqueError as error:
-        before = counted(getattr(error, "enqueued", 0), "job")
-        raise ResqueError(f"{error} Before that, {before} had been queued.") from error
+    with saying_how_far(words), progress("Queueing") as update:
+
+        def note_batch(size: int) -> None:
+            nonlocal done
+            done += size
+            update(size)
+
+        queued = app.resque.enqueue_many(class_name, lines, queue=queue, progress=note_batch)
     if lines.problem:
         raise ResqueError(f"{lines.problem} Before it, {counted(queued, 'job')} had been queued.")
     say(f"Queued {counted(queued, 'job')} on {queue}.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,9 +24,11 @@ from .failed_options import (
     selectors,
     which_list,
 )
+from .how_far import of_changes, saying_how_far
 from .output import Column, Row, counted, listing, note, print_json, progress, readable, say
 
 SHOWN = 20
+LONG = 20_000  # jobs; to look through as many takes a second
 QUEUED = "Queued again"
 
 Chosen = tuple[int, str | None]  # index, and id if it was given
@@ -70,7 +72,8 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any
     in 3:5f1c09ab, name the job that was shown, also when others have been
     removed meanwhile, and no job once it has been removed or queued again.
 
-    NAMEs may be globs; an AGE is in seconds, or 10m, 2h, 3d. With --json: an
+    NAMEs may be globs; an AGE is in seconds, or 10m, 2h, 3d. A job has no age if
+    its time is in a zone that is neither UTC nor this host's: that is said. With --json: an
     array of {"index", "id", "failed_at", "queue", "class", "args", "exception",
     "error", "backtrace", "worker", "retried_at", "forensics", "raw"}.
     """
@@ -78,7 +81,10 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any
         refuse_filters(ctx)
         return
     jobs = _jobs(app)
-    found = list(itertools.islice(jobs.each(Filter(**which)), start, start + count + 1))
+    unclear = Unclear()
+    with _looking(jobs, which) as update:
+        matching = jobs.each(Filter(**which), progress=update, unclear=unclear)
+        found = list(itertools.islice(matching, start, start + count + 1))
     others = [name for name in jobs.names() if name != jobs.name] if not found else []
     empty = f"No failed job in {jobs.name}{' matches' if jobs.count() else ''}."
     if others:
@@ -86,6 +92,8 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any
     listing(app, [job.to_dict() for job in found[:count]], COLUMNS, empty)
     if len(found) > count and not app.json:
         note(f"There are more: --start {start + count} shows the next.")
+    if unclear.count:
+        note(f"Left out {unclear}.")
 
 
 @failed.command(cls=Listing)
@@ -130,7 +138,7 @@ def requeue(
     if chosen:
         _act_on(_resolved(jobs, chosen, "Queue again", yes), jobs.requeue, QUEUED)
         return
-    left_out = Counter[str]()
+    left_out, unclear = Counter[str](), Unclear()
 
     def is_due(job: FailedJob) -> bool:
         if job.redacted:
@@ -141,10 +149,13 @@ def requeue(
             return True
         return False
 
-    with progress("Requeueing", jobs.count()) as update:
-        done = jobs.requeue(filter(is_due, _matching(jobs, Filter(**which), update)))
-    told = "".join(f"; left out {number} {which_ones}" for which_ones, number in left_out.items())
-    say(f"Queued {counted(done, 'failed job')} again{told}.")
+    words = of_changes("failed job", "queued again")
+    with saying_how_far(words), progress("Requeueing", jobs.count()) as update:
+        # the oldest first, so that they come to stand in their queues as they once did
+        found = jobs.each(Filter(**which), False, progress=update, unclear=unclear)
+        done = jobs.requeue(filter(is_due, found))
+    told = [f"{number} {which_ones}" for which_ones, number in left_out.items()]
+    say(f"Queued {counted(done, 'failed job')} again{_left_out(told, unclear)}.")
 
 
 @failed.command(cls=Command)
@@ -164,11 +175,11 @@ def remove(
     if chosen:
         _act_on(_resolved(jobs, chosen, "Remove for good", yes), jobs.remove, "Removed")
         return
-    with progress("Looking", jobs.count()) as update:
-        found = list(_matching(jobs, Filter(**which), update))
-    with progress("Removing", len(found)) as update:
-        done = jobs.remove(found, update)
-    say(f"Removed {counted(done, 'failed job')}.")
+    unclear = Unclear()
+    words = of_changes("failed job", "removed")
+    with saying_how_far(words), progress("Removing", jobs.count()) as update:
+        done = jobs.remove_matching(Filter(**which), update, unclear)
+    say(f"Removed {counted(done, 'failed job')}{_left_out([], unclear)}.")
 
 
 @failed.command(cls=Command)
@@ -224,15 +235,36 @@ def _why_not(job: FailedJob, what: str) -> str:
     return "it has gone meanwhile, or names no queue or no class."
 
 
-def _matching(
-    jobs: FailedJobs, which: Filter, update: Callable[[int], None]
-) -> Iterator[FailedJob]:
-    """The oldest first, so that they come to stand in their queues as they once did."""
-    now = time.time()
-    for job in jobs.each(newest_first=False):
-        update(1)
-        if which.matches(job, now):
-            yield job
+class Unclear:
+    """The failed jobs whose age cannot be told because of the zones of their times."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._zones = set[str]()
+
+    def __call__(self, job: FailedJob) -> None:
+        self.count += 1
+        self._zones.add(job.unknown_zone or "")
+
+    def __str__(self) -> str:
+        zones = ", ".join(sorted(self._zones))
+        return f"{self.count} whose age cannot be told, because of their time zone ({zones})"
+
+
+def _left_out(told: list[str], unclear: Unclear) -> str:
+    told = [*told, *([str(unclear)] if unclear.count else [])]
+    return "".join(f"; left out {part}" for part in told)
+
+
+@contextlib.contextmanager
+def _looking(jobs: FailedJobs, which: dict[str, Any]) -> Iterator[Callable[[int], None]]:
+    """How far it has come, where that may take long."""
+    count = jobs.count() if any(value is not None for value in which.values()) else 0
+    if count < LONG:
+        yield lambda steps: None
+        return
+    with progress("Looking", count) as update:
+        yield update
 
 
 def _described(job: Row) -> Iterator[str]:

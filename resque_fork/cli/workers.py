@@ -15,9 +15,10 @@ from ..pruning import Pruner
 from ..store.workers import WorkerId
 from . import options
 from .app import App, complete_worker, pass_app
-from .census import ALIVE, Census
+from .census import Census
 from .command import Listing, command
 from .output import Column, Row, duration, listing, note, say
+from .signs_of_life import life_of
 
 PATIENCE = 10.0  # seconds that a killed process may take to be gone
 
@@ -88,20 +89,27 @@ def kill(app: App, worker: str) -> None:
     say(f"Killed {worker}; {FATES[fate]}.")
 
 
-@command(params=[*RESCUE])
+@command(params=[*RESCUE, *PRUNE])
 @worker_argument
+@click.option("--force", is_flag=True, help="Also one that lives, or of which nobody can tell.")
 @pass_app
-def remove(app: App, worker: str) -> None:
-    """Take a worker off the books; its job is rescued.
+def remove(app: App, worker: str, force: bool) -> None:
+    """Take a dead worker off the books; its job is rescued.
 
-    It goes where --on-lost says. A worker that lives registers itself again.
+    It goes where --on-lost says. A worker that may be alive is removed only with
+    --force, which does not end it, nor the job that it is doing.
     """
     _check_registered(app, worker)
-    alive = Census(app).process(worker) == ALIVE
+    life = life_of(app, worker)
+    if life and not force:
+        raise ResqueError(
+            f"{worker} {life.sign}. A job that it is doing would be taken for lost, and go on all "
+            f"the same. {life.instead} --force removes it even so."
+        )
     fate = _take_off(app, worker)
     say(f"Removed {worker}; {FATES[fate]}.")
-    if alive:
-        note(f"Its process is alive and will register again: resque-fork kill {worker} ends it.")
+    if life:
+        note(life.after + ("" if fate == "rescued" else " The job that it was doing goes on too."))
 
 
 @command(cls=Listing, params=[*RESCUE, *PRUNE])

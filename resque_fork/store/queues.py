@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..keys import Keys, to_text
-from .scripts import replies
-
-PAGE = 1000
+from .long_list import Changes, LongList, delete_list
 
 
 class Queues:
@@ -62,45 +60,49 @@ class Queues:
         }
 
     def peek(self, queue: str, start: int = 0, count: int = 1) -> list[bytes]:
-        """`count` payloads from place `start`, which may be negative, as in Redis."""
-        stop = start + count - 1
-        if count < 1:
-            return []
-        if start < 0 <= stop:
-            stop = -1
-        return list(self._redis.lrange(self._keys.queue(queue), start, stop))
-
-    def each(self, queue: str) -> Iterator[bytes]:
-        """Every payload, a page at a time; what is pushed or popped meanwhile may be missed."""
-        start = 0
-        while page := self.peek(queue, start, PAGE):
-            yield from page
-            start += len(page)
+        """`count` payloads from place `start`; a negative one counts from the last."""
+        if start < 0 < count:
+            length = self.size(queue)
+            count = min(count, -start) - max(0, -start - length)
+            start = max(0, length + start)
+        found = LongList(self._redis, self._keys.queue(queue)).page(start, count)
+        return [entry.raw for entry in found]
 
     def remove(self, queue: str) -> int:
         """Delete a queue with all its jobs; returns how many there were."""
-        self.size(queue)  # raises for a key that is no list, which would be deleted too
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.srem(self._keys.queues, queue)
-        pipe.llen(self._keys.queue(queue))
-        pipe.delete(self._keys.queue(queue))
-        return int(replies(pipe, self._keys.queues, *[self._keys.queue(queue)] * 2)[1])
+        along = [("SREM", self._keys.queues, queue)]
+        return delete_list(self._redis, self._keys.queue(queue), along)
 
     def clear(self, queue: str) -> int:
         """Delete all jobs of a queue, which stays known; returns how many there were."""
-        self.size(queue)  # as above
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.llen(self._keys.queue(queue))
-        pipe.delete(self._keys.queue(queue))
-        return int(pipe.execute()[0])
+        return delete_list(self._redis, self._keys.queue(queue))
 
-    def remove_payloads(self, queue: str, payloads: Sequence[bytes]) -> int:
-        """Remove every occurrence of these payloads; returns how many there were."""
-        pipe = self._redis.pipeline(transaction=False)
-        for payload in payloads:
-            pipe.lrem(self._keys.queue(queue), 0, payload)
-        return sum(pipe.execute()) if payloads else 0
+    def removal(self, queue: str) -> Removal:
+        """To remove some payloads of a queue."""
+        return Removal(LongList(self._redis, self._keys.queue(queue)))
 
-    def matching(self, queue: str, matches: Callable[[bytes], bool]) -> list[bytes]:
-        """The distinct payloads of a queue that match."""
-        return list(dict.fromkeys(payload for payload in self.each(queue) if matches(payload)))
+
+class Removal:
+    """Removes payloads that match from a queue, the last first.
+
+    Workers take from the other end, so most of what moves has moved out of the way.
+    What is pushed meanwhile may stay. `done` and `perhaps` are those of `Changes`.
+    """
+
+    def __init__(self, payloads: LongList) -> None:
+        self._payloads = payloads
+        self._changes = Changes(payloads, from_last=True)
+
+    @property
+    def done(self) -> int:
+        return self._changes.done
+
+    @property
+    def perhaps(self) -> int:
+        return self._changes.perhaps
+
+    def run(self, matches: Callable[[bytes], bool], progress: Callable[[int], object]) -> None:
+        """`progress` is told how many were looked at, page by page."""
+        for page in self._payloads.pages(backwards=True):
+            self._changes.remove([entry for entry in page if matches(entry.raw)])
+            progress(len(page))

@@ -1,4 +1,7 @@
-"""The Lua scripts, by name: ``lua/<name>.lua`` behind the shared ``lua/prelude.lua``."""
+"""The Lua scripts, by name: ``lua/<name>.lua`` behind the shared ``lua/prelude.lua``.
+
+Scripts that change entries of a long list also have ``lua/places.lua`` before them.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +64,8 @@ class Script(NamedTuple):
 @functools.cache
 def script(name: str) -> Script:
     folder = resources.files(__package__) / "lua"
-    source = (folder / "prelude.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text(
-        "utf-8"
-    )
+    parts = ["prelude", *(["places"] if name.endswith("_entries") else []), name]
+    source = "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
     return Script(hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), source)
 
 

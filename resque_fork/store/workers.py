@@ -19,6 +19,7 @@ from .refusals import is_too_large
 from .scripts import Commands
 
 RESCUE_SECONDS = 5  # for which a rescuer has a dead worker to itself
+RECORDS = 100  # workers whose records are read in one command
 LONGEST_PID = 10  # digits; Python refuses to read numbers of thousands
 
 
@@ -102,19 +103,25 @@ class Workers:
 
     def records(self, worker_ids: Sequence[str]) -> dict[str, bytes]:
         """What is on record, for those that have a job; the bytes may be anything."""
-        if not worker_ids:
-            return {}
-        values = self._redis.execute_command("MGET", *map(self._keys.worker, worker_ids))
-        return {i: value for i, value in zip(worker_ids, values, strict=True) if value}
+        found: dict[str, bytes] = {}
+        for start in range(0, len(worker_ids), RECORDS):
+            ids = worker_ids[start : start + RECORDS]
+            values = self._redis.execute_command("MGET", *map(self._keys.worker, ids))
+            found |= {i: value for i, value in zip(ids, values, strict=True) if value}
+        return found
 
     def heartbeats(self) -> dict[str, float | None]:
         """Seconds since the epoch by worker id; None for a time that cannot be read."""
         beats = self._redis.execute_command("HGETALL", self._keys.heartbeats)
         return {to_text(i): read_time(to_text(beat)) for i, beat in _pairs(beats)}
 
-    def own_heartbeat(self, worker_id: str) -> float:
-        """What one of our workers notes of its last heartbeat under ``fork:<id>``; 0 if nothing."""
-        return read_time(self.process(worker_id).get("beat", "")) or 0.0
+    def own_heartbeat(self, worker_id: str) -> float | None:
+        """What one of our workers notes of its last heartbeat under ``fork:<id>``.
+
+        0 if it notes nothing, None if what it notes cannot be read.
+        """
+        beat = self.process(worker_id).get("beat")
+        return read_time(beat) if beat is not None else 0.0
 
     def started(self, worker_id: str) -> float | None:
         """Seconds since the epoch, or None."""

@@ -3,11 +3,15 @@
 import base64
 import hashlib
 import json
+import re
+import signal
 import time
 
 import pytest
+from life.harness import until
 from redis import Redis
 
+from resque_fork import embedded
 from resque_fork.payload import encode, failed_entry
 from resque_fork.redaction import REDACTED
 from resque_fork.unreadable import wrapped
@@ -356,6 +360,102 @@ def test_remove(run, redis: Redis) -> None:
     assert run("failed", "remove", "--queue", "low").stdout == "Removed 3 failed jobs.\n"
     assert redis.lrange("resque:failed", 0, -1) == [entries[2]]
     assert run("failed", "remove", "--all").stdout == "Removed 1 failed job.\n"
+
+
+def fail_in(redis: Redis, *zones: str) -> None:
+    for zone in zones:
+        item = {
+            "failed_at": f"2020/11/23 06:51:50{zone}",
+            "payload": {"class": "Job", "args": [zone]},
+            "queue": "mail",
+        }
+        redis.rpush("resque:failed", encode(item))
+
+
+def test_ages_in_unknown_zones(run, redis: Redis) -> None:
+    """A job whose time is in a zone that is not known matches no age, and that is said."""
+    fail_in(redis, " XST", " UTC", "", " XST", " +0545")
+    left_out = "3 whose age cannot be told, because of their time zone (XST, none)"
+    result = run("failed", "--older-than=1h")
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["4", "1"]
+    assert result.stderr == f"Left out {left_out}.\n"
+    assert run("failed", "requeue", "--older-than=1h").stdout == (
+        f"Queued 2 failed jobs again; left out {left_out}.\n"
+    )
+    assert run("failed", "remove", "--older-than=1h").stdout == (
+        f"Removed 2 failed jobs; left out {left_out}.\n"
+    )
+    assert run("failed", "remove", "--newer-than=1000w").stdout == (
+        f"Removed 0 failed jobs; left out {left_out}.\n"
+    )
+    assert run("failed", "remove", "--class=Job").stdout == "Removed 3 failed jobs.\n"
+
+
+MANY = 60_000
+
+
+def fill(redis: Redis) -> None:
+    """A long list of failed jobs, and a long queue."""
+    entries = [b'{"payload":{"class":"Job","args":[%d]},"queue":"mail"}' % n for n in range(MANY)]
+    jobs = [b'{"class":"Job","args":[%d]}' % n for n in range(MANY)]
+    for start in range(0, MANY, 10_000):
+        redis.rpush("resque:failed", *entries[start : start + 10_000])
+        redis.rpush("resque:queue:low", *jobs[start : start + 10_000])
+
+
+LONG_COMMANDS = {
+    "requeue": (["failed", "requeue", "--all"], "failed job", "queued again"),
+    "remove": (["failed", "remove", "--all"], "failed job", "removed"),
+    "dequeue": (["dequeue", "low", "Job"], "job", "removed"),
+}
+
+
+def done_of(redis: Redis, command: str) -> int:
+    """How many jobs it has got done, as Redis knows it."""
+    if command == "requeue":
+        return redis.llen("resque:queue:mail")
+    return MANY - redis.llen("resque:queue:low" if command == "dequeue" else "resque:failed")
+
+
+@pytest.mark.parametrize("command", LONG_COMMANDS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_command_says_how_far_it_came(
+    start, redis: Redis, command: str, number: int
+) -> None:
+    """Whatever ends a long command, it says what it has done, and what it may have done."""
+    fill(redis)
+    args, noun, what = LONG_COMMANDS[command]
+    process = start(*args)
+    until(lambda: done_of(redis, command))
+    process.send_signal(number)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number
+    done, perhaps = how_far(stderr, f"Interrupted: (\\d+) {noun}s? had been {what}")
+    assert done <= done_of(redis, command) <= done + perhaps < MANY
+
+
+@pytest.mark.parametrize("command", LONG_COMMANDS)
+def test_lost_server_says_how_far_it_came(start, command: str) -> None:
+    """If the server goes, the error says the same."""
+    with embedded.Server() as server, Redis.from_url(server.url) as redis:
+        fill(redis)
+        args, noun, what = LONG_COMMANDS[command]
+        process = start(*args, env={"RESQUE_REDIS": server.url})
+        until(lambda: done_of(redis, command))
+        url = server.url
+        server.kill()
+        stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert stderr.startswith(f"resque-fork: Redis at {url} does not answer")
+    done, perhaps = how_far(stderr, f"Before that, (\\d+) {noun}s? had been {what}")
+    assert done + perhaps < MANY
+
+
+def how_far(stderr: str, words: str) -> tuple[int, int]:
+    """What was certainly done, and what may have been."""
+    said = re.search(rf"{words}(?:, and (\d+) more may have been)?\.\n$", stderr)
+    assert said, stderr
+    return int(said[1]), int(said[2] or 0)
 
 
 @pytest.mark.parametrize("action", ["requeue", "remove"])

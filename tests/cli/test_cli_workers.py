@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from resque_fork.store.books import NOTHING, Books
 
 HOST = socket.gethostname()
 KEYS = Keys()
+RECORD = '{"queue":"q","run_at":"x","payload":{"class":"A","args":[]}}'
 
 
 def register(redis: Redis, worker_id: str, identity: Identity | None = None) -> Books:
@@ -261,9 +263,7 @@ def test_prune_says_what_it_cannot_rescue(run, redis: Redis) -> None:
 
 def test_remove_takes_a_worker_off_the_books(run, redis: Redis) -> None:
     """remove leaves nothing of a worker but the failure of its job."""
-    register_foreign(
-        redis, "other:1:q", record='{"queue":"q","run_at":"x","payload":{"class":"A","args":[]}}'
-    )
+    register_foreign(redis, "other:1:q", ago=1000, record=RECORD)
     result = run("remove", "other:1:q")
     assert result.stdout == "Removed other:1:q; its job is in the failed list.\n"
     assert result.stderr == ""
@@ -288,15 +288,124 @@ def test_worker_that_ruby_took_off(run, redis: Redis, ended: int) -> None:
     assert failures(redis) == [("Resque::DirtyExit", dead)] * 2
 
 
-def test_remove_warns_of_a_living_worker(run, redis: Redis) -> None:
-    """Who removes a worker that lives is told that it will be back."""
+def refused(run, worker: str) -> str:
+    """What remove says of a worker that may be alive."""
+    error = run("remove", worker, status=1).stderr
+    beginning, end = f"resque-fork: {worker} ", " --force removes it even so.\n"
+    assert error.startswith(beginning)
+    assert error.endswith(end)
+    job = "A job that it is doing would be taken for lost, and go on all the same. "
+    sign, _, instead = error.removeprefix(beginning).removesuffix(end).partition(job)
+    return f"{sign}{instead}"
+
+
+def forced(run, worker: str) -> tuple[str, str]:
+    result = run("remove", worker, "--force")
+    assert result.stdout.startswith(f"Removed {worker}; ")
+    return result.stdout.removeprefix(f"Removed {worker}; ").strip(), result.stderr.strip()
+
+
+def test_remove_of_a_living_worker_of_ours(run, redis: Redis) -> None:
+    """A worker of ours that lives here is removed only by force: it will be back."""
     books = register(redis, f"{HOST}:{os.getpid()}:q")
-    result = run("remove", books.worker_id)
-    assert result.stdout == f"Removed {books.worker_id}; it had no job.\n"
-    assert result.stderr == (
-        "Its process is alive and will register again: "
-        f"resque-fork kill {books.worker_id} ends it.\n"
+    before = redis.hgetall(KEYS.fork(books.worker_id))
+    assert refused(run, books.worker_id) == (
+        f"is alive on this host. End it with resque-fork kill {books.worker_id}."
     )
+    assert redis.sismember("resque:workers", books.worker_id)
+    assert redis.hgetall(KEYS.fork(books.worker_id)) == before
+    assert forced(run, books.worker_id) == (
+        "it had no job.",
+        "It is alive and registers again with its next heartbeat.",
+    )
+    assert not redis.exists("resque:workers")
+    assert books.heartbeat()
+    assert redis.sismember("resque:workers", books.worker_id)
+
+
+def test_remove_of_a_living_foreign_worker(run, redis: Redis, sleeper) -> None:
+    """A foreign worker that lives here does not come back, and its job runs on: so that is said."""
+    ruby = f"{HOST}:{sleeper.pid}:q"
+    register_foreign(redis, ruby, record=RECORD)
+    assert refused(run, ruby) == (
+        f"is alive on this host. End it first: it is process {sleeper.pid}, and not a worker of "
+        "resque-fork."
+    )
+    assert redis.get(f"resque:worker:{ruby}") == RECORD.encode()
+    assert not redis.exists("resque:failed")
+    assert forced(run, ruby) == (
+        "its job is in the failed list.",
+        "It is alive and goes on working, unlisted: it does not register again. "
+        "The job that it was doing goes on too.",
+    )
+    assert not redis.exists("resque:workers", f"resque:worker:{ruby}")
+
+
+def test_remove_of_a_worker_elsewhere(run, redis: Redis) -> None:
+    """A worker of another host is taken for alive as long as its heartbeat is fresh."""
+    here = Identity.here()
+    elsewhere = Identity("another boot", here.pid_namespace, here.start)
+    ours = register(redis, f"{HOST}:{os.getpid()}:q", elsewhere).worker_id
+    register_foreign(redis, "other:1:q", record=RECORD)
+    sign = re.escape("sent a heartbeat ") + r"\ds ago\. "
+    assert re.fullmatch(
+        f"{sign}End it first there: resque-fork kill {re.escape(ours)}\\.", refused(run, ours)
+    )
+    assert re.fullmatch(rf"{sign}End it first where it runs\.", refused(run, "other:1:q"))
+    assert forced(run, ours)[1] == "If it is alive, it registers again with its next heartbeat."
+    assert forced(run, "other:1:q")[1] == (
+        "If it is alive, it goes on working, unlisted: it does not register again. "
+        "The job that it was doing goes on too."
+    )
+
+
+@pytest.mark.parametrize("worker", ["other:1:q", "jesque:12-3:q", f"{HOST}:12+1"])
+def test_remove_of_a_worker_that_sends_no_heartbeats(run, redis: Redis, worker: str) -> None:
+    """Of a worker without heartbeats, such as Node's, nobody can tell whether it lives."""
+    redis.sadd("resque:workers", worker)
+    assert refused(run, worker) == (
+        "sends no heartbeats, so nobody can tell here whether it lives. End it first where it runs."
+    )
+    assert forced(run, worker)[0] == "it had no job."
+
+
+@pytest.mark.parametrize("beat", ["garbage", "2020-01-01 00:00:00 EST", "2020-01-01 00:00:00"])
+def test_heartbeat_of_an_unknown_time(run, redis: Redis, beat: str) -> None:
+    """A heartbeat whose time cannot be told is neither old nor fresh: nobody is pruned by it."""
+    register_foreign(redis, "other:1:q", record=RECORD)
+    redis.hset("resque:workers:heartbeat", "other:1:q", beat)
+    assert run("prune").stderr == "No worker is dead.\n"
+    assert listed(run)["other:1:q"]["heartbeat_age"] is None
+    assert refused(run, "other:1:q") == (
+        "sends heartbeats that cannot be read, so nobody can tell here whether it lives. "
+        "End it first where it runs."
+    )
+
+
+def test_remove_of_the_dead_needs_no_force(run, redis: Redis, ended: int) -> None:
+    """Whose process is gone, or whose heartbeat stopped, is removed at once, whatever it was."""
+    here = Identity.here()
+    elsewhere = Identity("another boot", here.pid_namespace, here.start)
+    silent = register(redis, f"{HOST}:{os.getpid()}:a", elsewhere).worker_id
+    redis.hset("resque:workers:heartbeat", silent, "2020-01-01T00:00:00+00:00")
+    removed_by_ruby = register(redis, "other:1:b", elsewhere).worker_id
+    redis.hset(KEYS.fork(removed_by_ruby), "beat", "2020-01-01T00:00:00+00:00")
+    redis.delete("resque:workers")
+    redis.hdel("resque:workers:heartbeat", removed_by_ruby)
+    register_foreign(redis, f"{HOST}:{ended}:c")
+    register_foreign(redis, "other:2:d", ago=1000)
+    for worker in (silent, removed_by_ruby, f"{HOST}:{ended}:c", "other:2:d"):
+        result = run("remove", worker)
+        assert (result.stdout, result.stderr) == (f"Removed {worker}; it had no job.\n", "")
+
+
+def test_own_worker_that_ruby_took_off_may_be_alive(run, redis: Redis) -> None:
+    """Without a heartbeat that Ruby sees, the one counts that our worker notes for itself."""
+    here = Identity.here()
+    elsewhere = Identity("another boot", here.pid_namespace, here.start)
+    worker = register(redis, "other:1:b", elsewhere).worker_id
+    redis.delete("resque:workers", "resque:workers:heartbeat")
+    assert refused(run, worker).startswith("sent a heartbeat ")
 
 
 def test_prune_rescues_the_dead(run, redis: Redis, ended: int) -> None:

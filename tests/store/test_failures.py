@@ -9,7 +9,8 @@ from redis.exceptions import ResponseError
 
 from resque_fork import embedded
 from resque_fork.keys import Keys
-from resque_fork.store.failures import PAGE, Entry, Failures, Requeue, failed_list_names
+from resque_fork.store.failures import Failures, failed_list_names
+from resque_fork.store.long_list import PAGE, Entry, Requeue
 from resque_fork.store.server import Server
 
 from .conftest import dump, fill
@@ -33,10 +34,14 @@ def again(entry: Entry, queue: str = "email") -> Requeue:
     return Requeue(entry, entry.raw + b"!", queue, b"job " + entry.raw)
 
 
+def each(failures: Failures, newest_first: bool = False) -> list[Entry]:
+    return [entry for page in failures.pages(newest_first) for entry in page]
+
+
 def test_empty_list(failures: Failures) -> None:
     """A list that is not there has nothing in it."""
     assert failures.count() == failures.clear() == 0
-    assert failures.page(0, 10) == list(failures.each()) == list(failures.each(True)) == []
+    assert failures.page(0, 10) == each(failures) == each(failures, True) == []
 
 
 def test_pages(failures: Failures) -> None:
@@ -55,8 +60,8 @@ def test_each_in_both_directions(client: Any, keys: Keys) -> None:
     client.rpush("resque:failed", *rows)
     failures = Failures(client, keys)
     entries = [Entry(place, raw) for place, raw in enumerate(rows)]
-    assert list(failures.each()) == entries
-    assert list(failures.each(newest_first=True)) == entries[::-1]
+    assert each(failures) == entries
+    assert each(failures, True) == entries[::-1]
 
 
 def test_requeue(failures: Failures, client: Any) -> None:

@@ -91,7 +91,7 @@ def test_scripts_over_the_line(line: Line, redis: Redis) -> None:
     """A script that the server does not know is sent along; one that is unknown is told at once."""
     redis.script_flush()
     redis.rpush("failed", b"x")
-    assert run(line, "remove_failed", ["failed"], [0, b"x", 1, b"y"]) == [1, 0]
+    assert run(line, "remove_entries", ["failed"], [9, 9, "LPOP", "m", 0, b"x", 1, b"y"]) == [0, -1]
     with pytest.raises(NoScriptError):
         line.execute_command("EVALSHA", "0" * 40, 0)
 

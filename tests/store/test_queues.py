@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
 from resque_fork.keys import Keys, to_text
-from resque_fork.store.queues import PAGE, Queues
+from resque_fork.store.queues import Queues
 
 
 @pytest.fixture
@@ -58,13 +58,6 @@ def test_peek_shows_a_part(long_client: Any, start: int, count: int) -> None:
     assert queues.size("q") == 5
 
 
-def test_each_pages(queues: Queues) -> None:
-    """A long queue is read a page at a time, to the end."""
-    items = [b"%d" % i for i in range(2 * PAGE + 3)]
-    queues.push("q", *items)
-    assert list(queues.each("q")) == items
-
-
 def test_remove_forgets_the_queue(queues: Queues) -> None:
     """A removed queue is gone with its jobs, a cleared one is empty; both say how many it had."""
     for name in ("a", "b", "c"):
@@ -75,12 +68,12 @@ def test_remove_forgets_the_queue(queues: Queues) -> None:
     assert queues.remove("never") == queues.clear("never") == 0
 
 
-def test_remove_payloads(queues: Queues) -> None:
-    """Every occurrence of the given payloads is removed, and nothing else."""
+def test_removal_of_what_matches(queues: Queues) -> None:
+    """Every payload that matches is removed, and nothing else; all that was looked at is told."""
     queues.push("q", b"a", b"b", b"a", b"c")
-    assert queues.matching("q", lambda raw: raw != b"b") == [b"a", b"c"]
-    assert queues.remove_payloads("q", []) == 0
-    assert queues.remove_payloads("q", [b"a", b"c", b"never"]) == 3
+    removal, told = queues.removal("q"), list[int]()
+    removal.run(lambda raw: raw != b"b", told.append)
+    assert (removal.done, removal.perhaps, told) == (3, 0, [4])
     assert queues.peek("q", 0, 9) == [b"b"]
 
 

@@ -1,0 +1,63 @@
+"""Whether a worker may be alive, as far as it can be told from here, and what follows from that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..identity import Identity
+from ..store.workers import WorkerId
+from .app import App
+from .census import ALIVE, GONE, Census
+from .output import duration
+
+
+@dataclass(frozen=True)
+class Life:
+    """Of a worker that may be alive: the sign, what ends it, and what it does once removed."""
+
+    sign: str
+    instead: str
+    after: str
+
+
+OURS = "registers again with its next heartbeat."
+FOREIGN = "goes on working, unlisted: it does not register again."
+
+
+def life_of(app: App, worker: str) -> Life | None:
+    """None for one that is certainly dead, or was silent for as long as `prune` asks for."""
+    parts = WorkerId.read(worker)
+    with app.speaking():
+        ours = Identity.from_fields(app.workers.process(worker)) is not None
+    after = OURS if ours else FOREIGN
+    process = Census(app).process(worker)
+    if process == GONE:
+        return None
+    if process == ALIVE:
+        instead = (
+            f"End it with resque-fork kill {worker}."
+            if ours
+            else f"End it first: it is process {parts.pid}, and not a worker of resque-fork."
+        )
+        return Life("is alive on this host", instead, f"It is alive and {after}")
+    sign = _heartbeat_of(app, worker, ours)
+    if sign is None:
+        return None
+    command = f" there: resque-fork kill {worker}" if ours else " where it runs"
+    return Life(sign, f"End it first{command}.", f"If it is alive, it {after}")
+
+
+def _heartbeat_of(app: App, worker: str, ours: bool) -> str | None:
+    """What its heartbeat tells, to one who cannot see its process; None if it is dead."""
+    with app.speaking():
+        beats = app.workers.heartbeats()
+        beat = beats.get(worker)
+        if beat is None and ours and worker not in beats:  # a Ruby worker removed it
+            beat = app.workers.own_heartbeat(worker)
+        now = app.workers.now()
+    if beat is None:
+        told = "sends heartbeats that cannot be read" if worker in beats else "sends no heartbeats"
+        return f"{told}, so nobody can tell here whether it lives"
+    if int(now - beat) > app.settings.prune_interval:
+        return None
+    return f"sent a heartbeat {duration(now - beat)} ago"
