@@ -92,7 +92,7 @@ class FailedJob:
     @property
     def can_be_requeued(self) -> bool:
         """Whether it names a queue and a class, and has its own arguments still."""
-        return _requeue_of(self, 0.0) is not None
+        return requeue_of(self, 0.0) is not None
 
     def age(self, now: float) -> float | None:
         """Seconds since it failed, or None if its time cannot be told."""
@@ -271,7 +271,7 @@ class FailedJobs:
         with _counted(changes):
             for batch in _batches(jobs):
                 now = self._clock()
-                ready = [r for job in batch if (r := _requeue_of(job, now)) is not None]
+                ready = [r for job in batch if (r := requeue_of(job, now)) is not None]
                 with self._speaking(self._key):
                     self._list.requeue(ready, changes)
                 progress(len(batch))
@@ -347,7 +347,7 @@ class FailedJobs:
                 unclear(job)
 
 
-def _requeue_of(job: FailedJob, now: float) -> Requeue | None:
+def requeue_of(job: FailedJob, now: float) -> Requeue | None:
     """What becomes of an entry that is queued again; None if it cannot be."""
     item = _read(job.entry.raw)
     if isinstance(item, str) or job.queue is None or job.class_name is None or job.redacted:
