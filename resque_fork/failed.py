@@ -17,8 +17,9 @@ from .errors import StaleEntry
 from .keys import Keys
 from .payload import decode, encode, failed_time, read_time, zone_of
 from .redaction import is_redacted
+from .store.changes import Changes, Requeue
 from .store.failures import Failures, failed_list_names
-from .store.long_list import Changes, Entry, Requeue
+from .store.long_list import Entry
 
 BATCH = 250  # jobs, of those that are read while others are changed
 BATCH_OF_LIST = 10_000  # of those that were read before, and so may all have moved
