@@ -12,23 +12,31 @@ import json
 import math
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from importlib import resources
 from typing import Any
 
 from redis import Redis
 
-from resque_fork import FailedJob, FailedJobs, Filter, report
+from resque_fork import FailedJob, Filter, report
 from resque_fork.child import job_message
 from resque_fork.cli.failed import _described
 from resque_fork.cli.output import readable
 from resque_fork.embedded import Server
 from resque_fork.errors import UnreadablePayload
+from resque_fork.failed import requeue_of
 from resque_fork.failure import Failure
 from resque_fork.failure.base import payload_object
 from resque_fork.identity import Identity
-from resque_fork.keys import Keys, to_bytes, to_text
-from resque_fork.payload import MOST_DECODED, Payload, WorkerRecord, decode, encode, read_time
+from resque_fork.keys import to_bytes, to_text
+from resque_fork.payload import (
+    MOST_DECODED,
+    Payload,
+    WorkerRecord,
+    decode,
+    encode,
+    read_time,
+    zone_of,
+)
 from resque_fork.process import End
 from resque_fork.procline import printable
 from resque_fork.queue_list import QueueList
@@ -40,7 +48,6 @@ from resque_fork.store.workers import WorkerId
 from resque_fork.unreadable import key_of, unwrapped
 from resque_fork.verdict import judge
 
-KEYS = Keys()
 NOW = 1795416710.0
 
 
@@ -94,8 +101,9 @@ def failed(raw: bytes) -> None:
     age = job.age(NOW)
     assert age is None or math.isfinite(age)
     Filter("*", "q*", "[!a]*", 1.0, 2.0).matches(job, NOW)
-    if job.can_be_requeued:
-        again = FailedJobs(None, KEYS, lambda key: nullcontext(), clock=lambda: NOW)._requeue(job)
+    again = requeue_of(job, NOW)
+    assert job.can_be_requeued == (again is not None)
+    if again is not None:
         marked = decode(again.marked)
         assert marked["retried_at"] == "2026/11/23 06:51:50 UTC"
         if job.raw is not None:
@@ -117,6 +125,7 @@ def worker_id(raw: bytes) -> None:
     assert found.text == text
     assert found.pid is None or text.startswith(f"{found.host}:")
     moment = read_time(text)
+    assert moment is None or zone_of(text) is None
     assert moment is None or math.isfinite(moment)
     printable(text)
     QueueList(["*", "!a*", text or "*"]).over([text, "a", "b"])

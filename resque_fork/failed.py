@@ -18,8 +18,9 @@ from .errors import StaleEntry
 from .keys import Keys
 from .payload import decode, encode, failed_time, read_time, zone_of
 from .redaction import is_redacted
+from .store.changes import Changes, Requeue
 from .store.failures import Failures, failed_list_names
-from .store.long_list import Changes, Entry, Requeue
+from .store.long_list import Entry
 from .unreadable import UNREADABLE, unwrapped
 
 BATCH = 250  # jobs, of those that are read while others are changed
@@ -93,7 +94,7 @@ class FailedJob:
     @property
     def can_be_requeued(self) -> bool:
         """Whether it names a queue and has a job to queue, with its own arguments still."""
-        return _requeue_of(self, 0.0) is not None
+        return requeue_of(self, 0.0) is not None
 
     def age(self, now: float) -> float | None:
         """Seconds since it failed, or None if its time cannot be told."""
@@ -272,7 +273,7 @@ class FailedJobs:
         with _counted(changes):
             for batch in _batches(jobs):
                 now = self._clock()
-                ready = [r for job in batch if (r := _requeue_of(job, now)) is not None]
+                ready = [r for job in batch if (r := requeue_of(job, now)) is not None]
                 with self._speaking(self._key):
                     self._list.requeue(ready, changes)
                 progress(len(batch))
@@ -348,7 +349,7 @@ class FailedJobs:
                 unclear(job)
 
 
-def _requeue_of(job: FailedJob, now: float) -> Requeue | None:
+def requeue_of(job: FailedJob, now: float) -> Requeue | None:
     """What becomes of an entry that is queued again; None if it cannot be."""
     item = _read(job.entry.raw)
     if isinstance(item, str) or job.queue is None or job.redacted:

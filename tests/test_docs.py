@@ -312,13 +312,13 @@ def test_access_rules_are_enough(tmp_path: Path) -> None:
             run("operator", *args)
         env_of_worker = {**env, "INTERVAL": "60"}
         idle = command("worker", "work", "--queues=q,*", "--require=app", "-v")
-        for verb in ("kill", "remove"):
+        for verb in (["kill"], ["remove", "--force"]):
             with subprocess.Popen(idle, cwd=tmp_path, env=env_of_worker) as process:
                 late = time.monotonic() + PATIENCE
                 while not (workers := Resque(server.url).workers()) and time.monotonic() < late:
                     time.sleep(0.02)
                 assert workers[0] in run("operator", "list")
-                run("operator", verb, workers[0])
+                run("operator", *verb, workers[0])
                 process.kill()
             run("operator", "prune")
         assert admin.acl_log() == []

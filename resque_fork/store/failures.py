@@ -11,7 +11,8 @@ from typing import Any
 
 from ..keys import Keys, to_text
 from . import scripts
-from .long_list import Changes, Entry, LongList, Requeue, delete_list
+from .changes import Changes, Requeue
+from .long_list import Entry, LongList, delete_list
 
 
 class Failures:

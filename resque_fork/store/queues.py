@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..keys import Keys, to_text
-from .long_list import Changes, LongList, delete_list
+from .changes import Changes
+from .long_list import LongList, delete_list
 
 
 class Queues:

@@ -25,7 +25,7 @@ SURFACE = {
     "enqueue": ["--stdin"],
     "list": ["--json"],
     "kill": ["--on-lost", "--max-attempts", "--max-payload", "--failure-backend"],
-    "remove": ["--on-lost", "--max-attempts", "--max-payload", "--failure-backend"],
+    "remove": ["--force", "--on-lost", "--max-attempts", "--failure-backend", "--prune-interval"],
     "queues": ["--json"],
     "queues peek": ["--start", "--count", "--json"],
     "queues remove": [],

@@ -18,12 +18,15 @@ from resque_fork.keys import Keys
 from resque_fork.loop import Loop
 from resque_fork.store.books import Books
 from resque_fork.store.line import Line
+from resque_fork.store.scripts import script
 from resque_fork.store.server import Place, Server
 
 KEY = "resque:queues"
 ID = "vm:22916:email,low"
 IDENTITY = {"boot": "b", "pid_namespace": "p", "start": "1"}
 KEYS = Keys()
+LIST = KEYS.failed
+SCRIPTS = {script(name).sha: name for name in ("remove_entries", "requeue_entries")}
 
 
 @pytest.fixture
@@ -169,3 +172,42 @@ class Pieces(threading.Thread):
                     for byte in reply:
                         connection.send(bytes([byte]))
             connection.recv(1)
+
+
+class Meddled:
+    """A client in whose way others come: `meddle` is called before each of its commands."""
+
+    def __init__(self, client: Any, meddle: Callable[[], object] = lambda: None) -> None:
+        self.client = client
+        self.meddle = meddle
+        self.pages: list[int] = []  # entries asked for, a page each
+        self.steps: list[tuple[str, list[Any]]] = []  # scripts with their arguments
+
+    def llen(self, key: str) -> int:
+        return int(self.client.llen(key))
+
+    def lrange(self, key: str, start: int, stop: int) -> list[bytes]:
+        self.meddle()
+        self.pages.append(stop - start + 1)
+        found: list[bytes] = self.client.lrange(key, start, stop)
+        return found
+
+    def execute_command(self, *command: Any) -> Any:
+        self.meddle()
+        if command[0] == "EVALSHA":
+            self.steps.append((SCRIPTS[command[1]], list(command)))
+        return self.client.execute_command(*command)
+
+
+def rows(count: int, size: int = 0) -> list[bytes]:
+    return [b"%d" % i + b"x" * size for i in range(count)]
+
+
+def fill_list(client: Any, values: list[bytes]) -> None:
+    for start in range(0, len(values), 10_000):
+        client.rpush(LIST, *values[start : start + 10_000])
+
+
+def read_list(client: Any) -> list[bytes]:
+    values: list[bytes] = client.lrange(LIST, 0, -1)
+    return values

@@ -9,8 +9,9 @@ from redis.exceptions import ResponseError
 
 from resque_fork import embedded
 from resque_fork.keys import Keys
+from resque_fork.store.changes import Requeue
 from resque_fork.store.failures import Failures, failed_list_names
-from resque_fork.store.long_list import PAGE, Entry, Requeue
+from resque_fork.store.long_list import PAGE, Entry
 from resque_fork.store.server import Server
 
 from .conftest import dump, fill

@@ -8,13 +8,12 @@
 -- Returns for each entry the place where it stands, or -1 if it is not there (nothing was
 -- queued).
 
-local shown, queues, queue_keys, known = {}, {}, {}, {}
+local shown, queue_keys, known = {}, {}, {}
 for i = 3, #ARGV, 5 do
   shown[#shown + 1] = ARGV[i]
   shown[#shown + 1] = ARGV[i + 1]
   if not known[ARGV[i + 3]] then
     known[ARGV[i + 3]] = true
-    queues[#queues + 1] = ARGV[i + 3]
     queue_keys[#queue_keys + 1] = ARGV[1] .. ARGV[i + 3]
   end
 end
@@ -23,14 +22,19 @@ local refusal = refuse_unless_lists(queue_keys) or refuse_unless('set', KEYS[2])
 if refusal then return refusal end
 local places = places_now(KEYS[1], tonumber(ARGV[2]), shown)
 
-local queued = {}
+for n, place in ipairs(places) do
+  local queue = ARGV[5 * n + 1]
+  if place >= 0 and known[queue] then
+    redis.call('SADD', KEYS[2], queue)
+    known[queue] = nil
+  end
+end
+local push = redis.call('EXISTS', KEYS[2]) == 1 and redis.pcall('RPUSH', KEYS[2], '')
+if is_forbidden(push) then return push end -- else a set cannot be pushed to
+
 for n, place in ipairs(places) do
   local i = 5 * n - 2
   if place >= 0 then
-    if not queued[ARGV[i + 3]] then
-      redis.call('SADD', KEYS[2], ARGV[i + 3])
-      queued[ARGV[i + 3]] = true
-    end
     redis.call('LSET', KEYS[1], place, ARGV[i + 2])
     redis.call('RPUSH', ARGV[1] .. ARGV[i + 3], ARGV[i + 4])
   end
