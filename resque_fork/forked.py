@@ -59,6 +59,7 @@ class ForkedPerformer:
         self._child: Watch | None = None
         self._jobs_left = 0
         self._spare: Watch | None = None  # forked ahead, and waits for its job
+        self._robbed = False  # of the end of a child
         self._sweeper = Sweeper(loop, lambda: [child.pid for child in self._children()])
         process.adopt_orphans()
 
@@ -91,7 +92,7 @@ class ForkedPerformer:
             if child.answered and not child.leaving:
                 child.dismiss()
             self._wait()
-        verdict = self._judge(child)
+        verdict = self._judge(child, reservation)
         if child.ended:
             self._bury(child, sweep=_is_swept(reservation))
         return verdict
@@ -146,6 +147,7 @@ class ForkedPerformer:
         """A child of ours has ended, or one that we did not know we had."""
         for child in self._children():
             child.reap()
+            self._wonder_at(child)
         if self._child is not None and self._child.ended:
             self.idle_since = self._loop.clock()
         process.reap_strangers({child.pid for child in self._children()})
@@ -158,7 +160,7 @@ class ForkedPerformer:
     def close(self) -> None:
         """End whatever still runs, and let go of everything."""
         for child in self._children():
-            process.kill_group(child.pid)
+            child.kill()
             while not child.ended:
                 self._loop.wait(self._loop.clock() + SWEEP_SECONDS)
                 child.reap()
@@ -235,6 +237,7 @@ class ForkedPerformer:
             null=self._null,
             stderr=self._tail.writer,
             stack=self._stack.fd,
+            dump=self._dump.fd,
             procline=self._procline,
             backends=self._backends,
             limits=self._limits,
@@ -260,13 +263,26 @@ class ForkedPerformer:
             fds += child.fds
         return fds + [fd for fd in new if fd is not None]
 
-    def _judge(self, child: Watch) -> Verdict:
+    def _wonder_at(self, child: Watch) -> None:
+        """Say once that how our children end is not to be known."""
+        if child.end is not None and child.end.wait_status is None and not self._robbed:
+            self._robbed = True
+            log.warning(
+                "How child %d ended is not known: something else in the worker's process, such "
+                "as a thread with os.wait(), waits for its children. What a child says of its "
+                "job counts; of one that says nothing, the cause of its death cannot be told.",
+                child.pid,
+            )
+
+    def _judge(self, child: Watch, job: Reservation) -> Verdict:
         verdict = judge(
             pid=child.pid,
             word=child.word,
             settled=child.settled,
             end=child.end,
+            job=job,
             stopped=child.stopped,
+            sent_term=child.sent_term,
             killed=child.killed,
             killed_after_grace=child.killed_after_grace,
             term_child=self._settings.term_child,
@@ -290,6 +306,8 @@ class ForkedPerformer:
         if child.end is None or child.killed:
             return False
         status = child.end.wait_status
+        if status is None:
+            return False
         by_kill = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         return by_kill and self._oom.look()
 

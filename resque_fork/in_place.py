@@ -6,13 +6,14 @@ Nothing isolates a job: if it dies, the worker dies, and is rescued by others.
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import process
 from .child import TermSwitch, has_aftermath
-from .errors import TermException
+from .dispositions import Dispositions
+from .errors import comes_of_term
 from .failure import Backends, Failure
 from .procline import Procline
 from .registry import registry
@@ -46,34 +47,52 @@ class InPlacePerformer:
         self._beat_interval = beat_interval
         self._raising = raising
         self._poll = poll
+        self._stopped = False
 
     def perform(self, reservation: Reservation, *, more: bool = False) -> Verdict:
         """Perform one job here and now."""
         self._procline.processing(reservation.queue, reservation.class_name)
-        term = TermSwitch()
-        before = {number: signal.signal(number, term.thrown) for number in self._raising}
+        term, signals = TermSwitch(), Dispositions()
         over = threading.Event()
         thread = threading.Thread(target=self._beat_until, args=[over], name="heartbeat")
         thread.start()
-        declaration = registry.find(reservation.class_name)
-        self.busy = True
+        self.busy, self._stopped = True, False
         try:
-            with term:
-                perform(declaration, reservation.args)
-        # Whatever a job raises is its failure, SystemExit and all.
-        except BaseException as error:
-            kind = "stopped" if isinstance(error, TermException) else "failed"
-            error = run_failure_hooks(declaration, error, reservation.args)
-            saved = self._save(reservation, error)
-            return Verdict(kind, Failure.of(error), saved=saved)
+            error = self._run(reservation, term, signals)
+            failure, saved = self._settle(reservation, error, signals) if error else (None, False)
         finally:
             self.busy = False
             over.set()
             thread.join()
-            for number, handler in before.items():
-                signal.signal(number, handler)
             self._poll()
-        return DONE
+        if error is None:
+            text = f"{reservation} was sent TERM and returned: it is done"
+            return Verdict("done", warning=text) if term.raised else DONE
+        explained = comes_of_term(error) or (self._stopped and not isinstance(error, Exception))
+        return Verdict("stopped" if explained else "failed", failure, saved=saved)
+
+    def _run(
+        self, reservation: Reservation, term: TermSwitch, signals: Dispositions
+    ) -> BaseException | None:
+        """Perform it; what it raised."""
+        try:
+            with signals:
+                for number in self._raising:
+                    process.set_handler(number, term.thrown)
+                with term:
+                    perform(registry.find(reservation.class_name), reservation.args)
+        # Whatever a job raises is its failure, SystemExit and all.
+        except BaseException as error:
+            return error
+        return None
+
+    def _settle(
+        self, reservation: Reservation, error: BaseException, signals: Dispositions
+    ) -> tuple[Failure, bool]:
+        with signals:
+            declaration = registry.find(reservation.class_name)
+            error = run_failure_hooks(declaration, error, reservation.args)
+            return Failure.of(error), self._save(reservation, error)
 
     def settle(self, reservation: Reservation, error: BaseException) -> bool:
         """Run on_failure hooks and other backends; whether all backends took the failure."""
@@ -86,6 +105,7 @@ class InPlacePerformer:
 
     def stop(self) -> None:
         """A job here can only be stopped by raising in it, which the signal has done."""
+        self._stopped = True
 
     def rest(self) -> None:
         """There is nothing to put away."""

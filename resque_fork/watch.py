@@ -38,6 +38,7 @@ class Watch:
         self.settled: dict[str, Any] | None = None
         self.end: End | None = None
         self.stopped = False  # we asked it to stop
+        self.sent_term = False  # its job was still running then
         self.killed_after_grace = False
         self.killed_outright = False  # without a TERM before it
         self.over = ""  # the limit that its job went over, in words
@@ -159,9 +160,14 @@ class Watch:
 
         def too_late() -> None:
             self.dawdled = True
-            process.kill_group(self.pid)
+            self.kill()
 
         self._after(seconds, too_late)
+
+    def kill(self) -> None:
+        """Kill it with its process group, unless it is gone."""
+        if not self.ended and process.is_ours(self.pid):
+            process.kill_group(self.pid)
 
     def reap(self) -> None:
         """See whether the child has ended, and if so, hear what it still said."""
@@ -261,7 +267,7 @@ class Watch:
             return
         log.warning("Child %d: %s", self.pid, self._limits.out_of_memory())
         self._before_dump()
-        process.kill(self.pid, process.DUMP_SIGNAL)
+        self._send(process.DUMP_SIGNAL)
         self._limit_timers["memory"] = self._loop.after(DUMP_SECONDS, self._kill_over_memory)
 
     def _kill_over_memory(self) -> None:
@@ -278,32 +284,37 @@ class Watch:
         log.warning("Child %d: %s", self.pid, words)
         self.over, self.steps = words, ["JobTimeout"]
         self._before_dump()
-        process.kill(self.pid, process.DUMP_SIGNAL)
-        process.kill(self.pid, process.LIMIT_SIGNAL)
+        self._send(process.DUMP_SIGNAL)
+        self._send(process.LIMIT_SIGNAL)
         self._after(self._settings.term_timeout, self._term_over)
 
     def _term_over(self) -> None:
         self.steps.append("TERM")
-        process.kill(self.pid, signal.SIGTERM)
+        self._send(signal.SIGTERM)
         self._after(self._settings.term_timeout, self._kill_over)
 
     def _kill_over(self) -> None:
         self.steps.append("KILL")
-        process.kill_group(self.pid)
+        self.kill()
 
     def _term(self) -> None:
         if not self._settings.term_child:
             self.killed_outright = True
-            process.kill_group(self.pid)
+            self.kill()
             return
         log.debug("Sending TERM signal to child %d", self.pid)
-        process.kill(self.pid, signal.SIGTERM)
+        self.sent_term = True
+        self._send(signal.SIGTERM)
         self._after(self._settings.term_timeout, self._kill)
 
     def _kill(self) -> None:
         log.debug("Sending KILL signal to child %d", self.pid)
         self.killed_after_grace = True
-        process.kill_group(self.pid)
+        self.kill()
+
+    def _send(self, number: int) -> None:
+        if not self.ended and process.is_ours(self.pid):
+            process.kill(self.pid, number)
 
     def _after(self, seconds: float, action: Any) -> None:
         self._cancel()

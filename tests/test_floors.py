@@ -14,8 +14,9 @@ FLOORS = {
     0: "errors keys payload settings logs procline loop version",
     1: "store/*",
     2: "limits registry redaction hooks reservation queue_list failure/* resque job failed",
-    3: "signals process identity oom forensics report usage child watch sweep huge_pages verdict "
-    "errand forked in_place bookkeeper pace pruning upkeep worker pool pidfile stacks",
+    3: "signals process identity oom forensics report usage dispositions leaving child watch sweep "
+    "huge_pages verdict errand forked in_place bookkeeper pace pruning upkeep worker pool pidfile "
+    "stacks",
     4: "cli/* embedded testing __main__",
 }
 FLOOR = {
