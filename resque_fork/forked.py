@@ -147,7 +147,6 @@ class ForkedPerformer:
         """A child of ours has ended, or one that we did not know we had."""
         for child in self._children():
             child.reap()
-            self._wonder_at(child)
         if self._child is not None and self._child.ended:
             self.idle_since = self._loop.clock()
         process.reap_strangers({child.pid for child in self._children()})
@@ -275,6 +274,7 @@ class ForkedPerformer:
             )
 
     def _judge(self, child: Watch, job: Reservation) -> Verdict:
+        self._wonder_at(child)
         verdict = judge(
             pid=child.pid,
             word=child.word,

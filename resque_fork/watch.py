@@ -20,6 +20,7 @@ log = logging.getLogger("resque_fork")
 SHORTEST_CHECK = 0.01  # seconds between two looks at the CPU clock of a child
 MEMORY_CHECK = 0.1  # seconds between two at its memory, which it may fill at 2 GB a second
 DUMP_SECONDS = 0.05  # to write down where it is, before it is killed: meanwhile it takes more
+FIRST_LOOK, LAST_LOOK = 0.01, 10.0  # seconds between looks for the end of a child without a pipe
 LEAVE_SECONDS = 10.0  # for hooks, backends and flushing, once the child has said its word
 
 
@@ -57,6 +58,7 @@ class Watch:
             os.set_blocking(jobs, False)
         self._unsent = memoryview(b"")
         self._timer: Timer | None = None
+        self._end_timer: Timer | None = None
         self._limits = NO_LIMITS  # of the present job
         self._limit_timers: dict[str, Timer] = {}
         self._before_dump: Callable[[], object] = lambda: None
@@ -175,6 +177,8 @@ class Watch:
             self.end = process.reap(self.pid)
             if self.end is not None:
                 self._cancel()
+                if self._end_timer is not None:
+                    self._end_timer.cancel()
                 if not self._inbox.closed:
                     self._read()
 
@@ -227,6 +231,7 @@ class Watch:
             return
         if self._inbox.closed:
             self._loop.forget(self._inbox.fd)
+            self._look_for_end(FIRST_LOOK)
         for word in words:
             if word.get("word") == "settled":
                 self.settled = word
@@ -234,6 +239,14 @@ class Watch:
                 self.word = word
         if words and not self.ended:
             self._heard()
+
+    def _look_for_end(self, pause: float) -> None:
+        """In a while: SIGCHLD tells of it before, unless the application has taken that."""
+        if self._end_timer is not None:
+            self.reap()
+        if not self.ended:
+            again = min(2 * pause, LAST_LOOK)
+            self._end_timer = self._loop.after(pause, lambda: self._look_for_end(again))
 
     def _heard(self) -> None:
         """After its word a child has so long to settle, and to leave if it is to."""
