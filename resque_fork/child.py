@@ -253,6 +253,7 @@ def _perform_one(
             performed = perform(registry.find(reservation.class_name), reservation.args)
     # Whatever a job raises is its failure and not ours, SystemExit and all.
     except BaseException as error:
+        signals.put_back()
         _report_failure(scene, signals, outbox, reservation, error, meter)
         fit = _is_fit_after(error)
     else:

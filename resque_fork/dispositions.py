@@ -19,8 +19,10 @@ SETTABLE = tuple(sorted(int(n) for n in signal.valid_signals() if n not in UNCHA
 class Dispositions:
     """Handlers, mask, wake-up descriptor and timers of this process, as they are now.
 
-    ``with dispositions:`` puts them back after a job. `rearm` is called then, with the
-    signals that the job had changed: the interpreter knows of no handlers written in C.
+    ``with dispositions:`` puts them back after a job. If that raises, call `put_back`: a
+    handler of the job's may have raised before the first step of it. `rearm` is called in the
+    end, with the signals that the job had changed: the interpreter knows of no handlers
+    written in C.
     """
 
     def __init__(self, rearm: Callable[[set[int]], object] = lambda changed: None) -> None:

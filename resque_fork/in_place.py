@@ -83,6 +83,7 @@ class InPlacePerformer:
                     perform(registry.find(reservation.class_name), reservation.args)
         # Whatever a job raises is its failure, SystemExit and all.
         except BaseException as error:
+            signals.put_back()
             return error
         return None
 

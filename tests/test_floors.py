@@ -16,7 +16,7 @@ FLOORS = {
     2: "limits registry redaction hooks reservation queue_list failure/* resque job failed",
     3: "signals process identity oom forensics report usage dispositions leaving child watch sweep "
     "huge_pages verdict errand forked in_place bookkeeper pace pruning upkeep worker pool pidfile "
-    "stacks",
+    "programs stacks",
     4: "cli/* embedded testing __main__",
 }
 FLOOR = {

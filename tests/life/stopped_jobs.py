@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -35,8 +34,7 @@ async def by_callback():
 
 
 async def by_side_task():
-    task = asyncio.create_task(asyncio.to_thread(time.sleep, 0))  # noqa: F841
-    side = asyncio.create_task(busy_task())  # noqa: F841
+    kept.append(asyncio.create_task(busy_task()))
     await put_in_order()
 
 
@@ -183,7 +181,7 @@ def late(*_):
 @job(queue="jobs")
 def leave_signals():
     """Changes all that can be changed about signals, and returns."""
-    reader, writer = os.pipe()
+    _, writer = os.pipe()
     os.set_blocking(writer, False)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError, ValueError):
@@ -267,54 +265,6 @@ def log_to(name):
     logging.getLogger("late").error("x")
     kept.append(handler)
     tell("logged")
-
-
-# --- limits are the job's own
-
-
-@job(queue="jobs", memory="64M")
-def need_memory_elsewhere(how):
-    size = 200 << 20
-    program = [sys.executable, "-c", f"bytearray({size})"]
-    if how == "fork":
-        process = multiprocessing.get_context("fork").Process(target=bytearray, args=[size])
-        process.start()
-        process.join()
-        status = process.exitcode
-    elif how == "spawn":
-        process = multiprocessing.get_context("spawn").Process(target=bytearray, args=[size])
-        process.start()
-        process.join()
-        status = process.exitcode
-    elif how == "subprocess":
-        status = subprocess.run(program, check=False).returncode
-    elif how == "asyncio":
-        status = asyncio.run(run_in_asyncio(program))
-    elif how == "posix_spawn":
-        pid = os.posix_spawn(sys.executable, program, os.environ)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    elif how == "system":
-        status = os.system(f"{sys.executable} -c 'bytearray({size})'")
-    elif how == "thread":
-        statuses = []
-        threads = [
-            threading.Thread(
-                target=lambda: statuses.append(subprocess.run(program, check=False).returncode)
-            )
-            for _ in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        status = max(map(abs, statuses))
-    tell("ran", status=status)
-    bytearray(size)  # which this process may not have
-
-
-async def run_in_asyncio(program):
-    process = await asyncio.create_subprocess_exec(*program)
-    return await process.wait()
 
 
 # --- somebody else waits for the worker's children

@@ -18,14 +18,12 @@ def work(stage: Stage, *options: str) -> Running:
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-@pytest.mark.parametrize(
-    ("target", "status"), [("nap", -signal.SIGTERM), ("stubborn", -signal.SIGTERM)]
-)
-def test_terminate(stage: Stage, target: str, status: int, at_once: bool) -> None:
+@pytest.mark.parametrize("target", ["nap", "stubborn"])
+def test_terminate(stage: Stage, target: str, at_once: bool) -> None:
     """Process.terminate() ends it as outside of a worker, without a word; also right away."""
     stage.push("terminate", target, at_once)
     worker = work(stage, "--interval", "0")
-    assert stage.told("terminated", by=worker)["status"] == status
+    assert stage.told("terminated", by=worker)["status"] == -signal.SIGTERM
     assert worker.ended() == 0
     assert "Traceback" not in worker.said
     assert stage.failed() == []
@@ -68,7 +66,7 @@ def test_the_next_job_is_stopped_and_asked_as_ever(stage: Stage) -> None:
     for name, args in (("leave_signals", []), ("segfault", []), ("leave_signals", [])):
         stage.push(name, *args)
     stage.push("hold")
-    worker = work(stage, "--jobs-per-fork", "2", "--timeout", "2")
+    work(stage, "--jobs-per-fork", "2", "--timeout", "2")
     [crash] = stage.failed(1)
     assert crash["forensics"]["signal"] == "SIGSEGV"
     assert any("in segfault" in line for line in crash["forensics"]["stack"])
@@ -87,6 +85,24 @@ def test_a_timer_that_a_job_leaves_hits_nobody(stage: Stage) -> None:
         assert "of the job before" not in worker.said
     assert stage.failed() == []
     assert stage.stat("processed") == 4
+
+
+# --- limits
+
+
+@pytest.mark.parametrize(
+    "how", ["fork", "spawn", "subprocess", "asyncio", "posix_spawn", "system", "thread"]
+)
+def test_a_limit_of_memory_is_the_jobs_alone(stage: Stage, how: str) -> None:
+    """What a job starts may need more; the job itself may not, after that either."""
+    stage.push("need_memory_elsewhere", how)
+    stage.push("eat", 128)
+    worker = stage.work("--jobs-per-fork", "2", "--interval", "0", require="limited_jobs")
+    assert stage.told("ran", by=worker)["status"] == 0
+    assert stage.told("eaten", by=worker)
+    assert worker.ended() == 0
+    [entry] = stage.failed()
+    assert entry["error"] == "The job needed more memory than its limit of 64M"
 
 
 # --- exit functions
