@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import Any
 
 import pytest
 
-from .harness import Running, Stage, until
+from .harness import SOURCES, Running, Stage, until
 
 TERM = signal.SIGTERM
 IN_PLACE = "--no-fork-per-job"
@@ -142,6 +143,25 @@ def test_an_exit_without_a_stop_is_a_failure(stage: Stage) -> None:
     worker = stage.work("--on-term", "requeue", "--interval", "0")
     assert worker.ended() == 0
     assert stage.failed(1)[0]["exception"] == "SystemExit"
+
+
+@pytest.mark.parametrize(("name", "failed"), [("wrong_report", False), ("right_report", True)])
+@pytest.mark.parametrize("limit", [False, True])
+def test_what_the_page_shows(stage: Stage, name: str, failed: bool, limit: bool) -> None:
+    """A job that swallows SystemExit does not notice a stop; one as on the page does."""
+    page = (SOURCES / "docs" / "signals.md").read_text("utf-8")
+    [code] = [code for code in re.findall(r"```python\n(.*?)```", page, re.S) if name in code]
+    (stage.directory / "shown.py").write_text(code, "utf-8")
+    stage.push(name, queue="reports")
+    options = ("--timeout", "0.5") if limit else ()
+    worker = stage.work("--term-timeout", "30", *options, queues="reports", require="shown")
+    worker.until_said("reporting")
+    if limit:
+        assert stage.failed(1)[0]["exception"] == "ResqueFork::JobTimeout"
+        return
+    assert worker.stop(TERM) == 0
+    assert [entry["exception"] for entry in stage.failed()] == ["Resque::TermException"] * failed
+    assert ("was sent TERM and returned" in worker.said) is not failed
 
 
 # --- somebody else in the worker's process waits for its children
