@@ -6,20 +6,20 @@ which keeps the books; without a word there is no success.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import faulthandler
-import logging
 import os
 import signal
 import sys
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from . import process, report
-from .errors import JobTimeout, TermException, UnreadablePayload
+from . import leaving, process, report
+from .dispositions import Dispositions
+from .errors import JobTimeout, TermException, UnreadablePayload, comes_of_term
 from .failure import Backends, Failure
 from .hooks import job_hooks, worker_hooks
 from .limits import NO_LIMITS, Limits
@@ -28,6 +28,13 @@ from .procline import Procline
 from .registry import registry
 from .reservation import Reservation, perform, run_failure_hooks
 from .usage import MemoryLimit, Meter
+
+FATAL = frozenset(  # faulthandler shows the stack at these
+    map(
+        int,
+        (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Scene:
     stdout: int
     stderr: int
     stack: int
+    dump: int
     procline: Procline
     backends: Backends
     limits: Limits = NO_LIMITS
@@ -65,7 +73,7 @@ def main(scene: Scene, reservation: Reservation | None = None) -> None:
     5. Flush, run exit hooks if asked, and leave.
     """
     term = TermSwitch()
-    settle_in(scene, term)
+    signals = settle_in(scene, term)
     outbox = Outbox(scene.outbox)
     inbox = None if scene.inbox is None else report.Inbox(scene.inbox, report.LONGEST_JOB)
     following = reservation
@@ -75,10 +83,11 @@ def main(scene: Scene, reservation: Reservation | None = None) -> None:
         if following is None:  # it was not needed, and has nothing to put in order
             process.leave(0)
     while following is not None:
-        reusable = _perform_one(scene, term, outbox, following)
-        listen(term)  # whatever the job has blocked or ignored
+        reusable = _perform_one(scene, term, signals, outbox, following)
         following = _next_job(inbox) if inbox and reusable else None
-    _flush(scene.run_at_exit_hooks)
+    if scene.run_at_exit_hooks:
+        leaving.run_exit_functions()
+    leaving.flush()
     process.leave(0)
 
 
@@ -89,19 +98,21 @@ def mourn(scene: Scene, reservation: Reservation, error: BaseException) -> None:
     with contextlib.suppress(UnreadablePayload):
         reservation = reservation.read()
     outbox.send(_settle(scene, reservation, error))
-    _flush(run_exit_hooks=False)
+    leaving.flush()
     process.leave(0)
 
 
-def settle_in(scene: Scene, term: TermSwitch) -> None:
+def settle_in(scene: Scene, term: TermSwitch) -> Dispositions:
     """Become a process of one's own, in an order that leaves no gap for a signal.
+
+    Returns how it takes signals from now on, which each job is to find.
 
     INT, QUIT, HUP, USR1 and USR2 are the parent's business. Its handlers, which do
     nothing, stay: ignored signals would stay so even in programs that a job starts.
     """
     process.let_go(scene.parents_fds)
-    process.set_handler(signal.SIGCHLD, signal.SIG_DFL)
-    process.set_handler(signal.SIGCONT, signal.SIG_DFL)
+    process.set_handler(signal.SIGCHLD, process.SIG_DFL)
+    process.set_handler(signal.SIGCONT, process.SIG_DFL)
     os.setsid()
     process.die_with_parent(scene.parent)
     listen(term)
@@ -109,13 +120,28 @@ def settle_in(scene: Scene, term: TermSwitch) -> None:
     os.dup2(scene.stdout, 1)
     os.dup2(scene.stderr, 2)
     process.offer_to_oom_killer()
-    faulthandler.enable(scene.stack)
+    if scene.run_at_exit_hooks:
+        leaving.forget_exit_functions()
+    _arm(scene, set())
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:  # Python reseeds its own generator, NumPy's is a copy of ours
         numpy_random.seed()
     forkserver = sys.modules.get("multiprocessing.forkserver")
     if forkserver is not None:  # that of the worker is not ours to wait for: jobs start their own
         forkserver._forkserver._forkserver_pid = None
+    signals = Dispositions(lambda changed: _arm(scene, changed))
+    signals.reset_in_forks()
+    return signals
+
+
+def _arm(scene: Scene, changed: Set[int]) -> None:
+    """Have the stack shown at crashes, and when the parent asks, whatever a job has changed."""
+    if changed & FATAL:
+        faulthandler.disable()
+    faulthandler.enable(scene.stack)
+    if process.DUMP_SIGNAL in changed:
+        faulthandler.unregister(process.DUMP_SIGNAL)
+    faulthandler.register(process.DUMP_SIGNAL, scene.dump, all_threads=True)
 
 
 def listen(term: TermSwitch) -> None:
@@ -128,18 +154,28 @@ def listen(term: TermSwitch) -> None:
 class TermSwitch:
     """Turns TERM into a TermException, once, in the job and nowhere else: ``with term: ...``
 
-    Likewise the parent's word that a limit is exceeded into a JobTimeout.
+    Likewise the parent's word that a limit is exceeded into a JobTimeout. Of that the job
+    fails, also if it returns all the same, or is left by something else that is no Exception.
     """
 
     def __init__(self) -> None:
         self._in_job = False
         self._asked = False
         self._raised = False
+        self._timeout: JobTimeout | None = None
         self._limits = NO_LIMITS
         self._started = 0.0
 
+    @property
+    def raised(self) -> bool:
+        """Whether the present job, or the last, was told to stop."""
+        return self._raised
+
     def hold_to(self, limits: Limits) -> None:
         """The limits of the job that begins now."""
+        if self._raised:  # in the job before, which has swallowed it
+            self._asked = self._raised = False
+        self._timeout = None
         self._limits = limits
         self._started = time.monotonic()
 
@@ -152,7 +188,8 @@ class TermSwitch:
             limits, elapsed = self._limits, time.monotonic() - self._started
             timeout = limits.timeout
             late = timeout is not None and (limits.cpu is None or elapsed >= timeout)
-            raise JobTimeout(limits.out_of_time() if late else limits.out_of_cpu())
+            self._timeout = JobTimeout(limits.out_of_time() if late else limits.out_of_cpu())
+            raise self._timeout
 
     def __enter__(self) -> None:
         try:
@@ -162,8 +199,12 @@ class TermSwitch:
             self._in_job = False
             raise
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
         self._in_job = False
+        timeout, self._timeout = self._timeout, None
+        if timeout is not None and not isinstance(error, Exception) and error is not timeout:
+            sent = "JobTimeout, TERM" if self._raised else "JobTimeout"
+            raise JobTimeout(f"{timeout} (sent: {sent})").with_traceback(timeout.__traceback__)
 
     def _raise_if_due(self) -> None:
         if self._asked and self._in_job and not self._raised:
@@ -199,7 +240,13 @@ class Outbox:
         return status.st_dev, status.st_ino
 
 
-def _perform_one(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Reservation) -> bool:
+def _perform_one(
+    scene: Scene,
+    term: TermSwitch,
+    signals: Dispositions,
+    outbox: Outbox,
+    reservation: Reservation,
+) -> bool:
     """Perform and report one job; whether this process is fit for another."""
     scene.procline.processing(reservation.queue, reservation.class_name or "?")
     meter = Meter()
@@ -209,14 +256,15 @@ def _perform_one(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Re
         declaration = registry.get(reservation.class_name)
         limits = declaration.limits.or_else(scene.limits) if declaration else scene.limits
         term.hold_to(limits)
-        with MemoryLimit(limits), term:
+        with signals, MemoryLimit(limits), term:
             if worker_hooks.any("after_fork"):
                 worker_hooks.run("after_fork", reservation)
                 process.die_with_parent(scene.parent)  # a change of user has cleared it
             performed = perform(registry.find(reservation.class_name), reservation.args)
     # Whatever a job raises is its failure and not ours, SystemExit and all.
     except BaseException as error:
-        _report_failure(scene, outbox, reservation, error, meter)
+        signals.put_back()
+        _report_failure(scene, signals, outbox, reservation, error, meter)
         fit = _is_fit_after(error)
     else:
         outbox.send({"word": "performed" if performed else "skipped", "used": meter.read()})
@@ -240,7 +288,12 @@ def _read(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Reservati
 
 
 def _report_failure(
-    scene: Scene, outbox: Outbox, reservation: Reservation, error: BaseException, meter: Meter
+    scene: Scene,
+    signals: Dispositions,
+    outbox: Outbox,
+    reservation: Reservation,
+    error: BaseException,
+    meter: Meter,
 ) -> None:
     final = not has_aftermath(reservation, scene.backends)
     outbox.send(
@@ -248,12 +301,15 @@ def _report_failure(
             "word": "failed",
             "final": final,
             "leaving": not _is_fit_after(error),
+            "after_term": comes_of_term(error),
             "used": meter.read(),
             **_told(error),
         }
     )
     if not final:
-        outbox.send(_settle(scene, reservation, error))
+        with signals:
+            word = _settle(scene, reservation, error)
+        outbox.send(word)
 
 
 def _is_fit_after(error: BaseException) -> bool:
@@ -296,12 +352,3 @@ def _next_job(inbox: report.Inbox) -> Reservation | None:
 def job_message(reservation: Reservation) -> bytes:
     """What the parent sends for the next job."""
     return report.packed_job(reservation.queue, reservation.run_at, reservation.payload.raw)
-
-
-def _flush(run_exit_hooks: bool) -> None:
-    if run_exit_hooks:
-        atexit._run_exitfuncs()
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # a job may have closed or replaced them
-            stream.flush()

@@ -21,8 +21,9 @@
         ├── UnreadablePayload          the payload is not a job
         └── UnknownJob                 its class is not registered
     DontPerform                        raised by a before_perform hook: skip this job
-    TermException (BaseException)      raised in a job that is told to stop
-    JobTimeout (BaseException)         raised in a job that is over its limit of time or CPU
+    SystemExit
+    ├── TermException                  raised in a job that is told to stop
+    └── JobTimeout                     raised in a job that is over its limit of time or CPU
 
 What ends in the failed list carries a ``wire_name``: the class name that
 dashboards of other languages know it by.
@@ -119,15 +120,18 @@ class DirtyExit(JobLost):
 
     wire_name = "Resque::DirtyExit"
     pid: int | None = None
-    wait_status: int | None = None  # as os.waitpid gives it; of a child only
+    wait_status: int | None = None  # as os.waitpid gives it; of a child only, and if known
 
     @classmethod
-    def of(cls, pid: int, wait_status: int, near_limit: str = "") -> DirtyExit:
+    def of(cls, pid: int, wait_status: int | None, near_limit: str = "") -> DirtyExit:
         """Phrased from the wait status, in Ruby's words where Ruby has them.
 
         Of a signal, it adds the limit that the process was close to, if any.
         """
-        if os.WIFSIGNALED(wait_status):
+        if wait_status is None:
+            end = f"exited without finishing its job pid {pid}, its exit status is not known"
+            end += ": something else in the worker's process waited for it"
+        elif os.WIFSIGNALED(wait_status):
             number = os.WTERMSIG(wait_status)
             end = f"received unhandled signal pid {pid} {signal_name(number)} (signal {number})"
             if near_limit:
@@ -177,22 +181,44 @@ class DontPerform(Exception):
     """Raise it in a before_perform hook to skip the job; a skipped job has not failed."""
 
 
-class TermException(BaseException):
+class TermException(SystemExit):
     """Raised once in a job whose worker was told to stop.
 
-    A BaseException, so that ``except Exception`` in a job does not swallow it.
+    No Exception, so that ``except Exception`` in a job does not swallow it; a SystemExit,
+    because event loops swallow all others.
     """
 
     wire_name = "Resque::TermException"
 
+    def __init__(self, message: str = "SIGTERM") -> None:
+        super().__init__(message)
 
-class JobTimeout(BaseException):
+
+class JobTimeout(SystemExit):
     """Raised in a job that is over its limit of time or CPU; TERM and KILL follow if it goes on.
 
-    A BaseException, so that ``except Exception`` in a job does not swallow it.
+    No Exception, but a SystemExit, for the same reasons as TermException.
     """
 
     wire_name = "ResqueFork::JobTimeout"
+
+    def __init__(self, message: str = "The job went over its limit") -> None:
+        super().__init__(message)
+
+
+def comes_of_term(error: BaseException) -> bool:
+    """Whether a TermException is among what it comes of: its causes, contexts and groups."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, TermException):
+            return True
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            left += [one.__cause__, one.__context__]
+            left += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+    return False
 
 
 def signal_name(number: int) -> str:

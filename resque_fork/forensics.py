@@ -74,20 +74,22 @@ def describe(
     What it used is that of its last job alone.
     """
     told: dict[str, Any] = {}
-    if os.WIFSIGNALED(end.wait_status):
-        told["signal"] = signal_name(os.WTERMSIG(end.wait_status))
-    else:
-        told["exit_status"] = os.waitstatus_to_exitcode(end.wait_status)
+    if end.wait_status is not None:
+        if os.WIFSIGNALED(end.wait_status):
+            told["signal"] = signal_name(os.WTERMSIG(end.wait_status))
+        else:
+            told["exit_status"] = os.waitstatus_to_exitcode(end.wait_status)
     if oom:
         told["oom"] = "probably"
     if stack:
         told["stack"] = stack
     if stderr:
         told["stderr"] = stderr
-    user_before, system_before = child.used_before
-    told["rss_growth_kb"] = child.rss_growth
-    told["user_ms"] = max(0, round(end.user * 1000) - user_before)
-    told["system_ms"] = max(0, round(end.system * 1000) - system_before)
+    if end.wait_status is not None:
+        user_before, system_before = child.used_before
+        told["rss_growth_kb"] = child.rss_growth
+        told["user_ms"] = max(0, round(end.user * 1000) - user_before)
+        told["system_ms"] = max(0, round(end.system * 1000) - system_before)
     told["wall_ms"] = round((time.monotonic() - child.started) * 1000)
     return told
 

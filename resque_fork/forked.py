@@ -71,6 +71,7 @@ class ForkedPerformer:
         self._child: Watch | None = None
         self._jobs_left = 0
         self._spare: Watch | None = None  # forked ahead, and waits for its job
+        self._robbed = False  # of the end of a child
         self._sweeper = Sweeper(loop, lambda: [child.pid for child in self._children()])
         process.adopt_orphans()
 
@@ -113,7 +114,7 @@ class ForkedPerformer:
                 told(reservation)
                 continue
             self._wait()
-        verdict = replace(self._judge(child), told=child.told)
+        verdict = replace(self._judge(child, reservation), told=child.told)
         if child.ended:
             self._bury(child)
         return verdict
@@ -283,6 +284,7 @@ class ForkedPerformer:
             stdout=self._stdout.writer,
             stderr=self._tail.writer,
             stack=self._stack.fd,
+            dump=self._dump.fd,
             procline=self._procline,
             backends=self._backends,
             limits=self._limits,
@@ -310,13 +312,27 @@ class ForkedPerformer:
             fds += child.fds
         return fds + [fd for fd in new if fd is not None]
 
-    def _judge(self, child: Watch) -> Verdict:
+    def _wonder_at(self, child: Watch) -> None:
+        """Say once that how our children end is not to be known."""
+        if child.end is not None and child.end.wait_status is None and not self._robbed:
+            self._robbed = True
+            log.warning(
+                "How child %d ended is not known: something else in the worker's process, such "
+                "as a thread with os.wait(), waits for its children. What a child says of its "
+                "job counts; of one that says nothing, the cause of its death cannot be told.",
+                child.pid,
+            )
+
+    def _judge(self, child: Watch, job: Reservation) -> Verdict:
+        self._wonder_at(child)
         verdict = judge(
             pid=child.pid,
             word=child.word,
             settled=child.settled,
             end=child.end,
+            job=job,
             stopped=child.stopped,
+            sent_term=child.sent_term,
             killed=child.killed,
             killed_after_grace=child.killed_after_grace,
             term_child=self._settings.term_child,
@@ -345,6 +361,8 @@ class ForkedPerformer:
         if child.end is None or child.killed:
             return False
         status = child.end.wait_status
+        if status is None:
+            return False
         by_kill = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         return by_kill and self._oom.look()
 

@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from .child import TermSwitch, has_aftermath
-from .errors import TermException
+from .dispositions import Dispositions
+from .errors import comes_of_term
 from .failure import Backends, Failure
 from .procline import Procline
 from .registry import registry
@@ -48,13 +49,14 @@ class InPlacePerformer:
         self._beat_interval = beat_interval
         self._raising = raising
         self._come_back = come_back
+        self._stopped = False
 
     def perform(
         self, reservation: Reservation, told: Callable[[Reservation], None], *, more: bool = False
     ) -> Verdict:
         """Perform one job here and now."""
         self._procline.processing(reservation.queue, reservation.class_name)
-        term = TermSwitch()
+        term, signals = TermSwitch(), Dispositions()
         over = threading.Event()
         thread = threading.Thread(
             target=self._beat_until, args=[over], name="heartbeat", daemon=True
@@ -63,23 +65,42 @@ class InPlacePerformer:
             thread.start()
         except RuntimeError as error:  # there is no process to be had, of which threads are a kind
             return Verdict("unperformed", error=error)
-        declaration = registry.find(reservation.class_name)
-        self.busy = True
+        self.busy, self._stopped = True, False
         try:
-            with self._raising(term.thrown), term:
-                perform(declaration, reservation.args)
-        # Whatever a job raises is its failure, SystemExit and all.
-        except BaseException as error:
-            kind = "stopped" if isinstance(error, TermException) else "failed"
-            error = run_failure_hooks(declaration, error, reservation.args)
-            saved = self._save(reservation, error)
-            return Verdict(kind, Failure.of(error), saved=saved)
+            raised = self._run(reservation, term, signals)
+            failure, saved = self._settle(reservation, raised) if raised else (None, False)
         finally:
             self.busy = False
             over.set()
             thread.join()
-            self._come_back()
-        return DONE
+            self._restore(signals)
+        if raised is None:
+            text = f"{reservation} was sent TERM and returned: it is done"
+            return Verdict("done", warning=text) if term.raised else DONE
+        explained = comes_of_term(raised) or (self._stopped and not isinstance(raised, Exception))
+        return Verdict("stopped" if explained else "failed", failure, saved=saved)
+
+    def _run(
+        self, reservation: Reservation, term: TermSwitch, signals: Dispositions
+    ) -> BaseException | None:
+        """Perform it; what it raised."""
+        try:
+            with self._raising(term.thrown), term:
+                perform(registry.find(reservation.class_name), reservation.args)
+            self._restore(signals)  # at once: a timer of the job's could still raise
+        # Whatever a job raises is its failure, SystemExit and all.
+        except BaseException as error:
+            self._restore(signals)
+            return error
+        return None
+
+    def _restore(self, signals: Dispositions) -> None:
+        self._come_back()
+        signals.put_back()
+
+    def _settle(self, reservation: Reservation, error: BaseException) -> tuple[Failure, bool]:
+        error = run_failure_hooks(registry.find(reservation.class_name), error, reservation.args)
+        return Failure.of(error), self._save(reservation, error)
 
     def settle(self, reservation: Reservation, error: BaseException) -> bool:
         """Run on_failure hooks and other backends; whether all backends took the failure."""
@@ -92,6 +113,7 @@ class InPlacePerformer:
 
     def stop(self) -> None:
         """A job here can only be stopped by raising in it, which the signal has done."""
+        self._stopped = True
 
     def say_what_holds(self) -> None:
         """A job here is stopped together with the worker."""

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from . import process
+from . import leaving, process
 from .logs import LogFiles, life
 from .loop import Loop
 from .procline import Procline
@@ -49,6 +49,7 @@ class Pool:
         self._stopping = False
         self._paused = False
         self._failed = False
+        self._robbed = False  # of the end of a worker
 
     def run(self) -> int:
         """Supervise until told to stop and all workers have left; the exit status.
@@ -93,7 +94,7 @@ class Pool:
         process.unblock_signals(but=handled)  # those wait until the worker handles them
         process.die_with_parent(self._pid, signal.SIGTERM)
         status = self._make_worker().run()
-        logging.shutdown()
+        leaving.flush_logging()
         process.leave(status)
 
     def _reap(self) -> None:
@@ -102,9 +103,17 @@ class Pool:
             if end is None:
                 continue
             del self._workers[pid]
-            if end.wait_status != 0 and self._stopping:
+            in_good_order = not end.wait_status  # also if it is not known
+            if end.wait_status is None and not self._robbed:
+                self._robbed = True
+                log.warning(
+                    "How worker %d ended is not known: something else in the supervisor's "
+                    "process, such as a thread with os.wait(), waits for its children",
+                    pid,
+                )
+            if self._stopping and not in_good_order:
                 self._failed = True
-            drained = end.wait_status == 0 and self._settings.interval == 0
+            drained = in_good_order and self._settings.interval == 0
             if not self._stopping and not drained:
                 self._replace(pid, self._loop.clock() - started)
         process.reap_strangers(set(self._workers))
@@ -141,5 +150,5 @@ class Pool:
         self._pass_on(signal.SIGHUP)
 
     def _pass_on(self, number: int) -> None:
-        for pid in self._workers:
+        for pid in filter(process.is_ours, self._workers):
             process.kill(pid, number)

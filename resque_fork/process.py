@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import ctypes
-import inspect
 import os
 import signal
 import sys
@@ -22,24 +22,31 @@ MADV_COLLAPSE = 25
 CRASHED = 70  # exit status of a child whose own machinery failed (EX_SOFTWARE)
 CHILD_OOM_SCORE = 200  # added to the worker's, of 1000: the kernel takes children first
 
-# What a parent says to its child beside TERM and KILL: show your stack; you are over your
-# limit. Elsewhere than on Linux, signals that hardly anybody uses.
-DUMP_SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGPROF
-LIMIT_SIGNAL = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGVTALRM
+# What a parent says to its child beside TERM and KILL: you are over your limit; show your
+# stack. Elsewhere than on Linux, signals that hardly anybody uses. Of two that come at once
+# the lower goes first. That has to be the limit: a system call that is interrupted for the
+# stack first is begun again, and the job would not hear of the limit before its end.
+LIMIT_SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGVTALRM
+DUMP_SIGNAL = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGPROF
 
 # What a worker or a child of it handles. All other signals are left to the system.
 HANDLED = frozenset(
-    (
-        *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD),
-        *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, LIMIT_SIGNAL),
+    map(
+        int,
+        (
+            *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD),
+            *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, LIMIT_SIGNAL),
+        ),
     )
 )
 
 # The functions of the C module itself: those of `signal` turn all numbers into enums and
 # back, which makes a forked child copy dozens of pages that it would else share.
-set_handler = inspect.unwrap(signal.signal)
-get_handler = inspect.unwrap(signal.getsignal)
-_set_mask = inspect.unwrap(signal.pthread_sigmask)
+set_handler = _signal.signal
+get_handler = _signal.getsignal
+set_mask = _signal.pthread_sigmask
+pending_signals = _signal.sigpending
+SIG_DFL, SIG_IGN = _signal.SIG_DFL, _signal.SIG_IGN  # it takes no others
 
 try:
     _libc: ctypes.CDLL | None = (
@@ -50,9 +57,12 @@ except OSError:  # a libc that cannot be loaded by itself
 
 
 class End(NamedTuple):
-    """How a child ended: its wait status, and what it used (seconds, and KiB at most)."""
+    """How a child ended: its wait status, and what it used (seconds, and KiB at most).
 
-    wait_status: int
+    The status is None if something else in this process has waited for the child.
+    """
+
+    wait_status: int | None
     user: float
     system: float
     max_rss: int
@@ -68,13 +78,13 @@ def fork(main: Callable[[], object]) -> int:
     leads a group already cannot begin a session.
     """
     closers.run()
-    mask = _set_mask(signal.SIG_BLOCK, HANDLED)
+    mask = set_mask(signal.SIG_BLOCK, HANDLED)
     try:
         pid = os.fork()
         if pid == 0:
             _run_and_leave(main)
     finally:
-        _set_mask(signal.SIG_SETMASK, mask)
+        set_mask(signal.SIG_SETMASK, mask)
     return pid
 
 
@@ -101,28 +111,40 @@ def let_go(parents_fds: Iterable[int]) -> None:
 
 
 def unblock_signals(but: Iterable[int] = ()) -> None:
-    _set_mask(signal.SIG_SETMASK, but)
+    set_mask(signal.SIG_SETMASK, but)
 
 
 def hear_signals(numbers: Iterable[int]) -> None:
-    _set_mask(signal.SIG_UNBLOCK, numbers)
+    set_mask(signal.SIG_UNBLOCK, numbers)
 
 
 def block_signals() -> None:
     """For a process that is about to leave: nothing can interrupt it any more."""
-    _set_mask(signal.SIG_SETMASK, signal.valid_signals())
+    set_mask(signal.SIG_SETMASK, signal.valid_signals())
 
 
 def reap(pid: int) -> End | None:
     """How the child ended, or None if it has not."""
     try:
         ended, status, used = os.wait4(pid, os.WNOHANG)
-    except ChildProcessError:  # somebody else waited for it: how it ended is not to be known
-        return End(CRASHED << 8, 0.0, 0.0, 0)
+    except ChildProcessError:
+        return End(None, 0.0, 0.0, 0)
     if ended == 0:
         return None
     in_kib = 1 if sys.platform == "linux" else 1024
     return End(status, used.ru_utime, used.ru_stime, used.ru_maxrss // in_kib)
+
+
+def is_ours(pid: int) -> bool:
+    """Whether this pid still is a child of ours, dead or alive.
+
+    If something else has waited for the child, another process may have its pid by now.
+    """
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def rss_kib(pid: int | str = "self") -> int:

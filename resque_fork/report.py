@@ -7,7 +7,8 @@ child's words about a job, read as dictionaries:
                                 for its parent, and whether it is portable
     performed, skipped          it is done: the word and the four numbers of what it `used`
     failed                      an object of JSON, with exception, error, backtrace; leaving
-                                if the child takes no other job; final if there is
+                                if the child takes no other job; after_term if it came
+                                of a TermException; final if there is
                                 nothing to settle, else followed by
     settled                     likewise; hooks and backends have run; `saved` if all took it
 

@@ -170,7 +170,7 @@ class Settings:
     graceful_term: bool = _setting(
         False, BOOLEAN, "Let TERM finish the running job, as QUIT does.", "GRACEFUL_TERM")
     run_at_exit_hooks: bool = _setting(
-        False, BOOLEAN, "Run atexit functions when a child leaves.", "RUN_AT_EXIT_HOOKS")
+        False, BOOLEAN, "Run atexit functions of jobs when a child leaves.", "RUN_AT_EXIT_HOOKS")
     on_lost: str = _setting(
         "fail", FATE, "What becomes of a job whose worker or child died.")
     on_term: str = _setting(

@@ -46,7 +46,9 @@ def judge(
     word: dict[str, Any] | None,
     settled: dict[str, Any] | None,
     end: End | None,
+    job: object = "The job",
     stopped: bool = False,
+    sent_term: bool = False,
     killed: bool = False,
     killed_after_grace: bool = False,
     term_child: bool = True,
@@ -62,10 +64,13 @@ def judge(
        told stays what it is.
     1. No word, no success: whatever the exit status.
     2. "performed" holds, unless the child then died of something else than us:
-       of our impatience with its leaving, or of being stopped at that moment.
-    3. A failure that was told holds, whatever came after.
+       of our impatience with its leaving, or of being stopped at that moment; or unless
+       the job was over a limit and minded no JobTimeout.
+    3. A failure that was told holds, whatever came after. One that a stop explains is a stop.
     4. A child that we stopped, or that went over a limit, died of that.
     5. One that died of another signal close to its limit of memory may have died of that.
+    6. Of a status that is not known, the child died of what we did, or else of itself; after
+       its word it left in good order.
     """
     status = end.wait_status if end else 0
     if broken and (word is None or word["word"] in report.DONE):
@@ -74,21 +79,20 @@ def judge(
         )
         return Verdict("failed", Failure.of(error), error)
     if word is not None and word["word"] in report.DONE:
-        if status == 0:
-            return DONE
-        if killed and _died_of(status, signal.SIGKILL):
+        if killed and _may_have_died_of(status, signal.SIGKILL):
             return Verdict("done", warning=f"Child {pid} was killed after its job was done")
-        return _lost(DirtyExit.of(pid, status, near_limit))
-    if word is not None:
-        told = settled or word
-        if over and told["exception"] == TermException.wire_name:
+        if status:
+            return _lost(DirtyExit.of(pid, status, near_limit))
+        if over and "TERM" in steps:
             return _over(over, steps)
-        failure = Failure(told["exception"], told["error"], told["backtrace"], word["used"])
-        kind = "stopped" if stopped and failure.exception == TermException.wire_name else "failed"
-        return Verdict(kind, failure, saved=bool(settled and settled["saved"]))
-    if over and _died_of(status, signal.SIGTERM, signal.SIGKILL, process.LIMIT_SIGNAL):
+        if sent_term:
+            return Verdict("done", warning=f"{job} was sent TERM and returned: it is done")
+        return DONE
+    if word is not None:
+        return _told(word, settled, job, stopped, sent_term, over, steps)
+    if over and _may_have_died_of(status, signal.SIGTERM, signal.SIGKILL, process.LIMIT_SIGNAL):
         return _over(over, steps)
-    if stopped and _died_of(status, signal.SIGTERM, signal.SIGKILL):
+    if stopped and _may_have_died_of(status, signal.SIGTERM, signal.SIGKILL):
         if not term_child:
             error = DirtyExit.of(pid, status)
         elif killed_after_grace:
@@ -101,15 +105,47 @@ def judge(
     return _lost(DirtyExit.of(pid, status, near_limit))
 
 
+def _told(
+    word: Mapping[str, Any],
+    settled: Mapping[str, Any] | None,
+    job: object,
+    stopped: bool,
+    sent_term: bool,
+    over: str,
+    steps: Sequence[str],
+) -> Verdict:
+    """Of a child that told how its job failed: whether that was of itself."""
+    told = settled or word
+    saved = bool(settled and settled["saved"])
+    failure = Failure(told["exception"], told["error"], told["backtrace"], word["used"])
+    by_term = word["exception"] == TermException.wire_name or word.get("after_term") is True
+    if over and by_term:
+        error = _over_limit(over, steps)
+        text = Failure.of(error)
+        return Verdict(
+            "failed", replace(failure, exception=text.exception, error=text.error), saved=saved
+        )
+    if not (stopped and (by_term or (sent_term and word.get("leaving")))):
+        return Verdict("failed", failure, saved=saved)
+    if word.get("leaving"):
+        return Verdict("stopped", failure, saved=saved)
+    warning = f"{job} was stopped, and raised {failure.exception}: {failure.error}"
+    return Verdict("stopped", failure, saved=saved, warning=warning)
+
+
 def _over(over: str, steps: Sequence[str]) -> Verdict:
-    kind = JobTimeout if "JobTimeout" in steps else MemoryError  # which is not announced
-    error = kind(f"{over} (sent: {', '.join(steps)})")
+    error = _over_limit(over, steps)
     return Verdict("failed", Failure.of(error), error)
+
+
+def _over_limit(over: str, steps: Sequence[str]) -> BaseException:
+    kind = JobTimeout if "JobTimeout" in steps else MemoryError  # which is not announced
+    return kind(f"{over} (sent: {', '.join(steps)})")
 
 
 def _lost(error: DirtyExit) -> Verdict:
     return Verdict("lost", Failure.of(error), error)
 
 
-def _died_of(status: int, *signals: int) -> bool:
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in signals
+def _may_have_died_of(status: int | None, *signals: int) -> bool:
+    return status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in signals)

@@ -21,6 +21,7 @@ log = logging.getLogger("resque_fork")
 SHORTEST_CHECK = 0.01  # seconds between two looks at the CPU clock of a child
 MEMORY_CHECK = 0.1  # seconds between two at its memory, which it may fill at 2 GB a second
 DUMP_SECONDS = 0.05  # to write down where it is, before it is killed: meanwhile it takes more
+FIRST_LOOK, LAST_LOOK = 0.01, 10.0  # seconds between looks for the end of a child without a pipe
 LEAVE_SECONDS = 10.0  # for hooks, backends and flushing, once the child has said its word
 
 
@@ -50,6 +51,7 @@ class Watch:
         self._said = said
         self.end: End | None = None
         self.stopped = False  # we asked it to stop
+        self.sent_term = False  # its job was still running then
         self.killed_after_grace = False
         self.killed_outright = False  # without a TERM before it
         self.over = ""  # the limit that its job went over, in words
@@ -70,6 +72,7 @@ class Watch:
             os.set_blocking(jobs, False)
         self._unsent = memoryview(b"")
         self._timer: Timer | None = None
+        self._end_timer: Timer | None = None
         self._limits = NO_LIMITS  # of the present job
         self._limit_timers: dict[str, Timer] = {}
         self._before_dump: Callable[[], object] = lambda: None
@@ -177,8 +180,9 @@ class Watch:
             self._term()
 
     def kill(self) -> None:
-        """End it at once. What it leaves behind is the sweep's business."""
-        process.kill(self.pid, signal.SIGKILL)
+        """End it at once, unless it is gone. What it leaves behind is the sweep's business."""
+        if not self.ended and process.is_ours(self.pid):
+            process.kill(self.pid, signal.SIGKILL)
 
     def leave_by(self, seconds: float) -> None:
         """Kill the child if it has not ended by itself by then."""
@@ -197,6 +201,8 @@ class Watch:
                 self._see_whether_halted()
                 return
             self._cancel()
+            if self._end_timer is not None:
+                self._end_timer.cancel()
             if not self._inbox.closed:
                 self._read()
             if self._inbox.partial and self.word and self.word["word"] in report.DONE:
@@ -244,6 +250,8 @@ class Watch:
 
     def _send(self, number: int) -> None:
         """A signal that it is to act on, which it cannot while it is stopped."""
+        if self.ended or not process.is_ours(self.pid):
+            return
         process.kill(self.pid, number)
         if self._halted:
             process.kill(self.pid, signal.SIGCONT)
@@ -287,6 +295,7 @@ class Watch:
             return
         if self._inbox.closed:
             self._loop.forget(self._inbox.fd)
+            self._look_for_end(FIRST_LOOK)
         if heard and not self.ended:
             self._heard()
 
@@ -301,6 +310,14 @@ class Watch:
         else:
             self.word = word
         return True
+
+    def _look_for_end(self, pause: float) -> None:
+        """In a while: SIGCHLD tells of it before, unless the application has taken that."""
+        if self._end_timer is not None:
+            self.reap()
+        if not self.ended:
+            again = min(2 * pause, LAST_LOOK)
+            self._end_timer = self._loop.after(pause, lambda: self._look_for_end(again))
 
     def _heard(self) -> None:
         """After its word a child has so long to settle, and to leave if it is to."""
@@ -332,7 +349,7 @@ class Watch:
             return
         log.warning("Child %d: %s", self.pid, self._limits.out_of_memory())
         self._before_dump()
-        process.kill(self.pid, process.DUMP_SIGNAL)
+        self._send(process.DUMP_SIGNAL)
         self._limit_timers["memory"] = self._loop.after(DUMP_SECONDS, self._kill_over_memory)
 
     def _kill_over_memory(self) -> None:
@@ -349,7 +366,7 @@ class Watch:
         log.warning("Child %d: %s", self.pid, words)
         self.over, self.steps = words, ["JobTimeout"]
         self._before_dump()
-        process.kill(self.pid, process.DUMP_SIGNAL)
+        self._send(process.DUMP_SIGNAL)
         self._send(process.LIMIT_SIGNAL)
         self._after(self._settings.term_timeout, self._term_over)
 
@@ -368,6 +385,7 @@ class Watch:
             self.kill()
             return
         log.debug("Sending TERM signal to child %d", self.pid)
+        self.sent_term = True
         self._send(signal.SIGTERM)
         self._after(self._settings.term_timeout, self._kill)
 

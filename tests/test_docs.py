@@ -26,7 +26,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PATIENCE = 30  # seconds for a worker to empty its queues
 
 # Options in the documents that are other programs'.
-FOREIGN_OPTIONS = {"--time"}
+FOREIGN_OPTIONS = {"--data", "--time"}
 
 # Those of the project's own programs, of which importing one would declare its jobs.
 PROGRAMS = ("bench/__main__.py",)

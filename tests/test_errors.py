@@ -10,6 +10,7 @@ from resque_fork.errors import (
     DirtyExit,
     GaveUpWaiting,
     JobLost,
+    JobTimeout,
     MaybeEnqueued,
     NameTaken,
     PoisonPill,
@@ -61,6 +62,47 @@ def test_job_cannot_swallow_being_stopped() -> None:
     assert base == {"JobTimeout", "TermException"}
 
 
+@pytest.mark.parametrize("kind", [TermException, JobTimeout])
+def test_being_stopped_passes_through_event_loops(kind: type[SystemExit]) -> None:
+    """As a SystemExit does, which no loop swallows; its code is a text, so no exit with 0."""
+    assert issubclass(kind, SystemExit)
+    assert kind("why").code == str(kind("why")) == "why"
+    assert kind().code
+    assert isinstance(kind().code, str)
+
+
+def _raised_in_clean_up() -> RuntimeError:
+    try:
+        try:
+            raise TermException
+        finally:
+            raise RuntimeError("in clean-up")
+    except RuntimeError as error:
+        return error
+
+
+def _in_circles() -> ValueError:
+    first, second = ValueError(), ValueError()
+    first.__cause__, second.__cause__ = second, first
+    return first
+
+
+@pytest.mark.parametrize(
+    ("error", "comes"),
+    [
+        (TermException(), True),
+        (_raised_in_clean_up(), True),
+        (BaseExceptionGroup("tasks", [ValueError(), TermException()]), True),
+        (JobTimeout(), False),
+        (SystemExit(0), False),
+        (_in_circles(), False),
+    ],
+)
+def test_what_comes_of_a_stop(error: BaseException, comes: bool) -> None:
+    """A TermException, and what was raised while it was handled, or together with it."""
+    assert errors.comes_of_term(error) is comes
+
+
 def test_wire_names_are_rubys() -> None:
     """What Resque knows has Resque's name in the failed list, and the rest is visibly ours."""
     assert DirtyExit.wire_name == "Resque::DirtyExit"
@@ -71,6 +113,14 @@ def test_wire_names_are_rubys() -> None:
     assert UnknownJob.wire_name == "ResqueFork::UnknownJob"
     lost = [kind for kind in ALL if issubclass(kind, JobLost)]
     assert len({kind.wire_name for kind in lost}) == len(lost)
+
+
+def test_dirty_exit_of_an_unknown_status() -> None:
+    """It says so, and why, and makes up no number."""
+    assert str(DirtyExit.of(23312, None)) == (
+        "Child process exited without finishing its job pid 23312, its exit status is not known: "
+        "something else in the worker's process waited for it"
+    )
 
 
 def test_dirty_exit_by_signal_in_rubys_words() -> None:

@@ -14,9 +14,9 @@ FLOORS = {
     0: "errors keys payload unreadable settings logs procline loop version",
     1: "store/*",
     2: "limits registry redaction hooks reservation queue_list failure/* resque job failed",
-    3: "signals process identity sockets oom forensics report usage child watch sweep huge_pages "
-    "verdict errand forked in_place bookkeeper pace pruning upkeep worker pool pidfile stacks "
-    "shield streams surroundings",
+    3: "signals process identity sockets oom forensics report usage dispositions leaving child "
+    "watch sweep huge_pages verdict errand forked in_place bookkeeper pace pruning upkeep worker "
+    "pool pidfile programs stacks shield streams surroundings",
     4: "cli/* contrib/* embedded testing __main__",
 }
 FLOOR = {

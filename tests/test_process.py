@@ -178,7 +178,7 @@ def test_memory_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_how_a_child_ended() -> None:
-    """Its wait status, once; if somebody else has waited for it, that it was not well."""
+    """Its wait status, once; if somebody else has waited for it, that is not known."""
     child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
     end = until(lambda: process.reap(child.pid))
     assert os.waitstatus_to_exitcode(end.wait_status) == 3
@@ -186,8 +186,19 @@ def test_how_a_child_ended() -> None:
     assert end.max_rss > 1000
     again = process.reap(child.pid)
     assert again is not None
-    assert os.waitstatus_to_exitcode(again.wait_status) == process.CRASHED
+    assert again.wait_status is None
     child.wait()
+
+
+def test_whether_a_child_is_ours(sleeper: subprocess.Popen[bytes]) -> None:
+    """Alive or a zombie, until somebody has waited for it."""
+    assert process.is_ours(sleeper.pid)
+    sleeper.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert process.is_ours(sleeper.pid)
+    sleeper.wait()
+    assert not process.is_ours(sleeper.pid)
+    assert not process.is_ours(1)
 
 
 def test_only_strangers_are_reaped(sleeper: subprocess.Popen[bytes]) -> None:

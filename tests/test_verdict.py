@@ -68,6 +68,13 @@ def test_performed_although_it_was_to_stop_is_done(stopped: bool) -> None:
     assert verdict(PERFORMED, exited(0), stopped=stopped).kind == "done"
 
 
+def test_performed_although_it_was_sent_term() -> None:
+    """Done, with a warning that names the job."""
+    told = verdict(PERFORMED, exited(0), stopped=True, sent_term=True, job="(Job{a} | main | [])")
+    assert told.kind == "done"
+    assert told.warning == "(Job{a} | main | []) was sent TERM and returned: it is done"
+
+
 @pytest.mark.parametrize("over", ["", "The job ran longer than its limit of 1 seconds"])
 def test_performed_although_it_went_over_a_limit_is_done(over: str) -> None:
     """It finished before anything came of it."""
@@ -106,6 +113,31 @@ def test_lost_carries_an_exception() -> None:
     told = verdict(None, killed(signal.SIGKILL))
     assert type(told.error).__name__ == "DirtyExit"
     assert told.saved is False
+
+
+# --- ends that are not known
+
+UNKNOWN = End(None, 0.0, 0.0, 0)
+
+
+def test_performed_and_an_unknown_end_is_done() -> None:
+    """It had said so, and something else in the worker's process waited for it."""
+    assert verdict(PERFORMED, UNKNOWN) == Verdict("done")
+
+
+def test_no_word_and_an_unknown_end_is_lost() -> None:
+    """What it died of is not made up."""
+    told = verdict(None, UNKNOWN)
+    assert told.kind == "lost"
+    assert told.failure is not None
+    assert "exit status is not known" in told.failure.error
+
+
+def test_an_unknown_end_after_what_we_did() -> None:
+    """What we did to it explains it: a stop, a limit, our impatience."""
+    assert verdict(None, UNKNOWN, stopped=True).kind == "stopped"
+    assert verdict(None, UNKNOWN, over="over", steps=["JobTimeout", "TERM"]).kind == "failed"
+    assert "was killed" in verdict(PERFORMED, UNKNOWN, killed=True).warning
 
 
 # --- failure
@@ -230,6 +262,29 @@ def test_the_term_after_a_limit() -> None:
     told = verdict(
         failed("Resque::TermException"), exited(0), over=OVER, steps=["JobTimeout", "TERM"]
     )
+    assert told.failure is not None
+    assert told.failure.exception == "ResqueFork::JobTimeout"
+
+
+def test_the_term_after_a_limit_is_settled_once() -> None:
+    """What its hooks and backends have had, they are not given again."""
+    told = verdict(
+        failed("Resque::TermException", final=False),
+        exited(0),
+        settled("Resque::TermException"),
+        over=OVER,
+        steps=["JobTimeout", "TERM"],
+    )
+    assert told.error is None
+    assert told.saved is True
+    assert told.failure is not None
+    assert told.failure.error == f"{OVER} (sent: JobTimeout, TERM)"
+
+
+def test_a_job_that_minded_no_limit_has_failed() -> None:
+    """It was sent TERM for it, and returned all the same."""
+    told = verdict(PERFORMED, exited(0), over=OVER, steps=["JobTimeout", "TERM"])
+    assert told.kind == "failed"
     assert told.failure is not None
     assert told.failure.exception == "ResqueFork::JobTimeout"
 

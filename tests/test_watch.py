@@ -17,7 +17,14 @@ from resque_fork.limits import Limits
 from resque_fork.loop import Loop
 from resque_fork.process import DUMP_SIGNAL
 from resque_fork.settings import Settings
-from resque_fork.watch import DUMP_SECONDS, LEAVE_SECONDS, MEMORY_CHECK, Watch
+from resque_fork.watch import (
+    DUMP_SECONDS,
+    FIRST_LOOK,
+    LAST_LOOK,
+    LEAVE_SECONDS,
+    MEMORY_CHECK,
+    Watch,
+)
 
 USED = {"rss_growth_kb": 0, "user_ms": 1, "system_ms": 2, "wall_ms": 3}
 PERFORMED = {"word": "performed", "used": USED}
@@ -445,3 +452,51 @@ def test_something_that_is_no_report(stage: Callable[..., Scene]) -> None:
     scene.loop.poll()
     assert scene.is_dead()
     assert watch.word is None
+
+
+# --- ends
+
+
+def test_an_end_that_no_signal_tells_of(stage: Callable[..., Scene]) -> None:
+    """If something of the application's takes SIGCHLD, the end of the pipe tells of it."""
+    scene = stage()
+    watch = scene.watch()
+    scene.child.kill()
+    os.close(scene.outbox)
+    scene.outbox = -1
+    scene.loop.poll()
+    os.waitid(os.P_PID, scene.child.pid, os.WEXITED | os.WNOWAIT)
+    assert not watch.ended
+    scene.later(FIRST_LOOK)
+    assert watch.end is not None
+    assert watch.end.wait_status == signal.SIGKILL
+
+
+def test_a_child_that_has_only_closed_its_pipe(stage: Callable[..., Scene]) -> None:
+    """It is looked for ever more rarely, and goes on."""
+    scene = stage()
+    watch = scene.watch()
+    os.close(scene.outbox)
+    scene.outbox = -1
+    scene.loop.poll()
+    for _ in range(20):
+        scene.later(LAST_LOOK)
+    assert not watch.ended
+    assert not scene.is_dead()
+
+
+def test_a_child_that_others_have_waited_for_is_not_signalled(stage: Callable[..., Scene]) -> None:
+    """Its pid may be another process's by now."""
+    scene = stage()
+    watch = scene.watch()
+    scene.child.kill()
+    scene.child.wait()
+    command = ["sh", "-c", "sleep 60 >&- & echo $!"]
+    stranger = int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    watch.pid = stranger  # no child of ours
+    watch.stop()
+    watch.kill()
+    os.kill(stranger, signal.SIGKILL)  # it would raise if that were gone
+    watch.reap()
+    assert watch.end is not None
+    assert watch.end.wait_status is None
