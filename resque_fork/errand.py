@@ -25,8 +25,8 @@ def run(
     """What `work` returns, or raises, in a child; meanwhile `wait` is called again and again.
 
     `wait` lets the loop go on once. If it raises, the child is killed. `fds` are
-    what the child must not keep of the parent's; `started` is told its pid. Where there is no child to be
-    had, or it ends without an answer, the work is done here after all.
+    what the child must not keep of the parent's; `started` is told its pid. Where there is
+    no child to be had, or it ends without an answer, the work is done here after all.
     """
     try:
         import pickle  # not for every worker: it costs memory, and so makes every fork slower
