@@ -1,7 +1,7 @@
 """What may block for long, such as looking up a name, is done by a child of the parent's.
 
 The child does that one thing, says what came of it, and is gone. It is no job's
-child: nobody keeps an eye on it, and like every stranger it is reaped when SIGCHLD comes.
+child: nobody keeps an eye on it, and whoever is told of its start reaps it when SIGCHLD comes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from .loop import Loop
 
 
 def run(
-    loop: Loop, work: Callable[[], Any], wait: Callable[[], None], fds: Iterable[int] = ()
+    loop: Loop,
+    work: Callable[[], Any],
+    wait: Callable[[], None],
+    fds: Iterable[int] = (),
+    started: Callable[[int], object] = lambda pid: None,
 ) -> Any:
     """What `work` returns, or raises, in a child; meanwhile `wait` is called again and again.
 
     `wait` lets the loop go on once. If it raises, the child is killed. `fds` are
-    what the child must not keep of the parent's. Where there is no child to be
-    had, or it ends without an answer, the work is done here after all.
+    what the child must not keep of the parent's; `started` is told its pid. Where there is
+    no child to be had, or it ends without an answer, the work is done here after all.
     """
     try:
         import pickle  # not for every worker: it costs memory, and so makes every fork slower
@@ -47,6 +51,7 @@ def run(
         return work()
     finally:
         os.close(writer)
+    started(pid)
     answer = _heard(loop, pid, reader, wait)
     try:
         value, error, cause = pickle.loads(answer)

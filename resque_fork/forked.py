@@ -165,7 +165,7 @@ class ForkedPerformer:
     def apart(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
         """Have a short-lived child do work that may block; `wait` is called until it is done."""
         fds = [*self._parents_fds(), self._dump.fd]  # by that one is known who performs a job
-        return errand.run(self._loop, work, wait, fds)
+        return errand.run(self._loop, work, wait, fds, self._sweeper.note_errand)
 
     def look_around(self) -> None:
         """From time to time, when no child runs: what happens to others is not its doing."""

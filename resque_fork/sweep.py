@@ -73,6 +73,7 @@ class Sweeper:
         self._ours = ours
         self._applications: set[int] = set()  # sessions of what the application has started
         self._staying: set[int] = set()  # sessions of what jobs have left, and may stay
+        self._errands: set[int] = set()  # children of the worker's that do it a service
         self._late: dict[int, Timer] = {}  # by session: what has a moment to end by itself
         self._owed: tuple[int, int] | None = None  # a sweep that could not see any process
         kept.worker = os.getpid()
@@ -88,6 +89,10 @@ class Sweeper:
                 self._applications.add(session)
         for sessions in (self._applications, self._staying):
             sessions -= {s for s in sessions if s not in present and not _lives(s)}
+
+    def note_errand(self, pid: int) -> None:
+        """A child of the worker that is no job's: it is not swept, and reaped when it ends."""
+        self._errands.add(pid)
 
     def let_stay(self) -> None:
         """What is there now and is a job's may stay."""
@@ -131,6 +136,7 @@ class Sweeper:
 
     def reap(self) -> None:
         """Reap what the worker has adopted, and leave exit statuses of the application's to it."""
+        self._errands = {pid for pid in self._errands if process.reap(pid) is None}
         process.reap_strangers({*self._ours(), *kept.ids()}, self._not_ours_to_reap())
 
     def finish(self) -> None:
@@ -149,7 +155,7 @@ class Sweeper:
     def _strangers(self) -> Iterator[tuple[int, int]]:
         """Pids and sessions of children, but those of the worker and in its own session."""
         worker, keeping = os.getsid(0), kept.ids()
-        for pid in (process.children() or set()).difference(self._ours(), keeping):
+        for pid in (process.children() or set()).difference(self._ours(), self._errands, keeping):
             session = process.session_of(pid)
             if session is not None and session != worker and session not in keeping:
                 yield pid, session

@@ -78,6 +78,7 @@ class Watch:
         self._before_dump: Callable[[], object] = lambda: None
         self._halted = False  # it has been stopped, as by SIGSTOP, and does nothing
         self._said_halted = False  # and that has been said, in its present job
+        self._to_act = False  # it has been sent what it is to act on
         loop.watch(words, self._read)
 
     @property
@@ -148,7 +149,7 @@ class Watch:
         before, self.word, self.settled, self.told = self.word, None, None, None
         self._said = said
         self.over, self.steps = "", []
-        self._said_halted = False
+        self._said_halted = self._to_act = False
         self.started = time.monotonic()
         self.leaving = last
         self._unsent = memoryview(report.framed(message))
@@ -237,6 +238,8 @@ class Watch:
         if number is None:
             return
         self._halted = number != 0
+        if self._halted and self._to_act:
+            process.kill(self.pid, signal.SIGCONT)
         if self._said_halted or not self._halted:
             return
         self._said_halted = True
@@ -252,6 +255,7 @@ class Watch:
         """A signal that it is to act on, which it cannot while it is stopped."""
         if self.ended or not process.is_ours(self.pid):
             return
+        self._to_act = True
         process.kill(self.pid, number)
         if self._halted:
             process.kill(self.pid, signal.SIGCONT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,3 +96,19 @@ def test_not_in_a_child() -> None:
     kept.worker = os.getpid() + 1
     with pytest.raises(ResqueError, match="declares sweep=False"):
         keep(os.getpid())
+
+
+@pytest.mark.parametrize("own_session", [False, True])
+def test_an_errand_is_reaped_and_not_swept(own_session: bool) -> None:
+    """Whatever session it is in by the time of its end."""
+    sweeper = Sweeper(Loop(), list)
+    child = subprocess.Popen(["sleep", "60"], start_new_session=own_session)
+    sweeper.note_errand(child.pid)
+    sweeper.note_present()
+    sweeper.sweep(os.getpid(), 0)
+    assert is_alive(child.pid)
+    os.kill(child.pid, signal.SIGKILL)
+    until(lambda: not is_alive(child.pid))
+    sweeper.reap()
+    assert child.pid not in (process.children() or ())
+    child.wait()

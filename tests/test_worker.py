@@ -23,12 +23,16 @@ class Telling(Worker):
 
 class Broken(Worker):
     def perform(self, reservation):
-        super().perform(reservation)
+        if WHEN == "after":
+            super().perform(reservation)
         raise RuntimeError("out of the blue")
 
 
 resque = Resque({url!r})
 """
+
+
+BREAKS = "WHEN = {!r}\nraise SystemExit(Broken('jobs', resque=resque).work())\n"
 
 
 def program(stage: Stage, text: str) -> Running:
@@ -111,7 +115,7 @@ def test_order_of_the_start(stage: Stage) -> None:
 def test_an_unexpected_error_leaves_the_record(stage: Stage) -> None:
     """A worker that ends by an error of its own exits 1, and its job is rescued as DirtyExit."""
     stage.push("quick")
-    broken = program(stage, "raise SystemExit(Broken('jobs', resque=resque).work())\n")
+    broken = program(stage, BREAKS.format("before"))
     assert broken.ended() == 1
     assert "The worker stops because of an error that it did not expect" in broken.said
     assert "RuntimeError: out of the blue" in broken.said
@@ -122,6 +126,16 @@ def test_an_unexpected_error_leaves_the_record(stage: Stage) -> None:
         "Resque::DirtyExit", "Job still being processed",
     )  # fmt: skip
     stage.assert_left(broken)
+
+
+def test_an_unexpected_error_loses_no_outcome(stage: Stage) -> None:
+    """What became of a job that has ended is written before the worker leaves."""
+    stage.push("quick")
+    broken = program(stage, BREAKS.format("after"))
+    assert broken.ended() == 1
+    assert "RuntimeError: out of the blue" in broken.said
+    assert not stage.redis.exists(f"resque:worker:{stage.id_of(broken)}")
+    assert (stage.stat("processed"), stage.failed()) == (1, [])
 
 
 def lines(running: Running, text: str) -> list[str]:

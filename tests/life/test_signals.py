@@ -342,7 +342,7 @@ def test_a_stopped_child_can_be_killed(stage: Stage) -> None:
     os.kill(child, signal.SIGSTOP)
     assert worker.stop(TERM) == 0
     assert not is_alive(child)
-    assert "killed: it was still running" in stage.failed(1)[0]["error"]
+    assert stage.failed(1)[0]["exception"] == "Resque::TermException"
 
 
 # --- while the child leaves
