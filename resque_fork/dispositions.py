@@ -26,7 +26,8 @@ class Dispositions:
     """
 
     def __init__(self, rearm: Callable[[set[int]], object] = lambda changed: None) -> None:
-        self._handlers = [(number, process.get_handler(number)) for number in SETTABLE]
+        self._handlers = list(map(process.get_handler, SETTABLE))
+        self._ours = [(n, h) for n, h in zip(SETTABLE, self._handlers, strict=True) if callable(h)]
         self._mask = process.set_mask(signal.SIG_BLOCK, ())
         self._wakeup = signal.set_wakeup_fd(-1)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
@@ -50,17 +51,22 @@ class Dispositions:
         faulthandler.cancel_dump_traceback_later()
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         dropped = process.pending_signals() - process.HANDLED
+        for number in dropped:
+            process.set_handler(number, process.SIG_IGN)
+        handlers = list(map(process.get_handler, SETTABLE))
+        self._rearm(set() if handlers == self._handlers else self._restore(handlers))
+        for number, handler in self._ours:  # their flags may have changed, by siginterrupt
+            process.set_handler(number, handler)
+        process.set_mask(signal.SIG_SETMASK, self._mask)
+
+    def _restore(self, found: list[Any]) -> set[int]:
+        """Put back handlers other than those that were found; which that are."""
         changed = set()
-        for number, handler in self._handlers:
-            if number in dropped:
-                process.set_handler(number, process.SIG_IGN)
-            if process.get_handler(number) is not handler:
+        for number, handler, other in zip(SETTABLE, self._handlers, found, strict=True):
+            if other is not handler:
                 changed.add(number)
                 process.set_handler(number, process.SIG_DFL if handler is None else handler)
-            elif callable(handler):  # its flags may have changed, by siginterrupt
-                process.set_handler(number, handler)
-        self._rearm(changed)
-        process.set_mask(signal.SIG_SETMASK, self._mask)
+        return changed
 
     def reset_in_forks(self) -> None:
         """From now on a process that is forked does not have these handlers, but the system's.
@@ -69,7 +75,7 @@ class Dispositions:
         set since stay, as they do outside of a worker.
         """
         masks: dict[int, Any] = {}
-        ours = [(n, h) for n, h in self._handlers if n in process.HANDLED and callable(h)]
+        ours = [(n, h) for n, h in self._ours if n in process.HANDLED]
 
         def block() -> None:
             blocked = process.set_mask(signal.SIG_BLOCK, process.HANDLED)

@@ -43,16 +43,16 @@ async def by_gather():
 
 
 async def by_waiting():
-    tell("begun")
-    await put_in_order()
+    await put_in_order(say="begun")
 
 
 async def busy_task():
     busy()
 
 
-async def put_in_order():
+async def put_in_order(say="waiting"):
     try:
+        tell(say)
         await asyncio.sleep(60)
     finally:
         tell("in order")

@@ -24,8 +24,9 @@ def note(job):
 EXITING = """
 import atexit
 from jobs import *
+from resque_fork import after_fork
 
-atexit.register(tell, "at exit")
+after_fork(lambda reservation: atexit.register(tell, "at exit"))
 """
 
 
