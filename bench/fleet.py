@@ -32,7 +32,7 @@ class IdlePerformer:
     busy = False
     idle_since = 0.0
 
-    def perform(self, reservation: Reservation, *, more: bool = False) -> Verdict:
+    def perform(self, reservation: Reservation, told: object, *, more: bool = False) -> Verdict:
         time.sleep(JOB_SECONDS)
         return Verdict("done")
 

@@ -105,15 +105,17 @@ class ForkedPerformer:
         self._jobs_left -= 1
         if more:
             self._fork_spare()
-        while not (child.ended or (child.reusable and self._jobs_left > 0)):
-            if child.answered and not child.leaving:
-                child.dismiss()
+        while True:
             if child.told and not reservation.class_name:
                 reservation = reservation.told(*child.told)
                 self._hold_to_what_is_declared(child, reservation)
                 told(reservation)
-                continue
-            self._wait()
+            elif child.ended or (child.reusable and self._jobs_left > 0):
+                break
+            else:
+                if child.answered and not child.leaving:
+                    child.dismiss()
+                self._wait()
         verdict = replace(self._judge(child, reservation), told=child.told)
         if child.ended:
             self._bury(child)

@@ -46,7 +46,7 @@ class Signals:
         self._actions = dict(actions)
         self._handlers: dict[int, Any] = {
             **dict.fromkeys(self._actions, self._note),
-            signal.SIGPIPE: signal.SIG_IGN,
+            signal.SIGPIPE: process.SIG_IGN,
         }
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1

@@ -127,6 +127,8 @@ class Watch:
         self._before_dump = before_dump
         self._limits = limits
         self._cancel_limits()
+        if self.word is not None or self.ended:
+            return
         if limits.timeout is not None:
             due = self._loop.after(limits.timeout, lambda: self._go_over(limits.out_of_time()))
             self._limit_timers["timeout"] = due

@@ -105,13 +105,14 @@ def test_keys_are_documented() -> None:
     """The page on operations has a row for each key in Redis and for nothing else."""
     keys = Keys("ns")
     found = {value for value in vars(keys).values() if isinstance(value, str)}
-    found -= {keys.namespace, keys.prefix}
+    found -= {keys.namespace, keys.prefix, keys.kept_prefix}
     found |= {
         keys.stat(name, whose) for name in ("processed", "failed") for whose in (None, "<id>")
     }
     found |= {keys.queue("<queue>"), keys.failed_list("<queue>_failed")}
     methods = {name for name in vars(Keys) if not name.startswith("_")}
-    for name in methods - {"stat", "queue", "failed_list"}:
+    found |= {keys.rescued("<token>"), keys.kept("<name>")}
+    for name in methods - {"stat", "queue", "failed_list", "rescued", "kept"}:
         found.add(getattr(keys, name)("<id>"))
     section = text_of("docs/operations.md").partition("\n## Keys\n")[2]
     assert first_cells(section) == {key.removeprefix("ns:") for key in found}

@@ -133,6 +133,7 @@ def test_a_command_that_is_not_there(command: str) -> None:
         if command in ("PING", "TIME"):
             assert resque.enqueue_to("q", "A")
         elif command == "LRANGE":
+            resque.enqueue_to("q", "A")
             for call in (lambda: resque.dequeue("A", queue="q"), lambda: resque.peek("q")):
                 assert "unknown command 'LRANGE'" in str(refused(call))
         else:

@@ -13,7 +13,7 @@ one of 500,000 that takes 10 to 30 ms, and nobody else is served meanwhile. So
 from __future__ import annotations
 
 import bisect
-import secrets
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class Changes:
 
     def remove(self, entries: Sequence[Entry]) -> list[bool]:
         """Remove entries; False for each that is no longer there. Each step is atomic."""
-        mark = b"removed:" + secrets.token_bytes(16)
+        mark = b"removed:" + os.urandom(16)
         side = "RPOP" if self._from_last else "LPOP"
 
         def send(

@@ -13,7 +13,11 @@ WORK = ("work", "-q", "mail", "--interval", "0")
 # Calls the program as somebody without privileges, who cannot read the home of who installed it.
 AS_NOBODY = """
 import difflib, os, sys, tomllib
-import encodings.idna, hiredis, redis, psutil
+import encodings.idna, redis, psutil
+try:
+    import hiredis
+except ImportError:
+    pass
 from resque_fork.cli import doctor, overview, program, work
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)

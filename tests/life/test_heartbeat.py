@@ -136,7 +136,10 @@ def test_a_worker_that_is_stopped_and_continued(stage: Stage) -> None:
     worker.send(signal.SIGSTOP)
     record = f"resque:worker:{stage.id_of(worker)}"
     forget(stage, worker)
-    stage.redis.delete(record, f"resque:fork:{stage.id_of(worker)}")
+    fork = f"resque:fork:{stage.id_of(worker)}"
+    token, step = stage.redis.hmget(fork, "token", "step")
+    stage.redis.set(b"resque:fork:rescued:" + token, step)
+    stage.redis.delete(record, fork)
     worker.send(signal.SIGCONT)
     until(lambda: stage.workers() == [stage.id_of(worker)])
     stage.open_gate()

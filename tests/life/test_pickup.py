@@ -121,7 +121,7 @@ def test_other_namespaces_are_left_alone(stage: Stage) -> None:
     assert worker.stop() == 0
     assert len(stage.queue()) == 1
     left = set(stage.redis.keys("shop:*"))
-    assert left <= {b"shop:resque:stat:processed", b"shop:resque:pruning_dead_workers_in_progress"}
+    assert left <= {b"shop:resque:stat:processed"}
 
 
 def test_paused_by_key_and_resumed(stage: Stage) -> None:

@@ -79,7 +79,7 @@ def test_no_key_of_another_kind(stage: Stage) -> None:
         "resque:queues",
         "resque:workers",
         "resque:workers:heartbeat",
-        "resque:pruning_dead_workers_in_progress",
+        "resque:fork:pruning",
         f"resque:worker:{worker_id}",
         f"resque:worker:{worker_id}:started",
         "resque:fork:workers",

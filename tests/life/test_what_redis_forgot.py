@@ -135,7 +135,7 @@ def test_large_job_that_redis_forgot(stage: Stage) -> None:
 def test_rescued_by_one_of_ours_and_forgotten(stage: Stage) -> None:
     """Who was pruned alive finds a mark of it, although Redis has forgotten everything else."""
     worker, _ = stage.holding()
-    stage.run("remove", stage.id_of(worker))
+    stage.run("remove", "--force", stage.id_of(worker))
     (entry,) = stage.failed(1)
     assert entry["exception"] == "Resque::DirtyExit"
     stage.open_gate()

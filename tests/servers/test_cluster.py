@@ -83,8 +83,7 @@ def test_a_worker_and_its_failures(cluster: Cluster, clustered: Resque, on: Stag
     until(lambda: resque.working() == {})
     assert (resque.stats.get("processed"), resque.stats.get("failed")) == (6, 4)
     assert worker.stop() == 0
-    lock = ["pruning_dead_workers_in_progress"]
-    assert resque.keys() == [*lock, "queues", "stat:failed", "stat:processed"]
+    assert resque.keys() == ["queues", "stat:failed", "stat:processed"]
 
 
 def test_the_program(cluster: Cluster, clustered: Resque, on: Stages) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from life.harness import Stage, until
+from redis import Redis
 
 from resque_fork import Resque
 
@@ -18,8 +19,8 @@ Stages = Callable[[str], Stage]
 def old() -> Iterator[Node]:
     """A server that does not know of HELLO, as an old one, and whose tracking is refused."""
     with Node({"rename-command": 'HELLO ""'}) as node:
-        node.redis.connection_pool.connection_kwargs["protocol"] = 2
-        node.redis.execute_command("ACL", "SETUSER", "default", "-client|tracking")
+        with Redis.from_url(node.url, protocol=2) as admin:
+            admin.execute_command("ACL", "SETUSER", "default", "-client|tracking")
         yield node
 
 
