@@ -29,6 +29,10 @@ from .registry import registry
 from .reservation import Reservation, perform, run_failure_hooks
 from .usage import MemoryLimit, Meter
 
+CUT_OFF = (
+    b"resque-fork: the job has closed descriptors that are not its own, among them the pipe by "
+    b"which its worker would be told how it went\n"
+)
 FATAL = frozenset(  # faulthandler shows the stack at these
     map(
         int,
@@ -129,6 +133,9 @@ def settle_in(scene: Scene, term: TermSwitch) -> Dispositions:
     forkserver = sys.modules.get("multiprocessing.forkserver")
     if forkserver is not None:  # that of the worker is not ours to wait for: jobs start their own
         forkserver._forkserver._forkserver_pid = None
+    gevent = sys.modules.get("gevent")
+    if gevent is not None:  # its loop is the parent's
+        gevent.reinit()
     signals = Dispositions(lambda changed: _arm(scene, changed))
     signals.reset_in_forks()
     return signals
@@ -229,6 +236,8 @@ class Outbox:
         if os.getpid() != self._owner:
             process.leave(0)
         if self._inode() != self._pipe:
+            with contextlib.suppress(OSError):
+                os.write(2, CUT_OFF)
             process.leave(process.CRASHED)
         report.send(self._fd, report.packed_word(word))
 

@@ -47,10 +47,10 @@ def run(
     try:
         pid = process.fork(main)
     except OSError:  # no process, no memory
-        os.close(reader)
+        process.close(reader)
         return work()
     finally:
-        os.close(writer)
+        process.close(writer)
     started(pid)
     answer = _heard(loop, pid, reader, wait)
     try:
@@ -81,7 +81,7 @@ def _heard(loop: Loop, pid: int, reader: int, wait: Callable[[], None]) -> bytes
             wait()
     finally:
         loop.forget(reader)
-        os.close(reader)
+        process.close(reader)
         if process.reap(pid) is None:  # else its pid may be somebody else's by now
             process.kill(pid, signal.SIGKILL)
     return b"".join(pieces)

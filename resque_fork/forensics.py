@@ -7,6 +7,7 @@ import tempfile
 import time
 from typing import Any
 
+from . import process
 from .errors import signal_name
 from .failure.base import OUR_FOLDER
 from .loop import Loop
@@ -63,7 +64,7 @@ class StackFile:
         return stack_lines(data.decode("utf-8", "replace"))
 
     def close(self) -> None:
-        os.close(self.fd)
+        process.close(self.fd)
 
 
 def describe(

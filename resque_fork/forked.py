@@ -12,7 +12,7 @@ from typing import Any
 
 from . import errand, process, report
 from .child import Scene, has_aftermath, job_message, main, mourn
-from .failure import Backends, Failure
+from .failure import Backends
 from .forensics import CRASH, STACKS, StackFile, StderrTail, describe
 from .hooks import worker_hooks
 from .limits import NO_LIMITS, Limits
@@ -34,8 +34,7 @@ log = logging.getLogger("resque_fork")
 class ForkedPerformer:
     """`wait` lets the loop go on once; `fds` are what a child must not keep of the worker's.
 
-    `run_hook` runs hooks of the application in the worker; what happens in `shield` does not
-    harm a job.
+    What happens in `shield` does not harm a job.
     """
 
     def __init__(
@@ -47,7 +46,6 @@ class ForkedPerformer:
         procline: Procline,
         wait: Callable[[], None],
         fds: Callable[[], list[int]],
-        run_hook: Callable[..., None],
         shield: Shield,
     ) -> None:
         self.idle_since = loop.clock()
@@ -58,7 +56,6 @@ class ForkedPerformer:
         self._procline = procline
         self._wait = wait
         self._fds_of_worker = fds
-        self._run_hook = run_hook
         self._shield = shield
         self._limits = Limits(settings.timeout, settings.memory, settings.cpu)
         self._null = os.open(os.devnull, os.O_RDONLY)
@@ -88,11 +85,6 @@ class ForkedPerformer:
         If `more` are waiting, the next child is forked while this one is at work. Once the
         child has read a payload that was too large for us, `told` gets the job.
         """
-        try:
-            self._run_hook("before_fork", reservation)
-        # a hook of the application's may raise anything, and leaving is an error too
-        except BaseException as error:
-            return Verdict("failed", Failure.of(error), error)
         with self._shield("passing on what the last job wrote"):
             self._stdout.start()
             self._tail.start()
@@ -209,7 +201,7 @@ class ForkedPerformer:
         faulthandler.unregister(process.DUMP_SIGNAL)
         self._stack.close()
         self._dump.close()
-        os.close(self._null)
+        process.close(self._null)
 
     # --- children
 
@@ -273,8 +265,8 @@ class ForkedPerformer:
         try:
             inbox, jobs = os.pipe() if takes_jobs else (None, None)
         except OSError:
-            os.close(words)
-            os.close(outbox)
+            process.close(words)
+            process.close(outbox)
             raise
         scene = Scene(
             parent=os.getpid(),
@@ -295,14 +287,14 @@ class ForkedPerformer:
         try:
             pid = process.fork(lambda: life(scene))
         except (OSError, MemoryError):
-            os.close(words)
+            process.close(words)
             if jobs is not None:
-                os.close(jobs)
+                process.close(jobs)
             raise
         finally:
-            os.close(outbox)
+            process.close(outbox)
             if inbox is not None:
-                os.close(inbox)
+                process.close(inbox)
         watch = Watch(self._loop, self._settings, pid, words, jobs, said)
         watch.forked = forked
         return watch

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from .errors import ResqueError
 from .hooks import closers
@@ -48,6 +48,14 @@ set_mask = _signal.pthread_sigmask
 pending_signals = _signal.sigpending
 SIG_DFL, SIG_IGN = _signal.SIG_DFL, _signal.SIG_IGN  # it takes no others
 
+# The system's own calls, whatever a library such as gevent has put into `os` in their place: that
+# has an event loop of its own hear of children, and of descriptors that are closed.
+if TYPE_CHECKING:
+    system = os
+else:
+    system = sys.modules.get("posix", os)
+close = system.close
+
 try:
     _libc: ctypes.CDLL | None = (
         ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -80,7 +88,7 @@ def fork(main: Callable[[], object]) -> int:
     closers.run()
     mask = set_mask(signal.SIG_BLOCK, HANDLED)
     try:
-        pid = os.fork()
+        pid = system.fork()
         if pid == 0:
             _run_and_leave(main)
     finally:
@@ -107,7 +115,7 @@ def let_go(parents_fds: Iterable[int]) -> None:
     """In a child: close what is the parent's alone, and let no signal speak in its pipe."""
     signal.set_wakeup_fd(-1)
     for fd in parents_fds:
-        os.close(fd)
+        close(fd)
 
 
 def unblock_signals(but: Iterable[int] = ()) -> None:
@@ -126,7 +134,7 @@ def block_signals() -> None:
 def reap(pid: int) -> End | None:
     """How the child ended, or None if it has not."""
     try:
-        ended, status, used = os.wait4(pid, os.WNOHANG)
+        ended, status, used = system.wait4(pid, os.WNOHANG)
     except ChildProcessError:
         return End(None, 0.0, 0.0, 0)
     if ended == 0:
@@ -141,7 +149,7 @@ def is_ours(pid: int) -> bool:
     If something else has waited for the child, another process may have its pid by now.
     """
     try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        system.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
     return True
@@ -236,7 +244,7 @@ def stopped_by(pid: int) -> int | None:
     None if nothing has.
     """
     try:
-        seen = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+        seen = system.waitid(os.P_PID, pid, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
     except (AttributeError, ChildProcessError):  # macOS has none before Python 3.13
         return None
     if seen is None:
@@ -279,7 +287,7 @@ def _children_by_their_parent() -> set[int] | None:
 
 def _has_children() -> bool:
     try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        system.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except AttributeError:  # macOS has none before Python 3.13
         return True
     except ChildProcessError:
@@ -356,7 +364,7 @@ def reap_strangers(known: Collection[int], sessions: Collection[int] = ()) -> No
 
 def _some_dead() -> int | None:
     try:
-        seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        seen = system.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except (AttributeError, ChildProcessError):
         return None
     return seen.si_pid if seen else None
@@ -364,7 +372,7 @@ def _some_dead() -> int | None:
 
 def _forget(pid: int) -> bool:
     try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
+        return system.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
         return False
 
@@ -407,7 +415,7 @@ def offer_to_oom_killer() -> None:
     except (OSError, ValueError):
         pass  # a container may forbid it; then the kernel chooses
     finally:
-        os.close(fd)
+        close(fd)
 
 
 def trim_memory() -> None:
@@ -441,25 +449,25 @@ def daemonize() -> Callable[[], None]:
     if not hasattr(os, "fork"):
         raise ResqueError("This system cannot fork, so it cannot run a worker in the background.")
     waiting, told = os.pipe()
-    if os.fork():
-        os.close(told)
+    if system.fork():
+        close(told)
         try:
             ready = os.read(waiting, 1)
         except KeyboardInterrupt:  # the other will find nobody to tell, and leave too
             ready = b""
         leave(0 if ready else 1)
     os.setsid()
-    if os.fork():
+    if system.fork():
         leave(0)
-    os.close(waiting)
+    close(waiting)
 
     def detach() -> None:
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         if null > 2:
-            os.close(null)
+            close(null)
         os.write(told, b".")
-        os.close(told)
+        close(told)
 
     return detach

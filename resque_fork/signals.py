@@ -60,7 +60,8 @@ class Signals:
         """Also unblocks these signals. Raises ValueError outside the main thread."""
         self._open()
         self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._before = {n: signal.signal(n, handler) for n, handler in self._handlers.items()}
+        # not by `signal`, in whose place gevent puts a function of its own for SIGCHLD
+        self._before = {n: process.set_handler(n, handler) for n, handler in self._handlers.items()}
         process.hear_signals(self._actions)
 
     def reinstate(self) -> None:
@@ -85,12 +86,12 @@ class Signals:
     def restore(self) -> None:
         """Put the former handlers back; what is pending by then is dropped."""
         for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_IGN)
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            process.set_handler(number, process.SIG_IGN)
+            process.set_handler(number, process.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(self._wakeup_before)
         self._loop.forget(self._reader)
-        os.close(self._reader)
-        os.close(self._writer)
+        process.close(self._reader)
+        process.close(self._writer)
 
     @contextlib.contextmanager
     def raising(self, numbers: Collection[int], handler: Handler) -> Iterator[None]:

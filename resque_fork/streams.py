@@ -13,6 +13,7 @@ import select
 import stat
 import sys
 
+from . import process
 from .loop import Loop, Timer, new_poll
 
 log = logging.getLogger("resque_fork")
@@ -65,8 +66,8 @@ class Stream:
             self._write(b"")
         self._flow()
         self._loop.forget(self._reader)
-        os.close(self._reader)
-        os.close(self.writer)
+        process.close(self._reader)
+        process.close(self.writer)
 
     def _note(self, data: bytes) -> None:
         """Something that was written."""
@@ -179,7 +180,7 @@ class HarmlessOutput:
                     self._saved[fd] = os.dup(fd)
                     null = os.open(os.devnull, os.O_WRONLY)
                     os.dup2(null, fd)
-                    os.close(null)
+                    process.close(null)
 
     def __exit__(self, *error: object) -> None:
         takes = {fd for fd, events in self._state.poll(0) if events & select.POLLOUT}
@@ -189,7 +190,7 @@ class HarmlessOutput:
                     stream.flush()
         for fd, saved in self._saved.items():
             os.dup2(saved, fd)
-            os.close(saved)
+            process.close(saved)
         self._saved.clear()
 
 

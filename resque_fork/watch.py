@@ -230,7 +230,7 @@ class Watch:
         """Let go of the pipes of a child that has ended."""
         self._cancel()
         self._loop.forget(self._inbox.fd)
-        os.close(self._inbox.fd)
+        process.close(self._inbox.fd)
         self._close_jobs()
 
     # --- inside
@@ -284,7 +284,7 @@ class Watch:
     def _close_jobs(self) -> None:
         if self._jobs is not None:
             self._loop.forget(self._jobs)
-            os.close(self._jobs)
+            process.close(self._jobs)
             self._jobs = None
 
     def _read(self) -> None:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from . import huge_pages, process
 from .bookkeeper import Bookkeeper
 from .errors import NotOnMainThread, ResqueError
-from .failure import Backends
+from .failure import Backends, Failure
 from .forked import ForkedPerformer
 from .hooks import closers, worker_hooks
 from .identity import Identity
@@ -40,6 +40,7 @@ from .store.workers import Workers
 from .streams import HarmlessOutput
 from .surroundings import Surroundings
 from .upkeep import Upkeep
+from .verdict import Verdict
 
 log = logging.getLogger("resque_fork")
 
@@ -225,17 +226,32 @@ class Worker:
 
     def perform(self, reservation: Reservation) -> None:
         """Perform a job. What became of it is written with the next step."""
-        if self.stopping:
+        verdict = None if self.stopping else self._before_fork(reservation)
+        if verdict is None and self.stopping:
             self._bookkeeper.put_back()
             return
-        if reservation.payload.decoded:
-            log.info("got: %s", reservation)
-        verdict = self._performer.perform(reservation, self._told, more=self._bookkeeper.more)
+        verdict = verdict or self._performer.perform(
+            reservation, self._told, more=self._bookkeeper.more
+        )
         if verdict.told:
             reservation = reservation.told(*verdict.told)
         self._bookkeeper.conclude(reservation, verdict)
         if verdict.kind == "unperformed":
             self._pause(RESPITE)
+
+    def _before_fork(self, reservation: Reservation) -> Verdict | None:
+        """Run the hooks, and hear of signals that came meanwhile; what is raised fails the job."""
+        if reservation.payload.decoded:
+            log.info("got: %s", reservation)
+        if not (self.settings.fork_per_job and worker_hooks.any("before_fork")):
+            return None
+        try:
+            self._run_hook("before_fork", reservation)
+        # a hook of the application's may raise anything, and leaving is an error too
+        except BaseException as error:
+            return Verdict("failed", Failure.of(error), error)
+        self._loop.poll()
+        return None
 
     def _told(self, reservation: Reservation) -> None:
         """The child has read a payload that was too large for us."""
@@ -423,7 +439,6 @@ class Worker:
             self._procline,
             self._wait,
             self._fds,
-            self._run_hook,
             self._shield,
         )
 

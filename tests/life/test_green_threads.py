@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from .harness import Stage
+from .harness import Stage, until
 
 # What eventlet.monkey_patch() does to the modules that a worker uses.
 PATCHED = """
@@ -44,6 +44,46 @@ def test_a_worker_of_a_patched_application(stage: Stage, options: tuple[str, ...
     assert worker.stop(signal.SIGTERM) == 0
     assert stage.failed(1)[0]["exception"] == "Resque::TermException"
     assert "AssertionError" not in worker.said
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+
+import subprocess
+import time
+
+import gevent
+gevent.sleep(0.01)  # its loop runs, and hears of children
+
+from jobs import *
+
+
+@job(queue="jobs")
+def green(number):
+    \"\"\"Has green threads of its own, and a program, in its child.\"\"\"
+    gevent.joinall([gevent.spawn(time.sleep, 0.05) for _ in range(5)])
+    subprocess.run(["true"], check=True)
+    tell("green", number=number)
+"""
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--count", "2"), ("--jobs-per-fork", "3"), ("--no-fork-ahead",)]
+)
+def test_gevent(stage: Stage, options: tuple[str, ...]) -> None:
+    """The real one: jobs are performed with it, no child is lost, and the worker hears signals."""
+    (stage.directory / "patched.py").write_text(GEVENT)
+    for number in range(5):
+        stage.push("green", number)
+    worker = stage.work(*options, require="patched")
+    assert sorted(stage.told("green", by=worker)["number"] for _ in range(5)) == list(range(5))
+    until(lambda: stage.stat("processed") == 5, lambda: worker.said)
+    stage.push("hold")
+    stage.told("begun", by=worker)
+    assert worker.stop(signal.SIGTERM) == 0
+    assert stage.failed(1)[0]["exception"] == "Resque::TermException"
+    assert "killed" not in worker.said
 
 
 PROGRAM = """

@@ -135,6 +135,7 @@ def test_closing_all_descriptors(stage: Stage, on_lost: str) -> None:
     expected = "Resque::DirtyExit" if on_lost == "fail" else "ResqueFork::PoisonPill"
     assert entry["exception"] == expected
     assert entry["error"].endswith("exit 70")
+    assert "the job has closed descriptors that are not its own" in entry["forensics"]["stderr"][-1]
 
 
 def test_programs_inherit_none_of_our_descriptors(stage: Stage) -> None:
