@@ -78,8 +78,9 @@ def test_what_is_fit_is_on_record_for_all(books: Books, client: Any, raw: bytes)
         b'{"class":"A","args":["' + b"x" * 65536 + b'"]}',
         b'{"class":"A","args":[' + b"1," * 5000 + b"1]}",
         b'{"class":"A","args":[' + b"9" * 500 + b"]}",
+        b'{"class":"A","args":["' + "é".encode() * 8200 + b'"]}',
     ],
-    ids=["over 64 KB", "many values", "a long number"],
+    ids=["over 64 KB", "many values", "a long number", "many other letters"],
 )
 def test_what_would_take_the_server_long_is_not_judged_there(
     books: Books, client: Any, keys: Keys, raw: bytes

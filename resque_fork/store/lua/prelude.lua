@@ -43,9 +43,11 @@ local function is_pruned(workers, started, id)
   return redis.pcall('SISMEMBER', workers, id) == 0 and redis.call('EXISTS', started) == 0
 end
 
--- Whether every byte of the text belongs to a valid UTF-8 character.
+-- Whether every byte of the text belongs to a valid UTF-8 character, as far as it can be told
+-- in a moment: of very many that are not ASCII it is denied.
 local function is_utf8(text)
   if not string.find(text, '[\128-\255]') then return true end
+  if #string.gsub(text, '[%z\1-\127]+', '') > 16384 then return false end -- takes too long
   local valid = {
     '\240[\144-\191][\128-\191][\128-\191]', '[\241-\243][\128-\191][\128-\191][\128-\191]',
     '\244[\128-\143][\128-\191][\128-\191]', '\224[\160-\191][\128-\191]',
@@ -69,11 +71,10 @@ local function is_deep(json)
   return false
 end
 
--- Whether all that stands outside the strings is JSON's own, and no more than others
--- can read: Redis' decoder also lets NaN, Infinity, 0x1F, 01 and `1.` pass, numbers too
--- large for a float, and ten times as many levels as Ruby's.
+-- Whether JSON, whose strings are empty, has nothing else in it than JSON has, and no more
+-- than others can read: Redis' decoder also lets NaN, Infinity, 0x1F, 01 and `1.` pass,
+-- numbers too large for a float, and ten times as many levels as Ruby's.
 local function is_plain(json)
-  json = string.gsub(string.gsub(json, '\\.', ''), '"[^"]*"', '""')
   if is_deep(json) then return false end
   for word in string.gmatch(json, '[^%s,:{}%[%]"]+') do
     if #word > 400 then return false end -- no number that a float holds; patterns go over it often
@@ -95,11 +96,12 @@ local function is_fit_for_others(queue, payload)
   if string.find(payload, '[%z\1-\31]') or not is_utf8(payload) or not is_utf8(queue) then
     return false
   end
-  local _, parts = string.gsub(payload, '[,%[{]', '')
+  local outside = string.gsub(string.gsub(payload, '\\.', ''), '"[^"]*"', '""')
+  local _, parts = string.gsub(outside, '[,%[{]', '')
   if parts > 5000 then return false end
   local decoded, job = pcall(cjson.decode, payload)
   return decoded and type(job) == 'table' and type(job['class']) == 'string'
-    and is_plain(payload)
+    and is_plain(outside)
 end
 
 -- Write a job on the worker's record; whether it is fit for `worker:<id>`.
