@@ -90,13 +90,13 @@ def test_when_a_process_was_started() -> None:
     """By the clock of the ticks, and so before or after a moment."""
     before = process.ticks()
     with subprocess.Popen(["sleep", "60"]) as child:
-        started = process.started_at(child.pid)
-        assert started is not None
-        assert before <= started <= process.ticks()
-        assert process.command_of(child.pid) == b"sleep\x0060\x00"
+        started, now = process.started_at(child.pid), process.ticks()
+        until(lambda: process.command_of(child.pid) == b"sleep\x0060\x00")
         child.kill()
         until(lambda: process.is_zombie(child.pid))
         assert process.started_at(child.pid) == started
+    assert started is not None
+    assert before <= started <= now
     assert process.started_at(child.pid) is None
     assert process.session_of(child.pid) is None
 
