@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from resque_fork import job
+from resque_fork import job, process
 from resque_fork.store.books import Books
 
 from . import jobs
@@ -19,7 +19,8 @@ clock = Clock(os.environ[FILE])
 
 def note_calls() -> None:
     """From now on, those of the operating system's and of the books."""
-    fork, leave, write, wait4, step = os.fork, os._exit, os.write, os.wait4, Books.step
+    system = process.system
+    fork, leave, write, wait4, step = system.fork, os._exit, os.write, system.wait4, Books.step
 
     def noting_fork() -> int:
         clock.line += 1
@@ -55,13 +56,13 @@ def note_calls() -> None:
         clock.note("stepped")
         return answer
 
-    for name, noting in (
-        ("fork", noting_fork),
-        ("_exit", noting_exit),
-        ("write", noting_write),
-        ("wait4", noting_wait4),
+    for module, name, noting in (
+        (system, "fork", noting_fork),
+        (os, "_exit", noting_exit),
+        (os, "write", noting_write),
+        (system, "wait4", noting_wait4),
     ):
-        setattr(os, name, noting)
+        setattr(module, name, noting)
     setattr(Books, "step", noting_step)  # noqa: B010 (for mypy it is no assignment)
 
 

@@ -225,7 +225,7 @@ class Outbox:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._owner = os.getpid()
-        self._pipe = self._inode()
+        self._pipe, self._stderr = _inode(fd), _inode(2)
 
     def send(self, word: dict[str, Any]) -> None:
         """Say it, or leave without a word if this is no longer ours to say.
@@ -235,18 +235,19 @@ class Outbox:
         """
         if os.getpid() != self._owner:
             process.leave(0)
-        if self._inode() != self._pipe:
-            with contextlib.suppress(OSError):
+        if _inode(self._fd) != self._pipe:
+            if self._stderr is not None and _inode(2) == self._stderr:
                 os.write(2, CUT_OFF)
             process.leave(process.CRASHED)
         report.send(self._fd, report.packed_word(word))
 
-    def _inode(self) -> tuple[int, int] | None:
-        try:
-            status = os.fstat(self._fd)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+
+def _inode(fd: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _perform_one(

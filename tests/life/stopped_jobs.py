@@ -16,7 +16,7 @@ import time
 
 from jobs import tell, wait_at_gate
 
-from resque_fork import Job, TermException, job
+from resque_fork import Job, TermException, job, process
 
 # --- in event loops
 
@@ -269,7 +269,15 @@ def log_to(name):
 
 # --- somebody else waits for the worker's children
 
-if os.environ.get("LIFE_REAPER"):
+if os.environ.get("LIFE_REAPER") == "faster":  # than the worker, whatever the machine does
+    process_reap = process.reap
+
+    def robbed(pid):
+        end = process_reap(pid)
+        return end and process.End(None, 0.0, 0.0, 0)
+
+    process.reap = robbed
+elif os.environ.get("LIFE_REAPER"):
 
     def reap():
         while True:

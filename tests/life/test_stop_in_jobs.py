@@ -183,14 +183,15 @@ def test_a_child_whose_end_is_not_known(stage: Stage, more: list[str]) -> None:
     assert told == [[number] for number in range(5)]
     assert stage.failed() == []
     assert stage.stat("processed") == 5
-    assert worker.said.count("waits for its children") == 1
+    assert worker.said.count("waits for its children") <= 1  # the worker may have been faster
 
 
 def test_a_death_that_is_not_known(stage: Stage) -> None:
     """Without a word the job is lost, and no exit status is made up."""
     stage.push("leave", 0)
     stage.push("Mourned", "die")
-    worker = robbed(stage, "--interval", "0")
+    env = stage.environment(LIFE_REAPER="faster")
+    worker = stage.work("--interval", "0", require="stopped_jobs", env=env)
     assert worker.ended() == 0
     assert stage.told("mourned")["error"].startswith("DirtyExit: ")
     for entry in stage.failed(2):
@@ -198,6 +199,7 @@ def test_a_death_that_is_not_known(stage: Stage) -> None:
         assert "its exit status is not known: something else in the worker's" in entry["error"]
         assert "exit_status" not in entry["forensics"]
         assert "user_ms" not in entry["forensics"]
+    assert worker.said.count("waits for its children") == 1
 
 
 @pytest.mark.parametrize("job", ["hold", "deaf"])
