@@ -60,7 +60,7 @@ def payload(raw: bytes) -> None:
     try:
         job = Payload.take(inner)
     except UnreadablePayload:
-        job = Payload(inner, "", [], decoded=False)
+        job = Payload.unread(inner)
     shown = Reservation("q", job).shown
     entry = Failure("E", "e").entry(
         failed_at=NOW, payload=shown, worker="h:1:q", queue=to_text(raw[:9])

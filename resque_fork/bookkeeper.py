@@ -139,10 +139,10 @@ class Bookkeeper:
     def _read(self, step: Step) -> Reservation | None:
         """What was reserved, or None if it is no job that can be performed here."""
         raw, problem = step.raw, None
-        payload = Payload(raw, "", [], decoded=False)
+        payload = Payload.unread(raw)
         try:
             raw = self._bytes_of(raw)
-            payload = Payload(raw, "", [], decoded=False)
+            payload = Payload.unread(raw)
             payload = self._payload_of(raw)
             if payload.decoded:
                 registry.find(payload.class_name)

@@ -99,17 +99,15 @@ class InPlacePerformer:
         signals.put_back()
 
     def _settle(self, reservation: Reservation, error: BaseException) -> tuple[Failure, bool]:
-        error = run_failure_hooks(registry.find(reservation.class_name), error, reservation.args)
-        return Failure.of(error), self._save(reservation, error)
-
-    def settle(self, reservation: Reservation, error: BaseException) -> bool:
-        """Run on_failure hooks and other backends; whether all backends took the failure."""
-        if not has_aftermath(reservation, self._backends):
-            return False
         declaration = registry.get(reservation.class_name)
         if declaration is not None:
             error = run_failure_hooks(declaration, error, reservation.args)
-        return self._save(reservation, error)
+        saved = self._backends.save(error, self._worker_id, reservation.queue, reservation.redacted)
+        return Failure.of(error), saved
+
+    def settle(self, reservation: Reservation, error: BaseException) -> bool:
+        """Run on_failure hooks and other backends; whether all backends took the failure."""
+        return has_aftermath(reservation, self._backends) and self._settle(reservation, error)[1]
 
     def stop(self) -> None:
         """A job here can only be stopped by raising in it, which the signal has done."""
@@ -136,9 +134,6 @@ class InPlacePerformer:
 
     def close(self) -> None:
         """There is nothing to let go of."""
-
-    def _save(self, reservation: Reservation, error: BaseException) -> bool:
-        return self._backends.save(error, self._worker_id, reservation.queue, reservation.redacted)
 
     def _beat_until(self, over: threading.Event) -> None:
         while not over.wait(self._beat_interval):

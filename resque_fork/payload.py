@@ -159,6 +159,11 @@ class Payload:
         if len(raw) <= MOST_DECODED:
             return cls.read(raw, limit)
         _check_size(raw, limit)
+        return cls.unread(raw)
+
+    @classmethod
+    def unread(cls, raw: bytes) -> Payload:
+        """One of which only the bytes are known: it is not read here, or cannot be read."""
         return cls(raw, "", [], decoded=False)
 
     @property

@@ -263,7 +263,7 @@ def _job_of(found: Found, limit: int) -> tuple[bytes, Reservation]:
     try:
         payload = Payload.take(inner, limit)
     except UnreadablePayload:
-        payload = Payload(inner, "", [], decoded=False)
+        payload = Payload.unread(inner)
     if not payload.decoded:
         payload = replace(payload, class_name=found.class_name, vouched=found.portable)
     return raw, Reservation(queue, payload)
