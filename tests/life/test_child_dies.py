@@ -540,7 +540,7 @@ def test_words_between_two_jobs(stage: Stage) -> None:
     stage.push("frames", PERFORMED, "garbage")
     stage.push("quick")
     worker = stage.work("--jobs-per-fork", "9", require="more_jobs")
-    first = stage.told("said", by=worker)["pid"]
+    first = stage.told("begun", by=worker)["pid"]
     assert stage.told("quick", by=worker)["pid"] != first
     worker.until_said("sent something that is no report: ")
     assert worker.stop() == 0
