@@ -1,7 +1,8 @@
 """Kill workers, their children and Redis at random while jobs are worked off.
 
-Prints how many jobs there were, the kills of each kind, and what became of the
-jobs: finished, failed, run twice, lost. Exits 1 if one was lost.
+Prints how many jobs there were, the kills of each kind, what became of the jobs
+(finished, failed, run twice, lost), and how many commands have held Redis for
+more than 10 ms, with the longest. Exits 1 if a job was lost.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 import click
+from redis import Redis
 
 from resque_fork import Resque
 from resque_fork.embedded import Server
@@ -26,7 +28,14 @@ from .jobs import LEDGER, stand
 from .ledger import Account, account
 
 KINDS = ("parent", "parent", "child", "child", "child", "TERM", "QUIT", "redis")
-PERSISTENT = {"appendonly": "yes", "appendfsync": "always", "save": ""}
+SLOW_MICROSECONDS = 10_000
+CONFIG = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "save": "",
+    "slowlog-log-slower-than": str(SLOW_MICROSECONDS),
+    "slowlog-max-len": "10000",
+}
 
 
 class Arena:
@@ -34,6 +43,7 @@ class Arena:
 
     def __init__(self, folder: Path, server: Server, count: int, options: list[str]) -> None:
         self.kills: Counter[str] = Counter()
+        self.slow: list[int] = []
         self._server = server
         self._log = (folder / "workers.log").open("ab")
         self._command = [sys.executable, "-m", "resque_fork", "--redis", server.url]
@@ -48,6 +58,7 @@ class Arena:
         if what != "redis" and not children:
             return False
         if what == "redis":
+            self._note_slow_commands()
             self._server.kill()
             time.sleep(random.uniform(0, 0.3))
             self._server.start()
@@ -68,7 +79,13 @@ class Arena:
             worker.terminate()
         statuses = [worker.wait(timeout=60) for worker in self._workers]
         self._log.close()
+        self._note_slow_commands()
         return statuses
+
+    def _note_slow_commands(self) -> None:
+        """The server forgets them when it is killed. Their durations, in microseconds."""
+        with Redis.from_url(self._server.url) as client:
+            self.slow += [entry["duration"] for entry in client.slowlog_get(10_000)]
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self._command, env=self._environment, stderr=self._log)
@@ -101,11 +118,11 @@ def wait_until_idle(resque: Resque, arena: Arena, patience: float) -> None:
 
 def let_loose(
     jobs: int, kills: int, workers: int, milliseconds: int, options: list[str], show: bool
-) -> tuple[Account, Counter[str]]:
-    """One run: what became of the jobs, and the kills of each kind."""
+) -> tuple[Account, Arena]:
+    """One run: what became of the jobs, and the arena with its kills."""
     with (
         tempfile.TemporaryDirectory(prefix="resque-fork-chaos-") as name,
-        Server(config=PERSISTENT) as server,
+        Server(config=CONFIG) as server,
     ):
         folder = Path(name)
         (folder / "ledger").touch()
@@ -128,7 +145,7 @@ def let_loose(
                     break  # nothing is left to kill anybody over
         wait_until_idle(resque, arena, patience=600)
         arena.close()
-        return account(resque, folder / "ledger", jobs), arena.kills
+        return account(resque, folder / "ledger", jobs), arena
 
 
 @click.command(help=__doc__)
@@ -154,27 +171,29 @@ def main(
     options = [f"--on-lost={on_lost}", f"--on-term={on_lost}", f"--jobs-per-fork={jobs_per_fork}"]
     options += ["--term-timeout=1", "--max-attempts=1000"]
     show = sys.stderr.isatty() and not as_json
-    what, killed = let_loose(jobs, kills, workers, milliseconds, options, show)
+    what, arena = let_loose(jobs, kills, workers, milliseconds, options, show)
     figures = {
         "jobs": what.jobs,
-        "kills": dict(sorted(killed.items())),
+        "kills": dict(sorted(arena.kills.items())),
         "finished": what.finished,
         "failed": what.failed,
         "finished and failed": what.both,
         "still queued": what.queued,
         "run twice": what.twice,
         "lost": len(what.lost),
+        "slow commands": len(arena.slow),
+        "longest slow command, ms": max(arena.slow, default=0) / 1000,
     }
     if as_json:
         click.echo(json.dumps(figures))
     else:
         for name, value in figures.items():
-            click.echo(f"{name:>20}  {_shown(value)}")
+            click.echo(f"{name:>24}  {_shown(value)}")
     if what.lost:
         raise click.ClickException(f"lost: {what.lost[:20]}")
 
 
-def _shown(value: int | dict[str, int]) -> str:
+def _shown(value: float | dict[str, int]) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count} {name}" for name, count in value.items())
     return str(value)
