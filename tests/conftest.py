@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from life.harness import Stage
+from not_run import NotRun
 from redis import Redis
 
 from resque_fork import Resque, embedded
@@ -18,6 +19,11 @@ settings.load_profile("patient")
 
 # A shell that runs us in the background has Ctrl-C ignored, also in the programs that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is cut off says so."""
+    config.pluginmanager.register(NotRun())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
