@@ -15,6 +15,7 @@ from .errors import (
     DontPerform,
     DuplicateJobError,
     GaveUpWaiting,
+    HookError,
     JobLost,
     JobTimeout,
     MaybeEnqueued,
@@ -34,7 +35,6 @@ from .errors import (
     WrongKeyType,
 )
 from .hooks import (
-    HookError,
     after_fork,
     after_pause,
     before_first_fork,

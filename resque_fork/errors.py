@@ -5,6 +5,7 @@
     ├── NoClassError                   a job without a class
     ├── ArgumentsError                 arguments that JSON cannot carry
     ├── DuplicateJobError              two jobs declared under one wire name
+    ├── HookError                      a hook that cannot be called, or would do nothing
     ├── SettingsError                  a setting that makes no sense
     ├── NotOnMainThread                Worker.work() called from a thread
     ├── RedisUnavailable               no answer from Redis
@@ -58,6 +59,10 @@ class ArgumentsError(ResqueError):
 
 class DuplicateJobError(ResqueError):
     """Two different jobs are declared under one wire name."""
+
+
+class HookError(ResqueError):
+    """A job's hooks must be class or static methods, and no hook may be async."""
 
 
 class SettingsError(ResqueError):

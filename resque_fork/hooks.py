@@ -26,9 +26,10 @@ import inspect
 import logging
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from .errors import ResqueError
+from .callables import does_nothing_when_called
+from .errors import HookError
 
 log = logging.getLogger("resque_fork")
 
@@ -56,10 +57,6 @@ WORKER_HOOKS = (
 _JOB_HOOK = re.compile(rf"({'|'.join(JOB_HOOKS)})(_|$)")
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
-
-
-class HookError(ResqueError):
-    """A job's hooks must be class or static methods, and no hook may be async."""
 
 
 def job_hooks(owners: Sequence[type], kind: str) -> list[Callable[..., Any]]:
@@ -91,19 +88,6 @@ def check_job_hooks(owner: type) -> None:
             raise HookError(f"{owner.__qualname__}.{name} cannot be a hook: {reason}.")
 
 
-def does_nothing_when_called(function: Any) -> str | None:
-    """Why a call would run none of the function's own code, or None if it would.
-
-    A wrapper counts as itself: one that runs an async function is fine.
-    """
-    for called in (function, inspect.getattr_static(type(function), "__call__", None)):
-        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-            return "it is async, and nothing would await it; call asyncio.run() in a plain function"
-        if inspect.isgeneratorfunction(called):
-            return "it is a generator, and nothing would run it; it must not yield"
-    return None
-
-
 class WorkerHooks:
     """The functions to run at the worker's stations, in the order they were added."""
 
@@ -133,70 +117,34 @@ class WorkerHooks:
 worker_hooks = WorkerHooks()
 
 
-class Closers:
-    """What closes connections that processes must not share, called before a worker's forks.
+class HookDecorator(Protocol):
+    """Registers a function and returns it as it is. Raises HookError."""
 
-    And before those of a supervisor: a connection is closed by the process that opened it.
-    """
-
-    def __init__(self) -> None:
-        self._closers: list[Callable[[], object]] = []
-
-    def add(self, close: Callable[[], object]) -> None:
-        """Raises HookError for one that would do nothing when called."""
-        if reason := does_nothing_when_called(close):
-            shown = getattr(close, "__qualname__", repr(close))
-            raise HookError(f"{shown} cannot be called before a fork: {reason}.")
-        if close not in self._closers:
-            self._closers.append(close)
-
-    def run(self) -> None:
-        """All of them; one that raises is logged, and keeps nobody from forking."""
-        for close in self._closers:
-            try:
-                close()
-            except Exception as error:
-                log.warning("A connection could not be closed before a fork: %r", error)
+    def __call__(self, hook: Hook, /) -> Hook: ...
 
 
-closers = Closers()
+def _decorator(name: str, when: str) -> HookDecorator:
+    def add(hook: Hook) -> Hook:
+        return worker_hooks.add(name, hook)
+
+    add.__name__ = add.__qualname__ = name
+    add.__doc__ = f"Decorator: run {when}"
+    return add
 
 
-def before_first_fork(hook: Hook) -> Hook:
-    """Decorator: run once in the worker, before it first registers; takes nothing."""
-    return worker_hooks.add("before_first_fork", hook)
-
-
-def before_fork(hook: Hook) -> Hook:
-    """Decorator: run in the worker before every fork; takes the reservation."""
-    return worker_hooks.add("before_fork", hook)
-
-
-def after_fork(hook: Hook) -> Hook:
-    """Decorator: run in the child before its job; takes the reservation."""
-    return worker_hooks.add("after_fork", hook)
-
-
-def before_pause(hook: Hook) -> Hook:
-    """Decorator: run in the worker when it is paused by USR2; takes the worker."""
-    return worker_hooks.add("before_pause", hook)
-
-
-def after_pause(hook: Hook) -> Hook:
-    """Decorator: run in the worker when CONT ends a pause; takes the worker."""
-    return worker_hooks.add("after_pause", hook)
-
-
-def queue_empty(hook: Hook) -> Hook:
-    """Decorator: run in the worker each time it has run out of jobs; takes nothing."""
-    return worker_hooks.add("queue_empty", hook)
-
-
-def shutdown(hook: Hook) -> Hook:
-    """Decorator: run in the worker when it has been told to stop; takes the worker."""
-    return worker_hooks.add("shutdown", hook)
-
-
-def worker_exit(hook: Hook) -> Hook:
-    """Decorator: run in the worker as the last thing before it leaves; takes nothing."""
-    return worker_hooks.add("worker_exit", hook)
+before_first_fork = _decorator(
+    "before_first_fork", "once in the worker, before it first registers; takes nothing."
+)
+before_fork = _decorator("before_fork", "in the worker before every fork; takes the reservation.")
+after_fork = _decorator("after_fork", "in the child before its job; takes the reservation.")
+before_pause = _decorator(
+    "before_pause", "in the worker when it is paused by USR2; takes the worker."
+)
+after_pause = _decorator("after_pause", "in the worker when CONT ends a pause; takes the worker.")
+queue_empty = _decorator(
+    "queue_empty", "in the worker each time it has run out of jobs; takes nothing."
+)
+shutdown = _decorator("shutdown", "in the worker when it has been told to stop; takes the worker.")
+worker_exit = _decorator(
+    "worker_exit", "in the worker as the last thing before it leaves; takes nothing."
+)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .settings import parse
+from .text import shown_size
 
 # A job is close to its limit of memory when a fourth of it or less is left. No nearer, for
 # its growth is told too small: a child begins without the pages of files that its parent has.
@@ -54,11 +55,3 @@ class Limits:
 
 
 NO_LIMITS = Limits()
-
-
-def shown_size(size: int) -> str:
-    """``512M`` for what was given as such."""
-    for unit, factor in (("G", 1024**3), ("M", 1024**2), ("K", 1024)):
-        if size % factor == 0:
-            return f"{size // factor}{unit}"
-    return f"{size} bytes"

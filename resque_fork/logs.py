@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from select import select  # now: libraries such as eventlet replace it
 
-from .procline import printable
+from .text import printable
 
 LONGEST_WAIT = 1.0  # seconds for a stderr that nobody reads
 PIECE = 1000  # characters: at most 4,000 bytes, which a pipe takes if it takes any

@@ -13,8 +13,8 @@ import traceback
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from .closers import closers
 from .errors import ResqueError
-from .hooks import closers
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36

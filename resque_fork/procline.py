@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from setproctitle import setproctitle
 
+from .text import printable
 from .version import __version__
 
 log = logging.getLogger("resque_fork")
@@ -72,19 +73,6 @@ class Procline:
 def is_spare(title: str) -> bool:
     """Whether a child of this title was forked ahead and has no job yet."""
     return title.endswith(f": {SPARE}")
-
-
-def printable(text: str) -> str:
-    """The text with control characters and undecodable bytes shown as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def make_room(argv: Sequence[str] | None = None) -> None:

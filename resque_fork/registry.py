@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from .callables import does_nothing_when_called
 from .errors import ArgumentsError, DuplicateJobError, NoClassError, UnknownJob
-from .hooks import does_nothing_when_called
 from .limits import NO_LIMITS, Limits
 
 

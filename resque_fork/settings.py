@@ -15,6 +15,7 @@ from typing import Any
 from .errors import SettingsError
 from .keys import DEFAULT_NAMESPACE
 from .payload import MAX_PAYLOAD
+from .text import parse_size
 
 DEFAULT_URL = "redis://localhost:6379/0"
 RUBY_PRUNES_AFTER = 300.0  # seconds without a heartbeat
@@ -65,12 +66,7 @@ def _boolean(value: Any) -> bool:
 
 
 def _size(value: Any) -> int:
-    text = str(value).strip().upper().removesuffix("B")
-    units = {"K": 1024, "M": 1024**2, "G": 1024**3}
-    number = text[:-1] if text[-1:] in units else text
-    if isinstance(value, bool) or not number.isdecimal() or int(number) < 1:
-        raise ValueError("must be a size such as 512K, 8M or 1G")
-    return int(number) * units.get(text[-1:], 1)
+    return parse_size("" if isinstance(value, bool) else str(value))
 
 
 def _text(value: Any) -> str:

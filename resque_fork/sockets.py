@@ -22,8 +22,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from .procline import printable
 from .store.connections import idle_descriptors
+from .text import printable
 
 log = logging.getLogger("resque_fork")
 

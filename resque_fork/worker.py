@@ -14,10 +14,11 @@ from redis.exceptions import RedisError
 
 from . import huge_pages, process
 from .bookkeeper import Bookkeeper
+from .closers import closers
 from .errors import NotOnMainThread, ResqueError
 from .failure import Backends, Failure
 from .forked import ForkedPerformer
-from .hooks import closers, worker_hooks
+from .hooks import worker_hooks
 from .identity import Identity
 from .in_place import InPlacePerformer
 from .logs import LogFiles, life

@@ -11,9 +11,9 @@ import resque_fork
 HOME = Path(resque_fork.__file__).parent
 
 FLOORS = {
-    0: "errors keys payload unreadable settings logs procline loop version",
+    0: "errors text callables keys payload unreadable settings logs procline loop version",
     1: "store/*",
-    2: "limits registry redaction hooks reservation queue_list failure/* resque job failed",
+    2: "limits registry redaction hooks closers reservation queue_list failure/* resque job failed",
     3: "signals process identity sockets oom forensics report usage dispositions leaving child "
     "watch sweep huge_pages verdict errand forked in_place bookkeeper pace pruning upkeep worker "
     "pool pidfile programs stacks shield streams surroundings",

@@ -7,7 +7,7 @@ import pytest
 
 from resque_fork import DontPerform, HookError, Job, Resque, job
 from resque_fork.errors import NoQueueError, TermException
-from resque_fork.hooks import JOB_HOOKS, WORKER_HOOKS, Closers, WorkerHooks, job_hooks
+from resque_fork.hooks import JOB_HOOKS, WORKER_HOOKS, WorkerHooks, job_hooks
 from resque_fork.registry import declaration_of
 from resque_fork.reservation import perform, run_failure_hooks
 
@@ -613,26 +613,3 @@ def test_worker_hooks_are_decorators(name: str, monkeypatch: pytest.MonkeyPatch)
 
     assert hook() == "still a function"
     assert hooks.worker_hooks.any(name)
-
-
-def test_closers(told: list[Any], caplog: pytest.LogCaptureFixture) -> None:
-    """What closes connections is called once before a fork, however often it was added, and
-    though another one raises."""
-
-    def broken() -> None:
-        raise OSError("gone")
-
-    async def idle() -> None: ...
-
-    def close() -> None:
-        told.append("closed")
-
-    closers = Closers()
-    closers.add(broken)
-    closers.add(close)
-    closers.add(close)
-    closers.run()
-    assert told == ["closed"]
-    assert caplog.messages == ["A connection could not be closed before a fork: OSError('gone')"]
-    with pytest.raises(HookError, match=r"idle cannot be called before a fork: it is async"):
-        closers.add(idle)

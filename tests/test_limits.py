@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from resque_fork.errors import SettingsError
-from resque_fork.limits import NO_LIMITS, Limits, shown_size
+from resque_fork.limits import NO_LIMITS, Limits
 
 
 def test_declared() -> None:
@@ -57,12 +57,3 @@ def test_close_to_the_limit_of_memory() -> None:
     assert limits.near_memory(64 * 1024**2) == words
     assert limits.near_memory(48 * 1024**2 - 1) == ""
     assert NO_LIMITS.near_memory(1024**4) == ""
-
-
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [(1024**3, "1G"), (1536 * 1024**2, "1536M"), (8 * 1024, "8K"), (1000, "1000 bytes")],
-)
-def test_shown_size(size: int, shown: str) -> None:
-    """A size is shown in the largest unit that says it exactly."""
-    assert shown_size(size) == shown

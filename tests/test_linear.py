@@ -23,12 +23,12 @@ from resque_fork.failure.base import payload_object
 from resque_fork.identity import Identity
 from resque_fork.keys import to_text
 from resque_fork.payload import MAX_PAYLOAD, MOST_DECODED, Payload, WorkerRecord, read_time, zone_of
-from resque_fork.procline import printable
 from resque_fork.queue_list import QueueList
 from resque_fork.redaction import redacted, shown
 from resque_fork.registry import declare
 from resque_fork.store.long_list import Entry
 from resque_fork.store.workers import WorkerId
+from resque_fork.text import printable
 from resque_fork.unreadable import key_of, unwrapped
 
 pytestmark = pytest.mark.usefixtures("own_jobs")

@@ -18,7 +18,6 @@ from resque_fork.procline import (
     Procline,
     is_spare,
     make_room,
-    printable,
 )
 from resque_fork.version import __version__
 
@@ -92,12 +91,6 @@ def test_control_characters_are_shown_escaped(procline: Procline) -> None:
     """A queue's or job's name cannot speak to the terminal of who reads the title."""
     procline.processing("a\x1b[2Jb\n", "ünï\udcff\u202e")
     assert getproctitle().endswith("Processing a\\x1b[2Jb\\n since 1603181657 [ünï\\xff\\u202e]")
-
-
-def test_printable_leaves_text_alone() -> None:
-    """What can be printed is left as it is."""
-    assert printable("ünï [x]") == "ünï [x]"
-    assert printable("\ud800") == "\\ud800"
 
 
 PROGRAM = """

@@ -11,8 +11,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..closers import closers
 from ..errors import ResqueError
-from ..hooks import closers, worker_hooks
+from ..hooks import worker_hooks
 from ..procline import LONGEST_QUEUE_LIST
 from ..registry import registry
 from ..sockets import ConnectionCheck, open_sockets, shared_by_children

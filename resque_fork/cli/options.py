@@ -10,6 +10,7 @@ import click
 
 from .. import settings
 from ..settings import BOOLEAN, NAMES, SIZE
+from ..text import shown_size
 from .app import App, complete_queue
 
 Setting = dataclasses.Field[Any]
@@ -63,9 +64,7 @@ def shown(setting: Setting, value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     if setting.metadata["kind"] is SIZE:
-        for unit, size in (("G", 1024**3), ("M", 1024**2), ("K", 1024)):
-            if value % size == 0:
-                return f"{value // size}{unit}"
+        return shown_size(value).removesuffix(" bytes")
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

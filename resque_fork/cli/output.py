@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from ..payload import decode
-from ..procline import printable
+from ..text import printable
 from .app import App
 
 GAP = "  "

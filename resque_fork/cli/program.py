@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ..errors import NO_FORK, RedisUnavailable, ResqueError, SettingsError
-from ..procline import printable
+from ..text import printable
 from ..version import __version__
 from . import application, options
 from .app import App

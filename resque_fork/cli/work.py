@@ -10,9 +10,9 @@ import click
 from redis.exceptions import RedisError
 
 from .. import logs
+from ..closers import closers
 from ..errors import NoQueueError, RedisUnavailable
 from ..failure import Backends
-from ..hooks import closers
 from ..pidfile import Pidfile
 from ..pool import Pool
 from ..process import daemonize

@@ -16,8 +16,9 @@ from django.core.cache import caches
 from django.db import close_old_connections, connections
 from django.utils.module_loading import autodiscover_modules
 
+from ..closers import closers
 from ..errors import SettingsError
-from ..hooks import after_fork, closers
+from ..hooks import after_fork
 from ..reservation import Reservation
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..hooks import closers
+from ..closers import closers
 
 
 class Engine(Protocol):

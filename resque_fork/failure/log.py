@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..procline import printable
+from ..text import printable
 from .base import Backend, Failure
 
 log = logging.getLogger("resque_fork")

@@ -11,7 +11,7 @@ import pytest
 from life.harness import Running, Stage, until
 
 from resque_fork.contrib.sqlalchemy import dispose_before_fork
-from resque_fork.hooks import HookError
+from resque_fork.errors import HookError
 
 from .postgres import Postgres
 
