@@ -15,13 +15,11 @@ import time
 from typing import Any
 
 from resque_fork import Resque
-from resque_fork.forked import ForkedPerformer
-from resque_fork.reservation import Reservation
+from resque_fork.child.fork import ForkedPerformer
+from resque_fork.child.outcome import Verdict
+from resque_fork.job.reservation import Reservation
 from resque_fork.settings import load
-from resque_fork.verdict import Verdict
-from resque_fork.worker import Worker
-
-from . import app as app  # declares the jobs
+from resque_fork.worker.worker import Worker
 
 JOB_SECONDS = 0.003
 

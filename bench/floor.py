@@ -75,8 +75,8 @@ def exchange_loop(url: str) -> None:
     from redis import Redis
 
     from bench.jobs import QUEUE
-    from resque_fork.keys import Keys
     from resque_fork.store.books import NOTHING, Books, Finish
+    from resque_fork.wire.keys import Keys
 
     connection = Redis.from_url(url).connection_pool.make_connection()
     sent: list[list[object]] = []

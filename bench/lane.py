@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from redis import Redis
 
-from resque_fork.process import die_with_parent
+from resque_fork.system.process import die_with_parent
 
 from .jobs import GATE, MARKS, QUEUE, sequence
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from resque_fork import job, process
+from resque_fork import job
 from resque_fork.store.books import Books
+from resque_fork.system import process
 
 from . import jobs
 from .clock import FILE, Clock

@@ -11,7 +11,7 @@ from typing import Self
 import click
 import psutil
 
-from resque_fork.procline import is_spare
+from resque_fork.wire.procline import is_spare
 
 WIDTH_OF_BAR = 30
 

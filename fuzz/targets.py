@@ -17,18 +17,26 @@ from typing import Any
 
 from redis import Redis
 
-from resque_fork import FailedJob, Filter, report
-from resque_fork.child import job_message
+from resque_fork import FailedJob, Filter
+from resque_fork.child import report
+from resque_fork.child.main import job_message
+from resque_fork.child.outcome import judge
 from resque_fork.cli.failed import _described
 from resque_fork.cli.output import readable
+from resque_fork.client.failed import requeue_of
 from resque_fork.embedded import Server
 from resque_fork.errors import UnreadablePayload
-from resque_fork.failed import requeue_of
 from resque_fork.failure import Failure
 from resque_fork.failure.base import payload_object
-from resque_fork.identity import Identity
-from resque_fork.keys import to_bytes, to_text
-from resque_fork.payload import (
+from resque_fork.job.redaction import is_redacted, redacted
+from resque_fork.job.registry import declare
+from resque_fork.job.reservation import Reservation
+from resque_fork.store.long_list import Entry
+from resque_fork.store.workers import WorkerId
+from resque_fork.system.identity import Identity
+from resque_fork.system.process import End
+from resque_fork.wire.keys import to_bytes, to_text
+from resque_fork.wire.payload import (
     MOST_DECODED,
     Payload,
     WorkerRecord,
@@ -37,16 +45,9 @@ from resque_fork.payload import (
     read_time,
     zone_of,
 )
-from resque_fork.process import End
-from resque_fork.procline import printable
-from resque_fork.queue_list import QueueList
-from resque_fork.redaction import is_redacted, redacted
-from resque_fork.registry import declare
-from resque_fork.reservation import Reservation
-from resque_fork.store.long_list import Entry
-from resque_fork.store.workers import WorkerId
-from resque_fork.unreadable import key_of, unwrapped
-from resque_fork.verdict import judge
+from resque_fork.wire.procline import printable
+from resque_fork.wire.queue_list import QueueList
+from resque_fork.wire.unreadable import key_of, unwrapped
 
 NOW = 1795416710.0
 

@@ -34,7 +34,8 @@ from .errors import (
     UnreadablePayload,
     WrongKeyType,
 )
-from .hooks import (
+from .job.declare import FunctionJob, Job, job
+from .job.hooks import (
     after_fork,
     after_pause,
     before_first_fork,
@@ -44,32 +45,31 @@ from .hooks import (
     shutdown,
     worker_exit,
 )
-from .job import FunctionJob, Job, job
-from .reservation import Reservation
+from .job.reservation import Reservation
 from .settings import Settings
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .failed import FailedJob, FailedJobs, Filter
+    from .child.sweep import keep
+    from .client.failed import FailedJob, FailedJobs, Filter
+    from .client.resque import Resque
     from .failure import Backend, ListBackend, LogBackend, RedisBackend, RedisMultiQueueBackend
-    from .resque import Resque
-    from .sweep import keep
-    from .worker import Worker
+    from .worker.worker import Worker
 
 # Loaded when they are asked for: they need redis, whose import takes longer than all of the above.
 # And a producer needs no worker, and may run where there is no fork.
 _LATER = {
     "Backend": "failure",
-    "FailedJob": "failed",
-    "FailedJobs": "failed",
-    "Filter": "failed",
+    "FailedJob": "client.failed",
+    "FailedJobs": "client.failed",
+    "Filter": "client.failed",
     "ListBackend": "failure",
     "LogBackend": "failure",
     "RedisBackend": "failure",
     "RedisMultiQueueBackend": "failure",
-    "Resque": "resque",
-    "Worker": "worker",
-    "keep": "sweep",
+    "Resque": "client.resque",
+    "Worker": "worker.worker",
+    "keep": "child.sweep",
 }
 
 __all__ = [

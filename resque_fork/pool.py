@@ -7,13 +7,13 @@ import os
 import signal
 from collections.abc import Callable
 
-from . import leaving, process
 from .logs import LogFiles, life
-from .loop import Loop
-from .procline import Procline
 from .settings import Settings
-from .signals import Signals
-from .worker import RESPITE, Worker
+from .system import leaving, process
+from .system.loop import Loop
+from .system.signals import Signals
+from .wire.procline import Procline
+from .worker.worker import RESPITE, Worker
 
 log = logging.getLogger("resque_fork")
 

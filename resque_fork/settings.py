@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SettingsError
-from .keys import DEFAULT_NAMESPACE
-from .payload import MAX_PAYLOAD
 from .text import parse_size
+from .wire.keys import DEFAULT_NAMESPACE
+from .wire.payload import MAX_PAYLOAD
 
 DEFAULT_URL = "redis://localhost:6379/0"
 RUBY_PRUNES_AFTER = 300.0  # seconds without a heartbeat

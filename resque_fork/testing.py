@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .client.resque import Resque
 from .embedded import Server
-from .queue_list import QueueList
-from .reservation import Reservation
-from .resque import Resque
+from .job.reservation import Reservation
+from .wire.queue_list import QueueList
 
 
 @contextmanager

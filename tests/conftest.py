@@ -11,7 +11,7 @@ from not_run import NotRun
 from redis import Redis
 
 from resque_fork import Resque, embedded
-from resque_fork.registry import registry
+from resque_fork.job.registry import registry
 
 # A machine that is busy is no reason to fail.
 settings.register_profile("patient", deadline=None)

@@ -27,6 +27,6 @@ class NotRun:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         missing = self._collected - self._ended
-        if missing:
+        if missing and not terminalreporter.config.option.collectonly:
             terminalreporter.section("tests that did not run", red=True)
             terminalreporter.write_line(f"{len(missing)} of {len(self._collected)} did not run")

@@ -17,9 +17,9 @@ from redis import Redis
 from resque_fork import Resque, errors
 from resque_fork.cli import program
 from resque_fork.embedded import Server
-from resque_fork.hooks import JOB_HOOKS, WORKER_HOOKS
-from resque_fork.keys import Keys
-from resque_fork.worker import Worker
+from resque_fork.job.hooks import JOB_HOOKS, WORKER_HOOKS
+from resque_fork.wire.keys import Keys
+from resque_fork.worker.worker import Worker
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -7,12 +7,15 @@ import sys
 import pytest
 
 import resque_fork
-from resque_fork import errors, resque, worker
+from resque_fork import errors
+from resque_fork.client import resque
+from resque_fork.worker import worker
 
 ASK = """
 import sys
 from resque_fork import Job, job, queue_empty
-unwanted = {"resque_fork.worker", "resque_fork.process", "resque_fork.cli", "psutil", "click"}
+unwanted = {"resque_fork.worker.worker", "resque_fork.system.process", "resque_fork.cli"}
+unwanted |= {"psutil", "click"}
 print(sorted((unwanted | {"redis", "asyncio", "ssl"}) & set(sys.modules)))
 from resque_fork import Resque
 print(sorted(unwanted & set(sys.modules)))

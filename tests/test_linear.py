@@ -14,22 +14,30 @@ from typing import Any
 
 import pytest
 
-from resque_fork import FailedJob, report
+from resque_fork import FailedJob
+from resque_fork.child import report
 from resque_fork.cli.failed import _described
 from resque_fork.cli.output import job_row, readable
+from resque_fork.client.failed import requeue_of
 from resque_fork.errors import UnreadablePayload
-from resque_fork.failed import requeue_of
 from resque_fork.failure.base import payload_object
-from resque_fork.identity import Identity
-from resque_fork.keys import to_text
-from resque_fork.payload import MAX_PAYLOAD, MOST_DECODED, Payload, WorkerRecord, read_time, zone_of
-from resque_fork.queue_list import QueueList
-from resque_fork.redaction import redacted, shown
-from resque_fork.registry import declare
+from resque_fork.job.redaction import redacted, shown
+from resque_fork.job.registry import declare
 from resque_fork.store.long_list import Entry
 from resque_fork.store.workers import WorkerId
+from resque_fork.system.identity import Identity
 from resque_fork.text import printable
-from resque_fork.unreadable import key_of, unwrapped
+from resque_fork.wire.keys import to_text
+from resque_fork.wire.payload import (
+    MAX_PAYLOAD,
+    MOST_DECODED,
+    Payload,
+    WorkerRecord,
+    read_time,
+    zone_of,
+)
+from resque_fork.wire.queue_list import QueueList
+from resque_fork.wire.unreadable import key_of, unwrapped
 
 pytestmark = pytest.mark.usefixtures("own_jobs")
 

@@ -12,14 +12,7 @@ from pathlib import Path
 import pytest
 
 from resque_fork import logs
-from resque_fork.logs import (
-    FORMATS,
-    RubyFormatter,
-    TextFormatter,
-    life,
-    log,
-    set_up,
-)
+from resque_fork.logs import FORMATS, RubyFormatter, TextFormatter, life, log, set_up
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,7 +9,7 @@ import pytest
 
 from resque_fork.pool import LONGEST_PAUSE, YOUNG, Pool
 from resque_fork.settings import Settings
-from resque_fork.worker import Worker
+from resque_fork.worker.worker import Worker
 
 
 def never() -> Worker:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resque_fork import DontPerform, RedisUnavailable, Resque, UnreadablePayload, job
-from resque_fork.registry import registry
+from resque_fork.job.registry import registry
 from resque_fork.testing import perform_queued, temporary_resque
 
 

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 
-from ..procline import make_room
+from ..wire.procline import make_room
 from .program import program
 
 __all__ = ["main", "program"]

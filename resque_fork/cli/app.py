@@ -14,7 +14,7 @@ import click
 from ..settings import Found, Settings, find, load, table
 
 if TYPE_CHECKING:
-    from ..resque import Resque
+    from ..client.resque import Resque
     from ..store.workers import Workers
 
 
@@ -52,7 +52,7 @@ class App:
 
     @functools.cached_property
     def resque(self) -> Resque:
-        from ..resque import Resque
+        from ..client.resque import Resque
         from ..store.server import ANSWER_SECONDS
 
         settings = self.settings

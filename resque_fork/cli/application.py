@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import ResqueError
-from ..loop import new_poll
 from ..settings import Settings
+from ..system.loop import new_poll
 
 OURS = str(Path(__file__).parent.parent) + os.sep
 OF_DJANGO = "resque_fork.contrib.django"

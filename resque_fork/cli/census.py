@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 
-from ..identity import Identity, is_alive
-from ..payload import WorkerRecord, read_time, run_time
-from ..resque import Resque
+from ..client.resque import Resque
 from ..store.workers import WorkerId, Workers
+from ..system.identity import Identity, is_alive
+from ..wire.payload import WorkerRecord, read_time, run_time
 from .app import App
 from .output import Row, job_row
 

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..closers import closers
 from ..errors import ResqueError
-from ..hooks import worker_hooks
-from ..procline import LONGEST_QUEUE_LIST
-from ..registry import registry
-from ..sockets import ConnectionCheck, open_sockets, shared_by_children
+from ..job.hooks import worker_hooks
+from ..job.registry import registry
+from ..system.closers import closers
+from ..wire.procline import LONGEST_QUEUE_LIST
+from ..worker.sockets import ConnectionCheck, open_sockets, shared_by_children
 from . import application
 from .app import App
 from .checks import FAIL, OK, WARN, Finding

@@ -8,9 +8,9 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from ..loop import Loop
 from ..store.line import Line
 from ..store.server import never_sent
+from ..system.loop import Loop
 from .app import App
 from .checks import FAIL, OK, WARN, Finding, looked_at
 

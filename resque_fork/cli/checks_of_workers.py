@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..identity import Identity
 from ..store.workers import WorkerId
+from ..system.identity import Identity
 from .app import App
 from .census import GONE, Census
 from .checks import FAIL, OK, WARN, Finding

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from ..client.failed import FailedJob, FailedJobs, Filter
 from ..errors import ResqueError
-from ..failed import FailedJob, FailedJobs, Filter
 from .app import App, pass_app
 from .command import Command, Listing, ListingGroup
 from .failed_options import (

@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from ..payload import decode
 from ..text import printable
+from ..wire.payload import decode
 from .app import App
 
 GAP = "  "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..identity import Identity
 from ..store.workers import WorkerId
+from ..system.identity import Identity
 from .app import App
 from .census import ALIVE, GONE, Census
 from .output import duration

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..stacks import children_with_jobs, stacks_of
+from ..child.stacks import children_with_jobs, stacks_of
 from .app import App, pass_app
 from .command import Listing, command
 from .output import note, say, to_json

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from .. import process
 from ..logs import life
+from ..system import process
 
 STOPPING: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 KEPT: tuple[int, ...] = (signal.SIGUSR2, signal.SIGCONT, signal.SIGHUP)

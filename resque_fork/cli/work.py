@@ -10,19 +10,19 @@ import click
 from redis.exceptions import RedisError
 
 from .. import logs
-from ..closers import closers
+from ..client.resque import Resque
 from ..errors import NoQueueError, RedisUnavailable
 from ..failure import Backends
-from ..pidfile import Pidfile
+from ..job.registry import registry
 from ..pool import Pool
-from ..process import daemonize
-from ..queue_list import QueueList
-from ..registry import registry
-from ..resque import Resque
 from ..settings import Settings
-from ..sockets import ConnectionCheck, open_sockets
 from ..store.server import never_sent
-from ..worker import Worker
+from ..system.closers import closers
+from ..system.pidfile import Pidfile
+from ..system.process import daemonize
+from ..wire.queue_list import QueueList
+from ..worker.sockets import ConnectionCheck, open_sockets
+from ..worker.worker import Worker
 from . import application, options
 from .app import App, pass_app
 from .command import command

@@ -9,10 +9,10 @@ import click
 import psutil
 
 from ..errors import ResqueError
-from ..identity import Identity, is_alive
 from ..logs import silenced
-from ..pruning import Pruner
 from ..store.workers import WorkerId
+from ..system.identity import Identity, is_alive
+from ..worker.pruning import Pruner
 from . import options
 from .app import App, complete_worker, pass_app
 from .census import Census

@@ -16,10 +16,10 @@ from django.core.cache import caches
 from django.db import close_old_connections, connections
 from django.utils.module_loading import autodiscover_modules
 
-from ..closers import closers
 from ..errors import SettingsError
-from ..hooks import after_fork
-from ..reservation import Reservation
+from ..job.hooks import after_fork
+from ..job.reservation import Reservation
+from ..system.closers import closers
 
 
 def close_connections() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..closers import closers
+from ..system.closers import closers
 
 
 class Engine(Protocol):

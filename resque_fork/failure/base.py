@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..keys import Keys
-from ..payload import failed_entry, sayable
 from ..store.books import FailedEntry
+from ..wire.keys import Keys
+from ..wire.payload import failed_entry, sayable
 
 LONGEST_ERROR = 10_000  # characters
 LONGEST_LINE = 1_000

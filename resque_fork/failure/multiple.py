@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import SettingsError
-from ..keys import Keys
 from ..store.books import FailedEntry
+from ..wire.keys import Keys
 from .base import ListBackend, payload_object
 from .log import LogBackend
 from .redis import RedisBackend

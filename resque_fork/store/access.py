@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import AccessRefused
-from ..keys import Keys, to_text
+from ..wire.keys import Keys, to_text
 from . import scripts
 from .scripts import Commands
 from .server import Server

@@ -11,7 +11,7 @@ at all would cost it two commands for every short job.
 
 from __future__ import annotations
 
-from ..keys import Keys, to_bytes
+from ..wire.keys import Keys, to_bytes
 from .line import Line
 
 BUSY_RINGS = 10  # that a worker overhears, busy with one job or many, before it is disarmed

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from redis.exceptions import ResponseError
 
 from ..errors import NameTaken
-from ..keys import Keys, to_text
-from ..payload import entry_with, run_time, started_time
-from ..unreadable import reference
+from ..wire.keys import Keys, to_text
+from ..wire.payload import entry_with, run_time, started_time
+from ..wire.unreadable import reference
 from . import scripts
 from .packing import Packed
 from .refusals import is_too_large

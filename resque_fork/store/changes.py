@@ -21,7 +21,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from ..keys import Keys
+from ..wire.keys import Keys
 from . import scripts
 from .long_list import PAGE, PAGE_BYTES, Entry, LongList
 from .server import REDIS_ERRORS, never_sent

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..keys import Keys, to_text
+from ..wire.keys import Keys, to_text
 from . import scripts
 from .changes import Changes, Requeue
 from .long_list import Entry, LongList, delete_list

@@ -33,7 +33,7 @@ from ..errors import (
     SettingsError,
     WrongKeyType,
 )
-from ..loop import Loop
+from ..system.loop import Loop
 from .connections import OtherProtocol, Place
 from .packing import Packed, packed
 from .refusals import (

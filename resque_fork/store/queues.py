@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..keys import Keys, to_text
+from ..wire.keys import Keys, to_text
 from .changes import Changes
 from .long_list import LongList, delete_list
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
-from ..keys import to_text
+from ..wire.keys import to_text
 
 # Refusals that pass: the server is starting, has lost its primary, is full, or
 # somebody put a key of the wrong type in the way. The command had no effect.

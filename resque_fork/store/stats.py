@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..keys import Keys
+from ..wire.keys import Keys
 from .scripts import Commands
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from ..errors import WrongKeyType
-from ..keys import Keys, to_text
-from ..payload import read_time
+from ..wire.keys import Keys, to_text
+from ..wire.payload import read_time
 from . import scripts
 from .books import FailedEntry
 from .refusals import is_too_large

@@ -12,9 +12,9 @@ from redis import Redis
 from resque_fork import embedded
 from resque_fork.cli.checks import Finding
 from resque_fork.cli.checks_of_host import _host_name
-from resque_fork.identity import Identity
-from resque_fork.keys import Keys
 from resque_fork.store.books import Books
+from resque_fork.system.identity import Identity
+from resque_fork.wire.keys import Keys
 
 HOST = socket.gethostname()
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from redis import Redis
 
-from resque_fork.keys import Keys
+from resque_fork.wire.keys import Keys
 
 QUEUE = "resque:queue:mail"
 

@@ -12,9 +12,9 @@ from life.harness import until
 from redis import Redis
 
 from resque_fork import embedded
-from resque_fork.payload import encode, failed_entry
-from resque_fork.redaction import REDACTED
-from resque_fork.unreadable import wrapped
+from resque_fork.job.redaction import REDACTED
+from resque_fork.wire.payload import encode, failed_entry
+from resque_fork.wire.unreadable import wrapped
 
 
 def fail(redis: Redis, *args: object, ago: float = 0, to: str = "failed", **how: object) -> bytes:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from resque_fork.identity import Identity
-from resque_fork.keys import Keys
-from resque_fork.payload import run_time
 from resque_fork.store.books import NOTHING, Books
+from resque_fork.system.identity import Identity
+from resque_fork.wire.keys import Keys
+from resque_fork.wire.payload import run_time
 
 HOST = socket.gethostname()
 KEYS = Keys()

@@ -16,9 +16,9 @@ from resque_fork.failure.base import (
     payload_object,
     shortened,
 )
-from resque_fork.payload import decode
-from resque_fork.registry import Declaration
-from resque_fork.reservation import perform
+from resque_fork.job.registry import Declaration
+from resque_fork.job.reservation import perform
+from resque_fork.wire.payload import decode
 
 
 def raised(act: Any) -> Failure:

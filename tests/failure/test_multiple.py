@@ -7,7 +7,7 @@ import pytest
 from resque_fork import Backend, LogBackend, RedisBackend, RedisMultiQueueBackend
 from resque_fork.errors import SettingsError
 from resque_fork.failure import Backends, ListBackend
-from resque_fork.keys import Keys
+from resque_fork.wire.keys import Keys
 
 
 class Raising(Backend):

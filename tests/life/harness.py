@@ -18,8 +18,8 @@ import psutil
 from redis import Redis
 
 import resque_fork
-from resque_fork.unreadable import unwrapped
 from resque_fork.version import __version__
+from resque_fork.wire.unreadable import unwrapped
 
 PATIENCE = 15.0  # seconds for anything that ought to happen at once
 HERE = Path(__file__).parent

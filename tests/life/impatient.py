@@ -4,6 +4,7 @@ import os
 
 import jobs  # noqa: F401
 
-from resque_fork import forked, watch
+from resque_fork.child import fork as forked
+from resque_fork.child import handle as watch
 
 watch.LEAVE_SECONDS = forked.LEAVE_SECONDS = float(os.environ["LIFE_LEAVE_SECONDS"])

@@ -16,7 +16,8 @@ import time
 
 from jobs import tell, wait_at_gate
 
-from resque_fork import Job, TermException, job, process
+from resque_fork import Job, TermException, job
+from resque_fork.system import process
 
 # --- in event loops
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resque_fork import process
+from resque_fork.system import process
 
 from .harness import TITLE, Stage, is_alive, title_of, until
 

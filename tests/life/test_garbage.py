@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from resque_fork.keys import to_text
+from resque_fork.wire.keys import to_text
 
 from .harness import Running, Stage, bytes_in, until
 

@@ -120,6 +120,6 @@ def test_where_there_is_no_poll(stage: Stage) -> None:
     assert program.ended() == 1
     assert program.said.splitlines()[-1] == (
         "resque_fork.errors.ResqueError: This Python has no select.poll, without which there is "
-        "no worker. A library such as eventlet may have removed it: import resque_fork.worker "
-        "before it does."
+        "no worker. A library such as eventlet may have removed it: import Worker from "
+        "resque_fork before it does."
     )

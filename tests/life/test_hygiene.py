@@ -132,8 +132,8 @@ def test_what_a_worker_does_not_load(tmp_path: Path) -> None:
     with embedded.Server(port=port):
         stage = Stage(tmp_path, f"redis://localhost:{port}/0")
         worker = stage.idle()
-        stage.push("loaded", ["resque_fork.worker", *UNWANTED])
-        assert stage.told("loaded", by=worker)["names"] == ["resque_fork.worker"]
+        stage.push("loaded", ["resque_fork.worker.worker", *UNWANTED])
+        assert stage.told("loaded", by=worker)["names"] == ["resque_fork.worker.worker"]
         assert worker.stop() == 0
         stage.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from resque_fork import process
+from resque_fork.system import process
 
 from .harness import Running, Stage, is_alive, until
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from resque_fork.redaction import REDACTED
+from resque_fork.job.redaction import REDACTED
 
 from .harness import Running, Stage, until
 

@@ -149,7 +149,7 @@ resque_fork.Worker("none", resque=resque).work(0)
 
 def test_what_cannot_be_closed_keeps_nobody_from_forking(stage: Stage, port: int) -> None:
     """It is logged, and the job is done."""
-    broken = "from resque_fork.closers import closers\nclosers.add(lambda: 1 / 0)\n"
+    broken = "from resque_fork.system.closers import closers\nclosers.add(lambda: 1 / 0)\n"
     worker = work(stage, port, CONNECTED + broken).until_idle()
     assert "A connection could not be closed before a fork: ZeroDivisionError" in worker.said
     stage.assert_goes_on(worker)

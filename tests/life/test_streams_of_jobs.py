@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from resque_fork.streams import PIPE_BYTES
+from resque_fork.system.streams import PIPE_BYTES
 
 from .harness import Stage, until
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from resque_fork import embedded
-from resque_fork.identity import Identity
+from resque_fork.system.identity import Identity
 
 from .harness import Stage, until
 

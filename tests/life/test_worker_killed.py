@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from resque_fork.identity import Identity
+from resque_fork.system.identity import Identity
 
 from .harness import Running, Stage, bytes_in, is_alive, until
 

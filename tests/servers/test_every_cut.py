@@ -28,13 +28,13 @@ from life.harness import SOURCES
 from redis import Redis
 
 from resque_fork import embedded
-from resque_fork.keys import Keys
-from resque_fork.payload import WorkerRecord, run_time
-from resque_fork.pruning import Pruner
 from resque_fork.settings import Settings
 from resque_fork.store.bell import BUSY_RINGS
 from resque_fork.store.scripts import script
 from resque_fork.store.workers import Workers
+from resque_fork.wire.keys import Keys
+from resque_fork.wire.payload import WorkerRecord, run_time
+from resque_fork.worker.pruning import Pruner
 
 from .cutting import CUT_AFTER, CUT_BEFORE, LATE, NAMES, PASS, POSTHUMOUS, TWICE, Spoiler, serving
 

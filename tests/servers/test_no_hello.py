@@ -18,8 +18,8 @@ from store.conftest import ParsedBy
 
 from resque_fork import AccessRefused, RedisUnavailable, Resque, ResqueError
 from resque_fork.errors import GaveUpWaiting
-from resque_fork.loop import Loop
 from resque_fork.store.line import Line
+from resque_fork.system.loop import Loop
 
 from .nodes import Node
 from .proxy import Answering, Proxy

@@ -14,12 +14,12 @@ from redis.connection import Connection
 from redis.utils import HIREDIS_AVAILABLE
 
 from resque_fork import embedded
-from resque_fork.keys import Keys
-from resque_fork.loop import Loop
 from resque_fork.store.books import Books
 from resque_fork.store.line import Line
 from resque_fork.store.scripts import script
 from resque_fork.store.server import Place, Server
+from resque_fork.system.loop import Loop
+from resque_fork.wire.keys import Keys
 
 KEY = "resque:queues"
 ID = "vm:22916:email,low"

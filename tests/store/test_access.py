@@ -11,12 +11,12 @@ import pytest
 from redis import Redis
 
 from resque_fork import AccessRefused, embedded
-from resque_fork.keys import Keys
-from resque_fork.loop import Loop
 from resque_fork.store.access import check_access
 from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish
 from resque_fork.store.line import Line
 from resque_fork.store.server import Server
+from resque_fork.system.loop import Loop
+from resque_fork.wire.keys import Keys
 
 from .conftest import ID, IDENTITY, fill
 

@@ -7,11 +7,11 @@ import pytest
 from redis import Redis
 
 from resque_fork import embedded
-from resque_fork.keys import Keys
-from resque_fork.loop import Loop
 from resque_fork.store.bell import BUSY_RINGS, Bell
 from resque_fork.store.line import Line
 from resque_fork.store.server import Server
+from resque_fork.system.loop import Loop
+from resque_fork.wire.keys import Keys
 
 from .conftest import ParsedBy, wait_for
 

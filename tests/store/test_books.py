@@ -13,11 +13,11 @@ from redis.exceptions import ResponseError
 
 from resque_fork import embedded
 from resque_fork.errors import NameTaken
-from resque_fork.keys import Keys
-from resque_fork.payload import encode, read_time
 from resque_fork.store import scripts
 from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish, Step
 from resque_fork.store.server import Server
+from resque_fork.wire.keys import Keys
+from resque_fork.wire.payload import encode, read_time
 
 from .conftest import ID, IDENTITY, KEYS, dump, fill, push
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resque_fork.keys import Keys, to_bytes
-from resque_fork.payload import Payload, WorkerRecord, decode
 from resque_fork.store.books import NOTHING, Books, Finish
+from resque_fork.wire.keys import Keys, to_bytes
+from resque_fork.wire.payload import Payload, WorkerRecord, decode
 
 from .conftest import ID, IDENTITY, KEYS, push
 

@@ -8,10 +8,10 @@ import pytest
 from redis.exceptions import NoPermissionError, ResponseError
 
 from resque_fork import embedded
-from resque_fork.keys import Keys
 from resque_fork.store.changes import STEP_ENTRIES, Changes, Requeue
 from resque_fork.store.long_list import PAGE, PAGE_BYTES, Entry, LongList
 from resque_fork.store.server import Server
+from resque_fork.wire.keys import Keys
 
 from .conftest import LIST, Meddled, fill_list, read_list, rows
 

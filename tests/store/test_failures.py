@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
 from resque_fork import embedded
-from resque_fork.keys import Keys
 from resque_fork.store.changes import Requeue
 from resque_fork.store.failures import Failures, failed_list_names
 from resque_fork.store.long_list import PAGE, Entry
 from resque_fork.store.server import Server
+from resque_fork.wire.keys import Keys
 
 from .conftest import dump, fill
 

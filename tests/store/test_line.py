@@ -12,12 +12,13 @@ from redis import Redis
 from redis.exceptions import NoScriptError, ResponseError
 from servers.nodes import free_ports
 
-from resque_fork import embedded, process
+from resque_fork import embedded
 from resque_fork.errors import GaveUpWaiting
-from resque_fork.loop import Loop
 from resque_fork.store.line import FIND_SECONDS, Line
 from resque_fork.store.scripts import run
 from resque_fork.store.server import ANSWER_SECONDS, Place
+from resque_fork.system import process
+from resque_fork.system.loop import Loop
 
 from .conftest import KEY, ParsedBy, Pieces, line_to
 

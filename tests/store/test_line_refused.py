@@ -10,8 +10,8 @@ from redis.exceptions import ResponseError
 
 from resque_fork import embedded
 from resque_fork.errors import AccessRefused, GaveUpWaiting
-from resque_fork.loop import Loop
 from resque_fork.store.line import Line
+from resque_fork.system.loop import Loop
 
 from .conftest import Pieces, fill, line_to, wait_for
 

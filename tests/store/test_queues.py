@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from resque_fork.keys import Keys, to_text
 from resque_fork.store.queues import Queues
+from resque_fork.wire.keys import Keys, to_text
 
 
 @pytest.fixture

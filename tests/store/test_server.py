@@ -18,13 +18,7 @@ from resque_fork.errors import (
     WrongKeyType,
 )
 from resque_fork.store.masking import without_secrets
-from resque_fork.store.server import (
-    CONNECT_SECONDS,
-    SCHEMES,
-    Server,
-    in_our_words,
-    never_sent,
-)
+from resque_fork.store.server import CONNECT_SECONDS, SCHEMES, Server, in_our_words, never_sent
 
 SERVER = Server("redis://:pw@h:1/0")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from resque_fork.keys import Keys
 from resque_fork.store.stats import Stats
+from resque_fork.wire.keys import Keys
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from redis.exceptions import ResponseError
 
 from resque_fork import embedded
-from resque_fork.keys import Keys
 from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish
 from resque_fork.store.server import Server
 from resque_fork.store.workers import Found, Workers
-from resque_fork.unreadable import reference
+from resque_fork.wire.keys import Keys
+from resque_fork.wire.unreadable import reference
 
 from .conftest import ID, IDENTITY, dump, fill
 

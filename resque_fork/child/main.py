@@ -1,0 +1,365 @@
+"""The child: perform a job, say how it went, leave.
+
+It never speaks to Redis. What it has to say goes through a pipe to the parent,
+which keeps the books; without a word there is no success.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import time
+from collections.abc import Set
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from ..errors import JobTimeout, TermException, UnreadablePayload, comes_of_term
+from ..failure import Backends, Failure
+from ..job.hooks import job_hooks, worker_hooks
+from ..job.limits import NO_LIMITS, Limits
+from ..job.registry import registry
+from ..job.reservation import Reservation, perform, run_failure_hooks
+from ..system import leaving, process
+from ..system.dispositions import Dispositions
+from ..wire.payload import Payload
+from ..wire.procline import Procline
+from . import report
+from .usage import MemoryLimit, Meter
+
+CUT_OFF = (
+    b"resque-fork: the job has closed descriptors that are not its own, among them the pipe by "
+    b"which its worker would be told how it went\n"
+)
+FATAL = frozenset(  # faulthandler shows the stack at these
+    map(
+        int,
+        (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the parent gives a child on its way.
+
+    `parents_fds` are the parent's alone; `outbox` and `inbox` are the child's
+    ends of the pipes (no inbox: a single job).
+    """
+
+    parent: int
+    worker_id: str
+    parents_fds: list[int]
+    outbox: int
+    inbox: int | None
+    null: int
+    stdout: int
+    stderr: int
+    stack: int
+    dump: int
+    procline: Procline
+    backends: Backends
+    limits: Limits = NO_LIMITS
+    run_at_exit_hooks: bool = False
+
+
+def main(scene: Scene, reservation: Reservation | None = None) -> None:
+    """A child's life. Without a reservation it waits for its first job.
+
+    1. Let go of the parent: its descriptors, its signals, its session, its terminal.
+    2. Run the after_fork hooks, then the job with its hooks. TERM raises
+       TermException there, once, and nowhere else.
+    3. Tell the parent how it went. A failure is told at once, then settled:
+       on_failure hooks and failure backends run.
+    4. Take the next job, if the parent sends one.
+    5. Flush, run exit hooks if asked, and leave.
+    """
+    term = TermSwitch()
+    signals = settle_in(scene, term)
+    outbox = Outbox(scene.outbox)
+    inbox = None if scene.inbox is None else report.Inbox(scene.inbox, report.LONGEST_JOB)
+    following = reservation
+    if following is None and inbox is not None:
+        scene.procline.spare()
+        following = _next_job(inbox)
+        if following is None:  # it was not needed, and has nothing to put in order
+            process.leave(0)
+    while following is not None:
+        reusable = _perform_one(scene, term, signals, outbox, following)
+        following = _next_job(inbox) if inbox and reusable else None
+    if scene.run_at_exit_hooks:
+        leaving.run_exit_functions()
+    leaving.flush()
+    process.leave(0)
+
+
+def mourn(scene: Scene, reservation: Reservation, error: BaseException) -> None:
+    """The life of a child that only settles the failure of one that died."""
+    settle_in(scene, TermSwitch())
+    outbox = Outbox(scene.outbox)
+    with contextlib.suppress(UnreadablePayload):
+        reservation = reservation.read()
+    outbox.send(_settle(scene, reservation, error))
+    leaving.flush()
+    process.leave(0)
+
+
+def settle_in(scene: Scene, term: TermSwitch) -> Dispositions:
+    """Become a process of one's own, in an order that leaves no gap for a signal.
+
+    Returns how it takes signals from now on, which each job is to find.
+
+    INT, QUIT, HUP, USR1 and USR2 are the parent's business. Its handlers, which do
+    nothing, stay: ignored signals would stay so even in programs that a job starts.
+    """
+    process.let_go(scene.parents_fds)
+    process.set_handler(signal.SIGCHLD, process.SIG_DFL)
+    process.set_handler(signal.SIGCONT, process.SIG_DFL)
+    os.setsid()
+    process.die_with_parent(scene.parent)
+    listen(term)
+    os.dup2(scene.null, 0)
+    os.dup2(scene.stdout, 1)
+    os.dup2(scene.stderr, 2)
+    process.offer_to_oom_killer()
+    if scene.run_at_exit_hooks:
+        leaving.forget_exit_functions()
+    _arm(scene, set())
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:  # Python reseeds its own generator, NumPy's is a copy of ours
+        numpy_random.seed()
+    forkserver = sys.modules.get("multiprocessing.forkserver")
+    if forkserver is not None:  # that of the worker is not ours to wait for: jobs start their own
+        forkserver._forkserver._forkserver_pid = None
+    gevent = sys.modules.get("gevent")
+    if gevent is not None:  # its loop is the parent's
+        gevent.reinit()
+    signals = Dispositions(lambda changed: _arm(scene, changed))
+    signals.reset_in_forks()
+    return signals
+
+
+def _arm(scene: Scene, changed: Set[int]) -> None:
+    """Have the stack shown at crashes, and when the parent asks, whatever a job has changed."""
+    if changed & FATAL:
+        faulthandler.disable()
+    faulthandler.enable(scene.stack)
+    if process.DUMP_SIGNAL in changed:
+        faulthandler.unregister(process.DUMP_SIGNAL)
+    faulthandler.register(process.DUMP_SIGNAL, scene.dump, all_threads=True)
+
+
+def listen(term: TermSwitch) -> None:
+    """Hear what the parent has to say to a job by signals."""
+    process.set_handler(signal.SIGTERM, term.thrown)
+    process.set_handler(process.LIMIT_SIGNAL, term.out_of_limit)
+    process.unblock_signals()
+
+
+class TermSwitch:
+    """Turns TERM into a TermException, once, in the job and nowhere else: ``with term: ...``
+
+    Likewise the parent's word that a limit is exceeded into a JobTimeout. Of that the job
+    fails, also if it returns all the same, or is left by something else that is no Exception.
+    """
+
+    def __init__(self) -> None:
+        self._in_job = False
+        self._asked = False
+        self._raised = False
+        self._timeout: JobTimeout | None = None
+        self._limits = NO_LIMITS
+        self._started = 0.0
+
+    @property
+    def raised(self) -> bool:
+        """Whether the present job, or the last, was told to stop."""
+        return self._raised
+
+    def hold_to(self, limits: Limits) -> None:
+        """The limits of the job that begins now."""
+        if self._raised:  # in the job before, which has swallowed it
+            self._asked = self._raised = False
+        self._timeout = None
+        self._limits = limits
+        self._started = time.monotonic()
+
+    def thrown(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        self._raise_if_due()
+
+    def out_of_limit(self, number: int, frame: FrameType | None) -> None:
+        if self._in_job:
+            limits, elapsed = self._limits, time.monotonic() - self._started
+            timeout = limits.timeout
+            late = timeout is not None and (limits.cpu is None or elapsed >= timeout)
+            self._timeout = JobTimeout(limits.out_of_time() if late else limits.out_of_cpu())
+            raise self._timeout
+
+    def __enter__(self) -> None:
+        try:
+            self._in_job = True
+            self._raise_if_due()
+        except (TermException, JobTimeout):
+            self._in_job = False
+            raise
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        self._in_job = False
+        timeout, self._timeout = self._timeout, None
+        if timeout is not None and not isinstance(error, Exception) and error is not timeout:
+            sent = "JobTimeout, TERM" if self._raised else "JobTimeout"
+            raise JobTimeout(f"{timeout} (sent: {sent})").with_traceback(timeout.__traceback__)
+
+    def _raise_if_due(self) -> None:
+        if self._asked and self._in_job and not self._raised:
+            self._raised = True
+            raise TermException("SIGTERM")
+
+
+class Outbox:
+    """The way to the parent, as long as the job has left it open."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._owner = os.getpid()
+        self._pipe, self._stderr = _inode(fd), _inode(2)
+
+    def send(self, word: dict[str, Any]) -> None:
+        """Say it, or leave without a word if this is no longer ours to say.
+
+        A job may have forked and returned twice, or closed every descriptor and
+        opened others under their numbers.
+        """
+        if os.getpid() != self._owner:
+            process.leave(0)
+        if _inode(self._fd) != self._pipe:
+            if self._stderr is not None and _inode(2) == self._stderr:
+                os.write(2, CUT_OFF)
+            process.leave(process.CRASHED)
+        report.send(self._fd, report.packed_word(word))
+
+
+def _inode(fd: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _perform_one(
+    scene: Scene,
+    term: TermSwitch,
+    signals: Dispositions,
+    outbox: Outbox,
+    reservation: Reservation,
+) -> bool:
+    """Perform and report one job; whether this process is fit for another."""
+    scene.procline.processing(reservation.queue, reservation.class_name or "?")
+    meter = Meter()
+    try:
+        if not reservation.payload.decoded:
+            reservation = _read(scene, term, outbox, reservation)
+        declaration = registry.get(reservation.class_name)
+        limits = declaration.limits.or_else(scene.limits) if declaration else scene.limits
+        term.hold_to(limits)
+        with signals, MemoryLimit(limits), term:
+            if worker_hooks.any("after_fork"):
+                worker_hooks.run("after_fork", reservation)
+                process.die_with_parent(scene.parent)  # a change of user has cleared it
+            performed = perform(registry.find(reservation.class_name), reservation.args)
+    # Whatever a job raises is its failure and not ours, SystemExit and all.
+    except BaseException as error:
+        signals.put_back()
+        _report_failure(scene, signals, outbox, reservation, error, meter)
+        fit = _is_fit_after(error)
+    else:
+        outbox.send({"word": "performed" if performed else "skipped", "used": meter.read()})
+        fit = True
+    meter.leave_clean()
+    return fit
+
+
+def _read(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Reservation) -> Reservation:
+    """Read a payload that is too large for the parent, and tell the parent what it is.
+
+    Raises UnreadablePayload.
+    """
+    term.hold_to(scene.limits)
+    with MemoryLimit(scene.limits), term:
+        reservation = reservation.read()
+        name, portable = reservation.class_name, reservation.payload.portable
+    scene.procline.processing(reservation.queue, name)
+    outbox.send({"word": "read", "class": name, "portable": portable})
+    return reservation
+
+
+def _report_failure(
+    scene: Scene,
+    signals: Dispositions,
+    outbox: Outbox,
+    reservation: Reservation,
+    error: BaseException,
+    meter: Meter,
+) -> None:
+    final = not has_aftermath(reservation, scene.backends)
+    outbox.send(
+        {
+            "word": "failed",
+            "final": final,
+            "leaving": not _is_fit_after(error),
+            "after_term": comes_of_term(error),
+            "used": meter.read(),
+            **_told(error),
+        }
+    )
+    if not final:
+        with signals:
+            word = _settle(scene, reservation, error)
+        outbox.send(word)
+
+
+def _is_fit_after(error: BaseException) -> bool:
+    """Whether a process can perform another job after one that ended so."""
+    return isinstance(error, Exception)
+
+
+def has_aftermath(reservation: Reservation, backends: Backends) -> bool:
+    """Whether a failure of this job is more than an entry in a list."""
+    declaration = registry.get(reservation.class_name)
+    owners = declaration.hook_owners if declaration else ()
+    return bool(backends.savers or job_hooks(owners, "on_failure"))
+
+
+def _settle(scene: Scene, reservation: Reservation, error: BaseException) -> dict[str, Any]:
+    declaration = registry.get(reservation.class_name)
+    if declaration is not None:
+        error = run_failure_hooks(declaration, error, reservation.args)
+    saved = scene.backends.save(error, scene.worker_id, reservation.queue, reservation.redacted)
+    return {"word": "settled", "saved": saved, **_told(error)}
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    failure = Failure.of(error)
+    return {
+        "exception": failure.exception,
+        "error": failure.error,
+        "backtrace": list(failure.backtrace),
+    }
+
+
+def _next_job(inbox: report.Inbox) -> Reservation | None:
+    while not inbox.closed:
+        for message in inbox.read():
+            queue, run_at, raw = report.read_job(message)
+            return Reservation(queue, Payload.take(raw, limit=len(raw)), run_at)
+    return None
+
+
+def job_message(reservation: Reservation) -> bytes:
+    """What the parent sends for the next job."""
+    return report.packed_job(reservation.queue, reservation.run_at, reservation.payload.raw)

@@ -1,0 +1,79 @@
+"""What a job uses of its process, and what the kernel refuses it. Runs in the child."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+from ..job.limits import Limits
+from ..system import process
+from .programs import LiftedAtStart
+
+
+class MemoryLimit:
+    """Has the kernel refuse memory beyond what this process has now and the limit.
+
+    A MemoryError that comes of it says so. It comes at once; what the kernel does not
+    refuse, such as shared memory, the parent sees. What the job starts is not limited.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._before = self._lowered = (0, 0)
+        self._programs: LiftedAtStart | None = None
+
+    def __enter__(self) -> None:
+        if self._limits.memory is not None:
+            self._before = resource.getrlimit(resource.RLIMIT_DATA)
+            self._lowered = (_data_size() + self._limits.memory, self._before[1])
+            self._programs = LiftedAtStart(lambda: _set(self._before), lambda: _set(self._lowered))
+            _set(self._lowered)
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        if self._programs is not None:
+            self._programs.close()
+            _set(self._before)
+            words = self._limits.out_of_memory()
+            if isinstance(error, MemoryError) and not error.args:
+                error.args = (words,)
+            elif isinstance(error, MemoryError):  # it may make its text of anything, as NumPy's
+                error.add_note(words)
+
+
+def _set(limits: tuple[int, int]) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, limits)
+
+
+def _data_size() -> int:
+    """Bytes of memory that count against RLIMIT_DATA."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[5]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+class Meter:
+    """What one job uses: milliseconds, and KiB by which this process has grown."""
+
+    def __init__(self) -> None:
+        self._wall = time.monotonic()
+        self._used = resource.getrusage(resource.RUSAGE_SELF)
+        self._grown = 0
+
+    def read(self) -> dict[str, int]:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        in_kib = 1 if sys.platform == "linux" else 1024
+        self._grown = max(0, used.ru_maxrss - self._used.ru_maxrss) // in_kib
+        return {
+            "rss_growth_kb": self._grown,
+            "user_ms": round((used.ru_utime - self._used.ru_utime) * 1000),
+            "system_ms": round((used.ru_stime - self._used.ru_stime) * 1000),
+            "wall_ms": round((time.monotonic() - self._wall) * 1000),
+        }
+
+    def leave_clean(self) -> None:
+        """Have what the next job adds counted from what is there now."""
+        if self._grown:
+            process.forget_peak_memory()

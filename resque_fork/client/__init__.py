@@ -1,0 +1,1 @@
+"""What an application imports: jobs are enqueued, and a Resque is looked at."""

@@ -1,0 +1,482 @@
+"""The client: what applications and tools say to a Resque."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from ..errors import (
+    MaybeEnqueued,
+    NoClassError,
+    NoQueueError,
+    ResqueError,
+    UnreadablePayload,
+    WrongKeyType,
+)
+from ..job.hooks import job_hooks
+from ..job.registry import Declaration, declaration_of
+from ..job.reservation import Reservation
+from ..settings import value_of
+from ..store.failures import count_all
+from ..store.queues import Queues
+from ..store.refusals import first_key, key_named_by, was_said
+from ..store.scripts import NamingKeys
+from ..store.server import PUSHED_A_SECOND, REDIS_ERRORS, Server, in_our_words, never_sent
+from ..store.stats import Stats
+from ..store.workers import Workers
+from ..wire.keys import Keys
+from ..wire.payload import Payload, WorkerRecord, encode
+from .failed import FailedJobs
+
+BULK = 1000  # payloads a round trip
+BULK_BYTES = 4 * 1024 * 1024
+
+_TAKEN = "A job may have been taken from {!r}, and is lost then."
+
+
+class Resque:
+    """A Resque: one Redis, one namespace.
+
+    Without a URL it is the Redis of the environment (``RESQUE_REDIS``,
+    ``REDIS_URL``), else ``redis://localhost:6379/0``. Connects when first
+    used; may be shared by threads and survives a fork. With `inline` jobs are
+    performed where they are enqueued, for tests.
+
+    `timeout` is for how many seconds enqueueing may wait for Redis, connecting
+    included; 3, or the URL's ``socket_timeout``, unless told. Other methods
+    wait that long for each reply.
+
+    Every method raises RedisUnavailable, AccessRefused or WrongKeyType when
+    Redis does.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        inline: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        self.server = Server(value_of("redis", url, os.environ))
+        self.timeout = self.server.timeout(timeout)
+        self.key_names = Keys(value_of("namespace", namespace, os.environ))
+        self.server.check_namespace(self.key_names.namespace)
+        self.inline = inline
+
+    def __repr__(self) -> str:
+        return f"<Resque {self.server} namespace {self.key_names.namespace!r}>"
+
+    @functools.cached_property
+    def redis(self) -> Any:
+        """The redis-py client. That of a Cluster connects at once, the others when first used."""
+        with self._speaking(None):
+            return self.server.client(self.timeout)
+
+    @functools.cached_property
+    def _queues(self) -> Queues:
+        return Queues(self.redis, self.key_names)
+
+    @functools.cached_property
+    def _workers(self) -> Workers:
+        return Workers(NamingKeys(self.redis), self.key_names)
+
+    @functools.cached_property
+    def stats(self) -> Stats:
+        """The counters."""
+        return Stats(_Told(self), self.key_names)
+
+    # --- jobs
+
+    def enqueue(self, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+        """Queue a declared job on its own queue; see `enqueue_to`.
+
+        Raises NoQueueError if it has none.
+        """
+        declaration = declaration_of(job)
+        if declaration.queue is None:
+            raise NoQueueError(
+                f'{declaration.wire_name} has no queue: declare it with queue="...", '
+                "or use enqueue_to(queue, ...)."
+            )
+        return self._enqueue(declaration.queue, declaration, args, kwargs)
+
+    def enqueue_to(self, queue: str, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+        """Queue a job on a queue of your choice; `job` may be just its name on the wire.
+
+        Keyword arguments are bound to the job's signature and travel as
+        positions. Runs the enqueue hooks; False if one of them stopped it.
+        Raises ArgumentsError for what JSON cannot carry (nothing is queued then),
+        MaybeEnqueued if the connection broke during the push.
+        """
+        return self._enqueue(_queue_name(queue), declaration_of(job), args, kwargs)
+
+    def enqueue_many(
+        self,
+        job: Any,
+        many_args: Iterable[Sequence[Any]],
+        *,
+        queue: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Queue one job for each sequence of arguments, in few round trips; returns how many.
+
+        Runs the enqueue hooks of each. If something raises on the way, what was
+        pushed before stays pushed, and the error's ``enqueued`` says how many.
+        `progress` is told the size of each batch.
+        """
+        declaration = declaration_of(job)
+        name = _queue_name(queue if queue is not None else declaration.queue, declaration)
+        before = job_hooks(declaration.hook_owners, "before_enqueue")
+        after = job_hooks(declaration.hook_owners, "after_enqueue")
+        enqueued = 0
+        try:
+            for batch in _bulks(declaration, many_args, before):
+                if self.inline:
+                    for payload, _ in batch:
+                        Reservation(name, Payload.read(payload.raw)).perform()
+                else:
+                    self._push(name, *(payload.raw for payload, _ in batch), before=enqueued)
+                enqueued += len(batch)
+                for _, args in batch:
+                    for hook in after:
+                        hook(*args)
+                if progress:
+                    progress(len(batch))
+        except Exception as error:
+            error.enqueued = enqueued  # type: ignore[attr-defined]
+            raise
+        return enqueued
+
+    def dequeue(
+        self,
+        job: Any,
+        /,
+        *args: Any,
+        queue: str | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Remove jobs from their queue: those with these arguments, or without any, all.
+
+        Arguments are compared by value, so jobs that other languages queued are
+        found too. Runs the dequeue hooks; returns how many were removed.
+
+        A long queue is gone through in steps, and `progress` is told how many jobs of
+        it each step looked at. What is raised on the way says in ``done`` how many
+        jobs had been removed, and in ``perhaps`` how many more may have been.
+        """
+        declaration = declaration_of(job)
+        name = _queue_name(queue if queue is not None else declaration.queue, declaration)
+        if not _all_agree(job_hooks(declaration.hook_owners, "before_dequeue"), args):
+            return 0
+        wanted = Payload.of(declaration.wire_name, args).args if args else None
+
+        removal = self._queues.removal(name)
+        try:
+            with self._speaking(self.key_names.queue(name)):
+                removal.run(_is_job(declaration.wire_name, wanted), progress or (lambda size: None))
+        except BaseException as error:
+            error.done, error.perhaps = removal.done, removal.perhaps  # type: ignore[attr-defined]
+            raise
+        for hook in job_hooks(declaration.hook_owners, "after_dequeue"):
+            hook(*args)
+        return removal.done
+
+    def reserve(self, queue: str) -> Reservation | None:
+        """Take the first job of a queue, or None if there is none.
+
+        It is on nobody's record: if this process dies, the job is lost. Workers
+        do not use it. Raises UnreadablePayload for a payload that is no job.
+        """
+        with self._speaking(self.key_names.queue(queue), _TAKEN.format(queue)):
+            raw = self._queues.pop(queue)
+        return None if raw is None else Reservation(queue, Payload.read(raw))
+
+    # --- queues
+
+    def push(self, queue: str, item: dict[str, Any]) -> None:
+        """Push any payload, an object with ``class`` and ``args``. No hooks are run.
+
+        Raises NoClassError, and ArgumentsError for what is not JSON.
+        """
+        name = _queue_name(queue)
+        if not isinstance(item.get("class"), str) or not item["class"]:
+            raise NoClassError()
+        self._push(name, Payload.of_item(item).raw)
+
+    def pop(self, queue: str) -> Any:
+        """Take the first payload of a queue, decoded, or None; it is on nobody's record."""
+        with self._speaking(self.key_names.queue(queue), _TAKEN.format(queue)):
+            raw = self._queues.pop(queue)
+        return None if raw is None else _decoded(raw)
+
+    def peek(self, queue: str, start: int = 0, count: int = 1) -> Any:
+        """Look at payloads: one (or None) for a count of 1, else a list."""
+        with self._speaking(self.key_names.queue(queue)):
+            items = [_decoded(raw) for raw in self._queues.peek(queue, start, count)]
+        if count == 1:
+            return items[0] if items else None
+        return items
+
+    def size(self, queue: str) -> int:
+        """Number of jobs in a queue."""
+        with self._speaking(self.key_names.queue(queue)):
+            return self._queues.size(queue)
+
+    def queues(self) -> list[str]:
+        """Every known queue, sorted."""
+        with self._speaking(self.key_names.queues):
+            return self._queues.names()
+
+    def queue_sizes(self) -> dict[str, int]:
+        """Number of jobs by queue."""
+        with self._speaking(self.key_names.queues):
+            return self._queues.sizes()
+
+    def sample_queues(self, sample_size: int = 1000) -> dict[str, dict[str, Any]]:
+        """For each queue its ``size`` and up to `sample_size` of its jobs as ``samples``."""
+        return {
+            name: {
+                "size": size,
+                "samples": self._samples(name, sample_size),
+            }
+            for name, size in self.queue_sizes().items()
+        }
+
+    def _samples(self, queue: str, count: int) -> list[Any]:
+        with self._speaking(self.key_names.queue(queue)):
+            return [_decoded(raw) for raw in self._queues.peek(queue, 0, count)]
+
+    def remove_queue(self, queue: str) -> int:
+        """Delete a queue with all its jobs; returns how many there were."""
+        with self._speaking(self.key_names.queue(queue), f"{queue!r} may have been removed."):
+            return self._queues.remove(queue)
+
+    def clear_queue(self, queue: str) -> int:
+        """Delete all jobs of a queue, which stays known; returns how many there were."""
+        with self._speaking(self.key_names.queue(queue), f"{queue!r} may have been cleared."):
+            return self._queues.clear(queue)
+
+    # --- workers
+
+    def workers(self) -> list[str]:
+        """The ids of all registered workers, ``host:pid:queues``, sorted."""
+        with self._speaking(self.key_names.workers):
+            return self._workers.ids()
+
+    def working(self) -> dict[str, WorkerRecord | None]:
+        """What workers are doing, by id; None for a record that cannot be read.
+
+        `queue`, `run_at` and the payload's bytes of those that have a job.
+        """
+        with self._speaking(self.key_names.workers):
+            records = self._workers.records(self._workers.ids())
+        return {worker_id: _record(raw) for worker_id, raw in records.items()}
+
+    # --- failures, and the rest
+
+    def failed(self, name: str = "failed") -> FailedJobs:
+        """A list of failed jobs; redis_multi_queue has others, ``<queue>_failed``."""
+        return FailedJobs(self.redis, self.key_names, self._speaking, name)
+
+    def info(self) -> dict[str, Any]:
+        """pending, processed, failed, queues, workers, working (numbers) and servers (URLs).
+
+        failed counts what stands in all lists of failed jobs.
+        """
+        with self._speaking(self.key_names.queues):
+            sizes = self._queues.sizes()
+            workers = self._workers.ids()
+            return {
+                "pending": sum(sizes.values()),
+                "processed": self.stats.get("processed"),
+                "failed": count_all(self.redis, self.key_names),
+                "queues": len(sizes),
+                "workers": len(workers),
+                "working": len(self._workers.records(workers)),
+                "servers": [str(self.server)],
+            }
+
+    def keys(self) -> list[str]:
+        """Every key of the namespace, without it. Walks the whole database."""
+        prefix = self.key_names.prefix
+        escaped = prefix.translate({ord(c): f"\\{c}" for c in "*?[]\\^-"})
+        with self._speaking(None):
+            found = self.redis.scan_iter(match=f"{escaped}*", count=1000)
+            return sorted(key.decode("utf-8", "surrogateescape")[len(prefix) :] for key in found)
+
+    def pause(self) -> None:
+        """Keep every worker of every host from taking new jobs."""
+        with self._speaking(self.key_names.pause, "Workers may have been paused."):
+            self.redis.set(self.key_names.pause, "true")
+
+    def resume(self) -> None:
+        """End a pause of all workers."""
+        with self._speaking(self.key_names.pause, "The pause may have been ended."):
+            self.redis.delete(self.key_names.pause)
+
+    def paused(self) -> bool:
+        """Whether all workers are paused."""
+        with self._speaking(self.key_names.pause):
+            value = self.redis.get(self.key_names.pause) or b""
+            return bool(value.strip().lower() == b"true")
+
+    def close(self) -> None:
+        """Close all connections; the next call opens new ones."""
+        if "redis" in self.__dict__:
+            self.redis.close()
+
+    # --- inside
+
+    def _enqueue(
+        self, queue: str, declaration: Declaration, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> bool:
+        bound = declaration.bind(args, kwargs)
+        if not _all_agree(job_hooks(declaration.hook_owners, "before_enqueue"), bound):
+            return False
+        payload = Payload.of(declaration.wire_name, bound)
+        if self.inline:
+            Reservation(queue, Payload.read(payload.raw)).perform()
+        else:
+            self._push(queue, payload.raw)
+        for hook in job_hooks(declaration.hook_owners, "after_enqueue"):
+            hook(*bound)
+        return True
+
+    def _push(self, queue: str, *payloads: bytes, before: int = 0) -> None:
+        """Push, in the time that there is for it; an error says what has become of the payloads.
+
+        `before` is how many were pushed before them, in the same call.
+        """
+        key = self.key_names.queue(queue)
+        seconds = self.timeout + sum(map(len, payloads)) / PUSHED_A_SECOND
+        try:
+            with self.server.within(seconds):
+                self._queues.push(queue, *payloads)
+        except ResqueError as error:  # the client could not be made
+            raise type(error)(f"{error} {_nothing_more_than(before)}") from error.__cause__
+        except (*REDIS_ERRORS, OSError) as error:
+            problem = in_our_words(error, self.server, getattr(error, "key", key))
+            raise _after_push(problem, error, queue, before) from error
+
+    @contextlib.contextmanager
+    def _speaking(self, key: str | None, perhaps: str = "") -> Iterator[None]:
+        """Redis' errors in our words; `perhaps` is what may have been done if no reply came."""
+        try:
+            yield
+        except (*REDIS_ERRORS, OSError) as error:
+            at_fault = key_named_by(error) or getattr(error, "key", key)
+            problem = in_our_words(error, self.server, at_fault)
+            if perhaps and not (was_said(error) or never_sent(error)):
+                problem.args = (f"{problem} {perhaps}",)
+            raise problem from error
+
+
+class _Told:
+    """A client whose errors are in our words; the first argument of its commands is a key."""
+
+    def __init__(self, resque: Resque) -> None:
+        self._resque = resque
+
+    def execute_command(self, *command: Any) -> Any:
+        perhaps = "" if command[0] == "GET" else "The counter may have been changed."
+        with self._resque._speaking(first_key(command), perhaps):
+            return self._resque.redis.execute_command(*command)
+
+
+def _after_push(problem: ResqueError, error: Exception, queue: str, before: int) -> ResqueError:
+    """The same problem, with what has become of the push."""
+    if getattr(error, "pushed", False):
+        fate = f"All was pushed to {queue!r} all the same; it may be missing among the queues."
+    elif isinstance(problem, WrongKeyType):
+        return problem  # it names the key that stands where the queue would be
+    elif was_said(error) or never_sent(error):
+        fate = _nothing_more_than(before)
+    else:
+        return MaybeEnqueued(
+            f"{problem} It broke during the push: "
+            f"what was pushed to {queue!r} may or may not be queued."
+        )
+    problem.args = (f"{problem} {fate}",)
+    return problem
+
+
+def _nothing_more_than(before: int) -> str:
+    return f"Nothing was queued after the first {before} jobs." if before else "Nothing was queued."
+
+
+@functools.cache
+def default_resque() -> Resque:
+    """The Resque of the environment, one for each process image."""
+    return Resque()
+
+
+def _queue_name(queue: Any, declaration: Declaration | None = None) -> str:
+    if isinstance(queue, str) and queue.strip():
+        return queue
+    if queue is None and declaration is not None:
+        raise NoQueueError(f'{declaration.wire_name} has no queue: name one with queue="...".')
+    raise NoQueueError(f"Jobs must be placed onto a queue, and {queue!r} does not name one.")
+
+
+def _is_job(class_name: str, args: list[Any] | None) -> Callable[[bytes], bool]:
+    """Whether a payload is a job of this class, with these arguments if any are given."""
+    written = encode(class_name)[1:-1]
+    wanted = None if args is None else encode(args)
+
+    def matches(raw: bytes) -> bool:
+        if written not in raw and b"\\" not in raw:  # which most are, and quickly told
+            return False
+        try:
+            payload = Payload.read(raw)
+            same = wanted is None or encode(payload.args) == wanted
+        except (UnreadablePayload, ValueError):
+            return False
+        return same and payload.class_name == class_name
+
+    return matches
+
+
+def _all_agree(hooks: Sequence[Callable[..., Any]], args: Sequence[Any]) -> bool:
+    """Run hooks that may say no by returning False; all of them run."""
+    answers = [hook(*args) for hook in hooks]
+    return not any(answer is False for answer in answers)
+
+
+def _bulks(
+    declaration: Declaration,
+    many_args: Iterable[Sequence[Any]],
+    before: Sequence[Callable[..., Any]],
+) -> Iterator[list[tuple[Payload, Sequence[Any]]]]:
+    batch: list[tuple[Payload, Sequence[Any]]] = []
+    size = 0
+    for args in many_args:
+        if before and not _all_agree(before, args):
+            continue
+        payload = Payload.of(declaration.wire_name, args)
+        batch.append((payload, args))
+        size += len(payload.raw)
+        if len(batch) == BULK or size >= BULK_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _decoded(raw: bytes) -> Any:
+    """A payload as people look at it; bytes that are not JSON are shown as text."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw.decode("utf-8", "backslashreplace")
+
+
+def _record(raw: bytes) -> WorkerRecord | None:
+    try:
+        return WorkerRecord.read(raw)
+    except (ValueError, RecursionError):
+        return None

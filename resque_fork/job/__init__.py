@@ -1,0 +1,1 @@
+"""What a job is: how it is declared, found, limited and performed with its hooks."""

@@ -1,0 +1,211 @@
+"""The jobs that an application has declared, by the name they have on the wire.
+
+A payload's ``class`` is looked up here and nowhere else: what was not declared
+cannot be run, imported or called by anything that stands in a queue.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from ..callables import does_nothing_when_called
+from ..errors import ArgumentsError, DuplicateJobError, NoClassError, UnknownJob
+from .limits import NO_LIMITS, Limits
+
+
+class JobOptions(TypedDict, total=False):
+    """What a declaration may say beside name, queue and hooks.
+
+    With ``sweep=False`` processes that the job leaves behind live on. `timeout`
+    and `cpu` (seconds) and `memory` (bytes, or as in ``"512M"``) limit what it
+    may use. The arguments of a `sensitive` job are not logged. `redact` names
+    arguments, or keys of arguments that are objects, whose values are replaced
+    in failed entries and logs.
+    """
+
+    sweep: bool
+    timeout: float
+    cpu: float
+    memory: int | str
+    sensitive: bool
+    redact: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One declared job: its name on the wire, its queue, and what to call.
+
+    `hook_owners` are the classes whose methods are its hooks, `owner` is the
+    class that is the job, if it is not a function; for the rest see `JobOptions`.
+    """
+
+    wire_name: str
+    queue: str | None
+    perform: Callable[..., Any]
+    hook_owners: tuple[type, ...] = ()
+    sweep: bool = True
+    limits: Limits = NO_LIMITS
+    sensitive: bool = False
+    redact: Sequence[str] = ()
+    owner: type | None = None
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        """The arguments by position, as they travel. Raises ArgumentsError if they do not fit."""
+        try:
+            signature = inspect.signature(self.perform)
+        except ValueError:  # some builtins have none
+            signature = inspect.Signature([_ANY_POSITIONAL])
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentsError(f"{self.wire_name}: {error}.") from None
+        if bound.kwargs:
+            bound = self._fill_gaps(bound)
+        return list(bound.args)
+
+    def _fill_gaps(self, bound: inspect.BoundArguments) -> inspect.BoundArguments:
+        """Defaults for what was skipped before the last argument given by keyword."""
+        given = [name for name in bound.signature.parameters if name in bound.arguments]
+        for name, parameter in bound.signature.parameters.items():
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+                if name in bound.arguments:
+                    raise ArgumentsError(
+                        f"{self.wire_name}: {name!r} can only be given by keyword, "
+                        "and arguments travel by position."
+                    )
+            elif name == given[-1]:
+                break
+            elif name not in bound.arguments and parameter.default is not parameter.empty:
+                bound.arguments[name] = parameter.default
+        return bound
+
+
+_ANY_POSITIONAL = inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)
+
+
+class Registry:
+    """Declared jobs by wire name."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Declaration] = {}
+
+    def declare(self, declaration: Declaration) -> None:
+        """Raises DuplicateJobError if another job has the name.
+
+        The same function or class seen twice (a module that is also run as
+        ``__main__``, or loaded anew) is not another job; the later one counts.
+        """
+        name = declaration.wire_name
+        other = self._jobs.get(name)
+        if other is not None and _origin(other) != _origin(declaration):
+            raise DuplicateJobError(
+                f"Two jobs are called {name!r}: {_place(other)} and {_place(declaration)}. "
+                "Give one of them another name=."
+            )
+        self._jobs[name] = declaration
+
+    def find(self, name: str) -> Declaration:
+        """Raises UnknownJob, naming the known jobs that look alike."""
+        try:
+            return self._jobs[name]
+        except KeyError:
+            raise UnknownJob(self._unknown(name)) from None
+
+    def get(self, name: str) -> Declaration | None:
+        return self._jobs.get(name)
+
+    def names(self) -> list[str]:
+        return sorted(self._jobs)
+
+    def forget(self, name: str) -> None:
+        self._jobs.pop(name, None)
+
+    def _unknown(self, name: str) -> str:
+        shown = name if len(name) <= 200 else name[:200] + "..."
+        try:
+            import difflib  # not for every worker: it costs memory, and so makes every fork slower
+
+            alike = difflib.get_close_matches(shown, self._jobs, 3, cutoff=0.5)
+        except ImportError:  # no descriptor to read it with
+            alike = []
+        if alike:
+            return f"No job is registered as {shown!r}; similar: {', '.join(alike)}."
+        if not self._jobs:
+            return (
+                f"No job is registered as {shown!r}, nor any other: "
+                "give the worker the application with --require."
+            )
+        return f"No job is registered as {shown!r}."
+
+
+def _origin(declaration: Declaration) -> tuple[str, str]:
+    """The file that declares it, and its name there."""
+    what = declaration.owner or inspect.unwrap(declaration.perform)
+    try:
+        filename = os.path.realpath(inspect.getfile(what))
+    except (TypeError, OSError):  # it comes from no file
+        filename = ""
+    return filename, getattr(what, "__qualname__", type(what).__qualname__)
+
+
+def _place(declaration: Declaration) -> str:
+    filename, name = _origin(declaration)
+    return f"{name} in {filename}" if filename else name
+
+
+registry = Registry()
+
+
+def declare(
+    wire_name: str,
+    queue: str | None,
+    perform: Callable[..., Any],
+    hook_owners: tuple[type, ...],
+    *,
+    sweep: bool = True,
+    timeout: float | None = None,
+    cpu: float | None = None,
+    memory: int | str | None = None,
+    sensitive: bool = False,
+    redact: Sequence[str] = (),
+    owner: type | None = None,
+) -> Declaration:
+    """Make a job known to this process.
+
+    Raises DuplicateJobError, SettingsError, and NoClassError for a function
+    that would do nothing when called.
+    """
+    if reason := does_nothing_when_called(perform):
+        raise NoClassError(f"{wire_name} cannot be a job: {reason}.")
+    limits = Limits.declared(timeout, memory, cpu)
+    secret = (redact,) if isinstance(redact, str) else tuple(redact)
+    declaration = Declaration(
+        wire_name, queue, perform, hook_owners, sweep, limits, sensitive, secret, owner
+    )
+    registry.declare(declaration)
+    return declaration
+
+
+def declaration_of(what: Any) -> Declaration:
+    """The declaration of a job however it is named: a function, a class, or its wire name.
+
+    A name that is not declared here is fine: a producer need not have the
+    code. Raises NoClassError for what cannot be a job.
+    """
+    if isinstance(what, str) and what:
+        return registry.get(what) or Declaration(what, None, _not_here)
+    declaration = getattr(what, "declaration", None)
+    if not isinstance(declaration, Declaration):
+        raise NoClassError(
+            f"{what!r} is not a job: pass a function decorated with @job, a subclass of Job "
+            "with a perform method, or the name its workers know it by."
+        )
+    return declaration
+
+
+def _not_here(*args: Any) -> None:
+    raise NoClassError("This job is only known by name here, so it cannot be performed here.")

@@ -1,0 +1,1 @@
+"""The contract with Ruby and Node: keys, JSON, queue names and process titles."""

@@ -1,0 +1,1 @@
+"""Tests of what the worker makes of a child."""

@@ -1,0 +1,239 @@
+"""What parent and child say to each other arrives whole, in order, or is told to be broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resque_fork.child import report
+from resque_fork.child.report import BrokenReport, Inbox
+
+
+class Pipe:
+    """A pipe whose reading end does not block."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        self.inbox = Inbox(self.reader)
+
+    def close(self) -> None:
+        for fd in (self.reader, self.writer):
+            if fd >= 0:
+                os.close(fd)
+
+    def hang_up(self) -> None:
+        os.close(self.writer)
+        self.writer = -1
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+TOLD = {"exception": "E", "error": "e", "backtrace": ["a:1:in f"]}
+USED = {"rss_growth_kb": 0, "user_ms": 1, "system_ms": 2, "wall_ms": 3}
+WORDS = [
+    {"word": "performed", "used": USED},
+    {"word": "skipped", "used": USED},
+    {"word": "failed", "final": True, "leaving": False, "used": USED, **TOLD},
+    {"word": "settled", "saved": True, **TOLD},
+]
+
+
+OBJECTS = [word for word in WORDS if word["word"] not in report.DONE]
+
+
+def read(word: dict[str, Any]) -> dict[str, Any]:
+    return report.read_word(json.dumps(word).encode())
+
+
+@pytest.mark.parametrize("word", WORDS, ids=lambda word: word["word"])
+def test_a_childs_words(word: dict[str, Any]) -> None:
+    """Each comes out as it went in."""
+    assert report.read_word(report.packed_word(word)) == word
+
+
+@pytest.mark.parametrize("word", OBJECTS, ids=lambda word: word["word"])
+def test_words_that_lack_something(word: dict[str, Any]) -> None:
+    """None is a word without any of its parts or with a part of another kind."""
+    assert read(word) == word
+    for name in word:
+        for wrong in (
+            {k: v for k, v in word.items() if k != name},
+            *({**word, name: value} for value in ([1], 5, {"a": 1}, "?")),
+        ):
+            if not isinstance(wrong.get(name), str) or name == "word":
+                with pytest.raises(BrokenReport, match=r"^not "):
+                    read(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"used": {"user_ms": 1}}, "not what a job has used"),
+        ({"used": {**USED, "\ud800": 1}}, "not what a job has used"),
+        ({"used": {**USED, "wall_ms": 1.5}}, "not numbers of what a job has used"),
+        ({"backtrace": ["a", 5]}, "not lines of a backtrace"),
+        ({"word": ["failed"]}, "not a word of a child's"),
+        ({"word": "performed"}, "not a word of a child's"),
+        ({"final": "yes"}, "not a word of a child's"),
+    ],
+)
+def test_what_is_no_word(change: dict[str, Any], problem: str) -> None:
+    """A job may write what it likes into the pipe: names, numbers and lines are looked at."""
+    with pytest.raises(BrokenReport, match=f"^{problem}$"):
+        read({**WORDS[2], **change})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"performed", b"performed 0 1 2", b"performed 0 1 2 3 4", b"performed 0 1 2 x"),
+        *(b"performed 0 1 2 3.5", b"performed 0 1 2 " + b"9" * 5000, b"failed 0 1 2 3"),
+        *(b"performed 0 1 2 \xff", "skipped 0 1 2 \u0663".encode(), b"[]", b"{", b'"performed"'),
+        *(b'{"word":"failed"} {}', b"{" * 200_000, b'{"a":' * 200_000, b'{"\xff":1}'),
+    ],
+    ids=lambda body: body[:20],
+)
+def test_what_is_no_word_at_all(body: bytes) -> None:
+    """Neither of the form of the short ones nor of the long ones."""
+    with pytest.raises(BrokenReport):
+        report.read_word(body)
+
+
+@pytest.mark.parametrize("text", ["\ud800 lone", "ünï\0", "raw\udcff"])
+def test_an_error_of_any_text(text: str) -> None:
+    """JSON and UTF-8 as such could not carry all that Python calls text."""
+    word = {**WORDS[3], "error": text}
+    assert report.read_word(report.packed_word(word)) == word
+
+
+@given(
+    st.binary(max_size=40).map(lambda name: name.decode("utf-8", "surrogateescape")),
+    st.sampled_from(["", "2026-11-23T06:51:50Z"]),
+    st.binary(max_size=200),
+)
+def test_a_job(queue: str, run_at: str, raw: bytes) -> None:
+    """Its queue and its payload may be any bytes."""
+    assert report.read_job(report.packed_job(queue, run_at, raw)) == (queue, run_at, raw)
+
+
+@given(st.lists(st.binary(max_size=80), max_size=5), st.lists(st.integers(1, 40), min_size=1))
+def test_however_the_bytes_are_cut(messages: list[bytes], cuts: list[int]) -> None:
+    """Messages come out as they went in, however a pipe cuts them up."""
+    pipe = Pipe()
+    try:
+        data = b"".join(map(report.framed, messages))
+        came: list[bytes] = []
+        position = turn = 0
+        while position < len(data):
+            size = cuts[turn % len(cuts)]
+            os.write(pipe.writer, data[position : position + size])
+            position, turn = position + size, turn + 1
+            came += pipe.inbox.read()
+        assert came == messages
+    finally:
+        pipe.close()
+
+
+def test_nothing_yet(pipe: Pipe) -> None:
+    """A pipe without data is not closed, and reading it does not block."""
+    assert pipe.inbox.read() == []
+    assert not pipe.inbox.closed
+
+
+def test_the_end(pipe: Pipe) -> None:
+    """What was said before the end is heard, and the end is noted."""
+    report.send(pipe.writer, b"performed")
+    pipe.hang_up()
+    assert pipe.inbox.read() == [b"performed"]
+    assert pipe.inbox.read() == []
+    assert pipe.inbox.closed
+
+
+def test_the_end_in_the_middle_of_a_word(pipe: Pipe) -> None:
+    """Half a word is no word: whoever died over it has said nothing."""
+    os.write(pipe.writer, report.framed(b"performed")[:-1])
+    pipe.hang_up()
+    assert pipe.inbox.read() == []
+    assert pipe.inbox.read() == []
+    assert pipe.inbox.closed
+
+
+def test_a_large_message_is_sent_whole() -> None:
+    """Larger than any pipe: the sender waits for the reader."""
+    reader, writer = os.pipe()
+    message = b"x" * 3_000_000
+    sender = threading.Thread(target=report.send, args=(writer, message))
+    sender.start()
+    try:
+        inbox = Inbox(reader, report.LONGEST_JOB)
+        came: list[bytes] = []
+        while not came:
+            came = inbox.read()
+        assert came == [message]
+    finally:
+        sender.join()
+        os.close(reader)
+        os.close(writer)
+
+
+BROKEN = {
+    "too long": struct.pack(">I", report.LONGEST + 1),
+    "text": b"Fatal Python error: ...",
+}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
+def test_what_is_no_message(data: bytes) -> None:
+    """A job may write anything into any descriptor: it is told, and cannot hurt the reader."""
+    reader, writer = os.pipe()
+    sender = threading.Thread(target=os.write, args=(writer, data))
+    sender.start()
+    inbox = Inbox(reader)
+
+    def read_all() -> None:
+        for _ in range(50):
+            inbox.read()
+
+    try:
+        with pytest.raises(BrokenReport):
+            read_all()
+    finally:
+        os.set_blocking(reader, False)
+        try:
+            while os.read(reader, 1 << 20):
+                pass
+        except BlockingIOError:
+            pass
+        sender.join()
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_job_may_be_longer_than_a_word() -> None:
+    """Each direction has its own limit."""
+    reader, writer = os.pipe()
+    os.write(writer, struct.pack(">I", report.LONGEST + 1))
+    inbox = Inbox(reader, report.LONGEST_JOB)
+    assert inbox.read() == []
+    os.close(reader)
+    os.close(writer)
+
+
+def test_the_form_on_the_wire() -> None:
+    """Four bytes of length, big-endian, and words that a person can read, too."""
+    assert report.framed(report.packed_word(WORDS[0])) == b"\0\0\0\x11performed 0 1 2 3"
+    assert json.loads(report.packed_word(WORDS[2])) == WORDS[2]

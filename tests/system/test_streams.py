@@ -1,0 +1,160 @@
+"""Children's output told from histories: what is written, what is taken, and when."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from resque_fork.system.loop import Loop
+from resque_fork.system.streams import MOST_WAITING, PIPE_BYTES, STUCK_SECONDS, Stream
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Scene:
+    """A stream of a worker, and the reader of that worker's own output."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.loop = Loop(self.clock)
+        self.reader, self.output = os.pipe()
+        os.set_blocking(self.reader, False)
+        self.stream = Stream(self.loop, self.output, "stdout")
+
+    def write(self, data: bytes) -> None:
+        """As a child does, which has room in its pipe."""
+        os.write(self.stream.writer, data)
+        self.loop.poll()
+
+    def later(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.loop.poll()
+
+    def read(self) -> bytes:
+        """All that has come out by now."""
+        data = b""
+        try:
+            while piece := os.read(self.reader, PIPE_BYTES):
+                data += piece
+                self.loop.poll()
+        except BlockingIOError:
+            pass
+        return data
+
+    def fill(self) -> bytes:
+        """Until neither the worker's output nor the stream takes any more."""
+        os.set_blocking(self.stream.writer, False)
+        written, number = b"", 0
+        try:
+            while True:
+                line = b"%0*d\n" % (4095, number)
+                taken = os.write(self.stream.writer, line)
+                written += line[:taken]
+                number += 1
+                self.loop.poll()
+        except BlockingIOError:
+            return written
+
+    def close(self) -> None:
+        self.stream.close()
+        for fd in (self.reader, self.output):
+            if fd >= 0:
+                os.close(fd)
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    scene = Scene()
+    yield scene
+    scene.close()
+
+
+def test_it_is_passed_on(scene: Scene) -> None:
+    """At once, and byte for byte."""
+    scene.write(b"one\n")
+    assert scene.read() == b"one\n"
+    scene.write(b"\xff\0")
+    assert scene.read() == b"\xff\0"
+
+
+def test_a_reader_that_is_slow(scene: Scene) -> None:
+    """Nothing is lost, and nothing is read ahead without a bound: the child waits."""
+    written = scene.fill()
+    assert len(written) < 4 * PIPE_BYTES
+    scene.later(STUCK_SECONDS - 1)
+    assert scene.read() == written
+
+
+def test_a_reader_that_reads_little(scene: Scene) -> None:
+    """As long as it reads, it is waited for."""
+    written = scene.fill()
+    taken = b""
+    for _ in range(5):
+        scene.later(STUCK_SECONDS - 1)
+        taken += os.read(scene.reader, 2 * 4096)
+        scene.loop.poll()
+    assert taken + scene.read() == written
+
+
+def test_a_reader_that_never_reads(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """It is waited for, then what is written is dropped; until it reads again."""
+    scene.fill()
+    scene.later(STUCK_SECONDS + 1)
+    scene.loop.poll()
+    for _ in range(10):
+        scene.write(b"lost\n" * 1000)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "What jobs write to stdout is dropped" in caplog.text
+    assert "nobody reads it" in caplog.text
+    assert b"lost" not in scene.read()
+    scene.loop.poll()
+    scene.write(b"again\n")
+    assert scene.read() == b"again\n"
+
+
+def test_a_reader_that_is_gone(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """What is written is dropped at once, and that is said once."""
+    os.close(scene.reader)
+    for _ in range(10):
+        scene.write(b"lost\n")
+    assert len(caplog.records) == 1
+    assert "cannot pass it on: Broken pipe. Jobs go on, and this is said once" in caplog.text
+    scene.stream.reopened()
+    scene.write(b"lost\n")
+    assert len(caplog.records) == 2
+    scene.reader = os.dup(scene.output)
+
+
+def test_an_output_that_was_closed(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """By the application, for example."""
+    os.close(scene.output)
+    scene.output = -1
+    scene.write(b"lost\n")
+    assert "Bad file descriptor" in caplog.text
+
+
+def test_many_jobs_while_nobody_reads(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """What each of them wrote last is taken in, up to a bound."""
+    scene.fill()
+    os.set_blocking(scene.stream.writer, True)
+    for _ in range(10):
+        scene.stream.start()
+        os.write(scene.stream.writer, b"x" * PIPE_BYTES)
+    assert len(scene.stream._waiting) <= MOST_WAITING
+    assert logging.getLevelName(caplog.records[0].levelno) == "WARNING"
+
+
+def test_what_is_left_at_the_end(scene: Scene) -> None:
+    """It is passed on before the worker leaves."""
+    os.write(scene.stream.writer, b"last\n")
+    scene.stream.close()
+    assert scene.read() == b"last\n"
+    scene.stream = Stream(scene.loop, scene.output, "stdout")

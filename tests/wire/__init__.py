@@ -1,0 +1,1 @@
+"""Tests of the contract with other languages."""

@@ -1,0 +1,106 @@
+"""Heartbeats and the search for the dead come when they are due, and stop for nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+
+import pytest
+from redis import Redis
+
+from resque_fork import Resque, Settings
+from resque_fork.errors import WrongKeyType
+from resque_fork.failure import Backends
+from resque_fork.store.books import Books
+from resque_fork.store.workers import Workers
+from resque_fork.system.identity import Identity
+from resque_fork.system.loop import Loop
+from resque_fork.wire.payload import WorkerRecord, run_time
+from resque_fork.worker.maintenance import Upkeep
+
+HOST = socket.gethostname()
+ID = f"{HOST}:{os.getpid()}:mail"
+DEAD = f"{HOST}:99999999:mail"
+HEARTBEATS = "resque:workers:heartbeat"
+
+
+class Named:
+    """A client that names the key of the wrong type, as a worker's line does."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def execute_command(self, *command: object) -> object:
+        if command[0] == "EVALSHA" and self._redis.type(HEARTBEATS) == b"string":
+            raise WrongKeyType(HEARTBEATS)
+        return self._redis.execute_command(*command)
+
+
+class Scene:
+    def __init__(self, resque: Resque) -> None:
+        self.now = 100.0
+        self.looked = 0
+        loop = Loop(lambda: self.now)
+        keys, redis = resque.key_names, Named(resque.redis)
+        self.redis: Redis = resque.redis
+        books = Books(redis, keys, ID, Identity.here().to_fields())
+        settings = Settings(heartbeat_interval=60)
+        self.upkeep = Upkeep(
+            loop, books, Workers(redis, keys), keys, settings, Backends(), ["mail"], self._look
+        )
+
+    def _look(self) -> None:
+        self.looked += 1
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+        self.upkeep.attend()
+
+
+@pytest.fixture
+def scene(resque: Resque) -> Scene:
+    return Scene(resque)
+
+
+def test_what_is_due_is_done(scene: Scene) -> None:
+    """All of it at first, then each in its time, and nothing before."""
+    scene.later(0)
+    assert scene.redis.hexists(HEARTBEATS, ID)
+    assert scene.looked == 1
+    assert scene.now < scene.upkeep.due < scene.now + 60
+    scene.redis.hdel(HEARTBEATS, ID)
+    scene.later(59)
+    assert scene.looked == 2
+    assert not scene.redis.hexists(HEARTBEATS, ID)
+    scene.later(1)
+    assert scene.redis.hexists(HEARTBEATS, ID)
+
+
+def test_the_rescued_are_mourned_once(scene: Scene) -> None:
+    """With the job and the error that explains its end, when there is time for it."""
+    record = WorkerRecord("mail", run_time(time.time()), b'{"class":"Job","args":[1]}')
+    scene.redis.sadd("resque:workers", DEAD)
+    scene.redis.hset(HEARTBEATS, DEAD, "2020-01-01T00:00:00+00:00")
+    scene.redis.set(f"resque:worker:{DEAD}", record.to_json())
+    assert not scene.upkeep.mourns
+    scene.later(0)
+    assert scene.upkeep.mourns
+    told: list[str] = []
+    for _ in range(2):
+        scene.upkeep.mourn(lambda job, error: told.append(f"{job.class_name}: {error}"))
+    assert told == [f"Job: Worker {DEAD} did not gracefully exit while processing Job"]
+    assert not scene.upkeep.mourns
+
+
+def test_a_key_in_the_way_is_said_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """And what is due is tried again when it is due again."""
+    scene.redis.set(HEARTBEATS, "in the way")
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            scene.later(60)
+    assert [record.getMessage() for record in caplog.records] == [str(WrongKeyType(HEARTBEATS))]
+    scene.redis.delete(HEARTBEATS)
+    scene.later(60)
+    assert scene.redis.hexists(HEARTBEATS, ID)
