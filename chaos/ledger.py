@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resque_fork import Resque
-from resque_fork.wire.payload import Payload
+from resque_fork.wire.job import Payload
 
 
 @dataclass(frozen=True)

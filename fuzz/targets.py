@@ -35,18 +35,13 @@ from resque_fork.store.long_list import Entry
 from resque_fork.store.workers import WorkerId
 from resque_fork.system.identity import Identity
 from resque_fork.system.process import End
+from resque_fork.wire.job import MOST_DECODED, Payload
+from resque_fork.wire.json import decode, encode
 from resque_fork.wire.keys import to_bytes, to_text
-from resque_fork.wire.payload import (
-    MOST_DECODED,
-    Payload,
-    WorkerRecord,
-    decode,
-    encode,
-    read_time,
-    zone_of,
-)
 from resque_fork.wire.procline import printable
 from resque_fork.wire.queue_list import QueueList
+from resque_fork.wire.record import WorkerRecord
+from resque_fork.wire.times import read_time, zone_of
 from resque_fork.wire.unreadable import key_of, unwrapped
 
 NOW = 1795416710.0

@@ -14,8 +14,8 @@ from typing import Any
 
 from .errors import SettingsError
 from .text import parse_size
+from .wire.job import MAX_PAYLOAD
 from .wire.keys import DEFAULT_NAMESPACE
-from .wire.payload import MAX_PAYLOAD
 
 DEFAULT_URL = "redis://localhost:6379/0"
 RUBY_PRUNES_AFTER = 300.0  # seconds without a heartbeat

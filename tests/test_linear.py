@@ -27,16 +27,11 @@ from resque_fork.store.long_list import Entry
 from resque_fork.store.workers import WorkerId
 from resque_fork.system.identity import Identity
 from resque_fork.text import printable
+from resque_fork.wire.job import MAX_PAYLOAD, MOST_DECODED, Payload
 from resque_fork.wire.keys import to_text
-from resque_fork.wire.payload import (
-    MAX_PAYLOAD,
-    MOST_DECODED,
-    Payload,
-    WorkerRecord,
-    read_time,
-    zone_of,
-)
 from resque_fork.wire.queue_list import QueueList
+from resque_fork.wire.record import WorkerRecord
+from resque_fork.wire.times import read_time, zone_of
 from resque_fork.wire.unreadable import key_of, unwrapped
 
 pytestmark = pytest.mark.usefixtures("own_jobs")

@@ -25,7 +25,7 @@ from ..job.registry import registry
 from ..job.reservation import Reservation, perform, run_failure_hooks
 from ..system import leaving, process
 from ..system.dispositions import Dispositions
-from ..wire.payload import Payload
+from ..wire.job import Payload
 from ..wire.procline import Procline
 from . import report
 from .usage import MemoryLimit, Meter

@@ -7,7 +7,8 @@ import socket
 from ..client.resque import Resque
 from ..store.workers import WorkerId, Workers
 from ..system.identity import Identity, is_alive
-from ..wire.payload import WorkerRecord, read_time, run_time
+from ..wire.record import WorkerRecord
+from ..wire.times import read_time, run_time
 from .app import App
 from .output import Row, job_row
 

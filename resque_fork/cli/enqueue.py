@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..errors import ArgumentsError, NoClassError, ResqueError
-from ..wire.payload import Payload
+from ..wire.job import Payload
 from .app import App, complete_queue, pass_app
 from .command import TakesArguments, command
 from .how_far import of_changes, saying_how_far

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from ..text import printable
-from ..wire.payload import decode
+from ..wire.json import decode
 from .app import App
 
 GAP = "  "

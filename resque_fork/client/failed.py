@@ -19,8 +19,9 @@ from ..job.redaction import is_redacted
 from ..store.changes import Changes, Requeue
 from ..store.failures import Failures, failed_list_names
 from ..store.long_list import Entry
+from ..wire.json import decode, encode
 from ..wire.keys import Keys
-from ..wire.payload import decode, encode, failed_time, read_time, zone_of
+from ..wire.times import failed_time, read_time, zone_of
 from ..wire.unreadable import UNREADABLE, unwrapped
 
 BATCH = 250  # jobs, of those that are read while others are changed

@@ -28,8 +28,10 @@ from ..store.scripts import NamingKeys
 from ..store.server import PUSHED_A_SECOND, REDIS_ERRORS, Server, in_our_words, never_sent
 from ..store.stats import Stats
 from ..store.workers import Workers
+from ..wire.job import Payload
+from ..wire.json import encode
 from ..wire.keys import Keys
-from ..wire.payload import Payload, WorkerRecord, encode
+from ..wire.record import WorkerRecord
 from .failed import FailedJobs
 
 BULK = 1000  # payloads a round trip

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..store.books import FailedEntry
+from ..wire.failed import failed_entry
+from ..wire.json import sayable
 from ..wire.keys import Keys
-from ..wire.payload import failed_entry, sayable
 
 LONGEST_ERROR = 10_000  # characters
 LONGEST_LINE = 1_000

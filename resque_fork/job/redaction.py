@@ -12,7 +12,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..wire.payload import MOST_DECODED, Payload, decode, encode
+from ..wire.job import MOST_DECODED, Payload
+from ..wire.json import decode, encode
 from ..wire.unreadable import wrapped, wrapped_job
 from .registry import Declaration, registry
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import DontPerform, UnreadablePayload
-from ..wire.payload import Payload
+from ..wire.job import Payload
 from .hooks import job_hooks
 from .redaction import is_redacted, redacted, shown, shown_args
 from .registry import Declaration, registry

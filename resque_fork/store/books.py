@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 from redis.exceptions import ResponseError
 
 from ..errors import NameTaken
+from ..wire.failed import entry_with
 from ..wire.keys import Keys, to_text
-from ..wire.payload import entry_with, run_time, started_time
+from ..wire.times import run_time, started_time
 from ..wire.unreadable import reference
 from . import scripts
 from .packing import Packed

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from ..errors import WrongKeyType
 from ..wire.keys import Keys, to_text
-from ..wire.payload import read_time
+from ..wire.times import read_time
 from . import scripts
 from .books import FailedEntry
 from .refusals import is_too_large

@@ -32,8 +32,9 @@ from ..settings import Settings
 from ..store.books import FailedEntry, digest
 from ..store.workers import Found, WorkerId, Workers
 from ..system.identity import Identity
+from ..wire.job import MAX_PAYLOAD, Payload
 from ..wire.keys import Keys
-from ..wire.payload import MAX_PAYLOAD, Payload, WorkerRecord
+from ..wire.record import WorkerRecord
 from ..wire.unreadable import unwrapped
 
 log = logging.getLogger("resque_fork")

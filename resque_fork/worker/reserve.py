@@ -17,8 +17,8 @@ from ..job.registry import registry
 from ..job.reservation import Reservation, refuse_redacted
 from ..settings import Settings
 from ..store.books import NOTHING, Books, FailedEntry, Finish, Step
+from ..wire.job import Payload
 from ..wire.keys import Keys
-from ..wire.payload import Payload
 from ..wire.queue_list import QueueList
 from ..wire.unreadable import key_of, unwrapped
 

@@ -13,7 +13,8 @@ from redis import Redis
 
 from resque_fork import embedded
 from resque_fork.job.redaction import REDACTED
-from resque_fork.wire.payload import encode, failed_entry
+from resque_fork.wire.failed import failed_entry
+from resque_fork.wire.json import encode
 from resque_fork.wire.unreadable import wrapped
 
 

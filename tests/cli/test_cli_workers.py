@@ -15,7 +15,7 @@ from redis import Redis
 from resque_fork.store.books import NOTHING, Books
 from resque_fork.system.identity import Identity
 from resque_fork.wire.keys import Keys
-from resque_fork.wire.payload import run_time
+from resque_fork.wire.times import run_time
 
 HOST = socket.gethostname()
 KEYS = Keys()

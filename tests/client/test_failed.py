@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 from resque_fork import FailedJob, FailedJobs, Filter, Resque
 from resque_fork.errors import ResqueError, StaleEntry
 from resque_fork.store.long_list import Entry
-from resque_fork.wire.payload import failed_entry
+from resque_fork.wire.failed import failed_entry
 from resque_fork.wire.unreadable import wrapped
 
 MOMENT = 1795416710.0

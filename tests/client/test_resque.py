@@ -19,7 +19,7 @@ from resque_fork import (
 )
 from resque_fork.client.resque import BULK
 from resque_fork.job.registry import registry
-from resque_fork.wire.payload import WorkerRecord
+from resque_fork.wire.record import WorkerRecord
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from resque_fork.failure import (
 )
 from resque_fork.failure.base import LONGEST_ERROR, MOST_LINES
 from resque_fork.store.books import FailedEntry
+from resque_fork.wire.json import decode
 from resque_fork.wire.keys import Keys
-from resque_fork.wire.payload import decode
 from resque_fork.wire.unreadable import wrapped
 
 MOMENT = 1795416710  # 2026-11-23 06:51:50 UTC

@@ -18,7 +18,7 @@ from resque_fork.failure.base import (
 )
 from resque_fork.job.registry import Declaration
 from resque_fork.job.reservation import perform
-from resque_fork.wire.payload import decode
+from resque_fork.wire.json import decode
 
 
 def raised(act: Any) -> Failure:

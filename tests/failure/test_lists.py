@@ -8,7 +8,8 @@ import pytest
 from resque_fork import FailedJobs, Filter, RedisBackend, Resque
 from resque_fork.failure import Backends, Failure, ListBackend, RedisMultiQueueBackend
 from resque_fork.store.books import NOTHING, Books, Finish
-from resque_fork.wire.payload import Payload, decode
+from resque_fork.wire.job import Payload
+from resque_fork.wire.json import decode
 
 WORKER = "vm:22916:email,low"
 MOMENT = 1795416710  # 2026-11-23 06:51:50 UTC

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from resque_fork import Job, job
 from resque_fork.job.redaction import REDACTED, is_redacted, redacted
 from resque_fork.job.redaction import shown as shown_payload
-from resque_fork.wire.payload import Payload, encode
+from resque_fork.wire.job import Payload
+from resque_fork.wire.json import encode
 from resque_fork.wire.unreadable import unwrapped
 
 pytestmark = pytest.mark.usefixtures("own_jobs")

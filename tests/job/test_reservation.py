@@ -7,7 +7,7 @@ import pytest
 from resque_fork import Resque, job
 from resque_fork.errors import UnknownJob
 from resque_fork.job.reservation import Reservation
-from resque_fork.wire.payload import Payload
+from resque_fork.wire.job import Payload
 
 pytestmark = pytest.mark.usefixtures("own_jobs")
 

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from resque_fork.wire.payload import Payload
+from resque_fork.wire.job import Payload
 
 
 def die(raw, limit, vouch):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from resque_fork.wire.payload import MAX_DEPTH
+from resque_fork.wire.json import MAX_DEPTH
 
 from .harness import Running, Stage, bytes_in, until
 

@@ -4,7 +4,7 @@ import time
 
 from jobs import tell
 
-from resque_fork.wire.payload import Payload
+from resque_fork.wire.job import Payload
 
 
 def wait(raw, limit, vouch):

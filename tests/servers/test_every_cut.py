@@ -33,7 +33,8 @@ from resque_fork.store.bell import BUSY_RINGS
 from resque_fork.store.scripts import script
 from resque_fork.store.workers import Workers
 from resque_fork.wire.keys import Keys
-from resque_fork.wire.payload import WorkerRecord, run_time
+from resque_fork.wire.record import WorkerRecord
+from resque_fork.wire.times import run_time
 from resque_fork.worker.pruning import Pruner
 
 from .cutting import CUT_AFTER, CUT_BEFORE, LATE, NAMES, PASS, POSTHUMOUS, TWICE, Spoiler, serving

@@ -16,8 +16,9 @@ from resque_fork.errors import NameTaken
 from resque_fork.store import scripts
 from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish, Step
 from resque_fork.store.server import Server
+from resque_fork.wire.json import encode
 from resque_fork.wire.keys import Keys
-from resque_fork.wire.payload import encode, read_time
+from resque_fork.wire.times import read_time
 
 from .conftest import ID, IDENTITY, KEYS, dump, fill, push
 

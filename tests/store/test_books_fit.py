@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resque_fork.store.books import NOTHING, Books, Finish
+from resque_fork.wire.job import Payload
+from resque_fork.wire.json import decode
 from resque_fork.wire.keys import Keys, to_bytes
-from resque_fork.wire.payload import Payload, WorkerRecord, decode
+from resque_fork.wire.record import WorkerRecord
 
 from .conftest import ID, IDENTITY, KEYS, push
 

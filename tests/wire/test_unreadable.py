@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resque_fork.wire.payload import encode
+from resque_fork.wire.json import encode
 from resque_fork.wire.unreadable import key_of, reference, unwrapped, wrapped, wrapped_job
 
 

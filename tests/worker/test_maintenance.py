@@ -17,7 +17,8 @@ from resque_fork.store.books import Books
 from resque_fork.store.workers import Workers
 from resque_fork.system.identity import Identity
 from resque_fork.system.loop import Loop
-from resque_fork.wire.payload import WorkerRecord, run_time
+from resque_fork.wire.record import WorkerRecord
+from resque_fork.wire.times import run_time
 from resque_fork.worker.maintenance import Upkeep
 
 HOST = socket.gethostname()

@@ -20,7 +20,7 @@ from resque_fork.settings import Settings
 from resque_fork.store.books import NOTHING, Books
 from resque_fork.store.workers import Workers
 from resque_fork.system.identity import Identity
-from resque_fork.wire.payload import encode
+from resque_fork.wire.json import encode
 from resque_fork.wire.unreadable import unwrapped
 from resque_fork.worker.pruning import Pruner
 
