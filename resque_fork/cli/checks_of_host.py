@@ -29,7 +29,7 @@ RUBY_LEAVES_OUT = "resque-web"
 # Has a title with the longest list of queues that is shown, for as long as we let it.
 PROBE = """
 import sys
-from resque_fork.procline import Procline, make_room
+from resque_fork.wire.procline import Procline, make_room
 make_room()
 Procline(sys.argv[1]).waiting_for([sys.argv[2]], [])
 print("ready", flush=True)
