@@ -16,8 +16,8 @@ from typing import Any
 
 from resque_fork import Resque
 from resque_fork.child.fork import ForkedPerformer
-from resque_fork.child.outcome import Verdict
 from resque_fork.job.reservation import Reservation
+from resque_fork.policies import Outcome
 from resque_fork.settings import load
 from resque_fork.worker.worker import Worker
 
@@ -30,9 +30,9 @@ class IdlePerformer:
     busy = False
     idle_since = 0.0
 
-    def perform(self, reservation: Reservation, told: object, *, more: bool = False) -> Verdict:
+    def perform(self, reservation: Reservation, told: object, *, more: bool = False) -> Outcome:
         time.sleep(JOB_SECONDS)
-        return Verdict("done")
+        return Outcome("done")
 
     def __getattr__(self, name: str) -> object:
         """There is no child to rest, to stop or to look after."""

@@ -99,7 +99,7 @@ def exchange_loop(url: str) -> None:
     if child == 0:
         os.close(jobs)
         while os.read(inbox, 65536):
-            os.write(outbox, b'{"word":"performed"}')
+            os.write(outbox, b'{"report":"performed"}')
         os._exit(0)
     os.close(inbox)
 

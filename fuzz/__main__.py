@@ -19,7 +19,7 @@ LONGEST = 4096  # bytes of an input
 LONGEST_KEPT = 200
 WORDS = (
     *("class", "args", "queue", "run_at", "payload", "failed_at", "retried_at", "raw", "forensics"),
-    *("word", "used", "performed", "failed", "settled", "exception", "backtrace", r"\\ud800"),
+    *("report", "used", "performed", "failed", "handled", "exception", "backtrace", r"\\ud800"),
 )
 
 

@@ -20,7 +20,7 @@ from redis import Redis
 from resque_fork import FailedJob, Filter
 from resque_fork.child import report
 from resque_fork.child.main import job_message
-from resque_fork.child.outcome import judge
+from resque_fork.child.outcome import ChildEnd, outcome_of
 from resque_fork.cli.failed import _described
 from resque_fork.cli.output import readable
 from resque_fork.client.failed import requeue_of
@@ -34,7 +34,6 @@ from resque_fork.job.reservation import Reservation
 from resque_fork.store.long_list import Entry
 from resque_fork.store.workers import WorkerId
 from resque_fork.system.identity import Identity
-from resque_fork.system.process import End
 from resque_fork.wire.job import MOST_DECODED, Payload
 from resque_fork.wire.json import decode, encode
 from resque_fork.wire.keys import to_bytes, to_text
@@ -139,8 +138,8 @@ def identity(raw: bytes) -> None:
 
 
 def inbox(raw: bytes) -> None:
-    """A child's report is its words or is broken, however it comes; then its job can be judged."""
-    words = []
+    """A child's reports are sound or broken, however they come; then there is an outcome."""
+    reports: list[report.Report] = []
     reader, writer = os.pipe()
     try:
         os.set_blocking(reader, False)
@@ -149,25 +148,21 @@ def inbox(raw: bytes) -> None:
         size = raw[0] + 1 if raw else 1
         for start in range(0, min(len(raw), 32768), size):
             os.write(writer, raw[start : start + size])
-            words += [report.read_word(message) for message in box.read()]
+            reports += [report.parse(message) for message in box.read()]
     except report.BrokenReport:
         pass
     finally:
         os.close(reader)
         os.close(writer)
-    for word in words:
-        if word["word"] == "read":
+    for each in reports:
+        if isinstance(each, report.Read):
             continue
-        told = {"settled" if word["word"] == "settled" else "word": word}
+        told = {"handled" if isinstance(each, report.Handled) else "report": each}
         for status in (0, 9, 256):
-            verdict = judge(
-                pid=1,
-                **{"word": None, "settled": None, **told},
-                end=End(status, 0, 0, 0),
-                stopped=status == 9,
-            )
-            if verdict.failure is not None:
-                entry = verdict.failure.entry(failed_at=NOW, payload=b"{}", worker="w", queue="q")
+            end = ChildEnd(pid=1, wait_status=status, stopped=status == 9, **told)
+            outcome = outcome_of(end)
+            if outcome.failure is not None:
+                entry = outcome.failure.entry(failed_at=NOW, payload=b"{}", worker="w", queue="q")
                 decode(entry)
 
 

@@ -54,26 +54,31 @@ if TYPE_CHECKING:
     from .client.failed import FailedJob, FailedJobs, Filter
     from .client.resque import Resque
     from .failure import Backend, ListBackend, LogBackend, RedisBackend, RedisMultiQueueBackend
+    from .policies import Action, Policy, add_policy
     from .worker.worker import Worker
 
 # Loaded when they are asked for: they need redis, whose import takes longer than all of the above.
 # And a producer needs no worker, and may run where there is no fork.
 _LATER = {
+    "Action": "policies",
     "Backend": "failure",
     "FailedJob": "client.failed",
     "FailedJobs": "client.failed",
     "Filter": "client.failed",
     "ListBackend": "failure",
     "LogBackend": "failure",
+    "Policy": "policies",
     "RedisBackend": "failure",
     "RedisMultiQueueBackend": "failure",
     "Resque": "client.resque",
     "Worker": "worker.worker",
+    "add_policy": "policies",
     "keep": "child.sweep",
 }
 
 __all__ = [
     "AccessRefused",
+    "Action",
     "ArgumentsError",
     "Backend",
     "DirtyExit",
@@ -96,6 +101,7 @@ __all__ = [
     "NoQueueError",
     "NotOnMainThread",
     "PoisonPill",
+    "Policy",
     "PruneDeadWorkerDirtyExit",
     "RedisBackend",
     "RedisMultiQueueBackend",
@@ -112,6 +118,7 @@ __all__ = [
     "Worker",
     "WrongKeyType",
     "__version__",
+    "add_policy",
     "after_fork",
     "after_pause",
     "before_first_fork",

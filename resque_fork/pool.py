@@ -13,11 +13,11 @@ from .system import leaving, process
 from .system.loop import Loop
 from .system.signals import Signals
 from .wire.procline import Procline
-from .worker.worker import RESPITE, Worker
+from .worker.worker import FORK_RETRY_SECONDS, Worker
 
 log = logging.getLogger("resque_fork")
 
-YOUNG = 5.0  # seconds: a worker that dies before has not started well
+MIN_UPTIME = 5.0  # seconds: a worker that dies before has not started well
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -77,7 +77,7 @@ class Pool:
                 pid = process.fork(self._be_a_worker)
             except OSError as error:
                 log.error("A worker cannot be started now: %s", error)
-                self._loop.after(RESPITE, self._start_missing)
+                self._loop.after(FORK_RETRY_SECONDS, self._start_missing)
                 return
             self._missing -= 1
             self._workers[pid] = self._loop.clock()
@@ -119,12 +119,12 @@ class Pool:
         process.reap_strangers(set(self._workers))
 
     def _replace(self, pid: int, lived: float) -> None:
-        if lived >= YOUNG:
+        if lived >= MIN_UPTIME:
             self._pause = 0.0
         self._missing += 1
         log.warning("Worker %d has died, starting another in %g seconds", pid, self._pause)
         self._loop.after(self._pause, self._start_missing)
-        if lived < YOUNG:
+        if lived < MIN_UPTIME:
             self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
 
     def _stop_with(self, number: int) -> Callable[[], None]:

@@ -23,7 +23,7 @@ from resque_fork.worker.worker import Worker
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-PATIENCE = 30  # seconds for a worker to empty its queues
+PATIENCE = 60  # seconds for a worker to empty its queues
 
 # Options in the documents that are other programs'.
 FOREIGN_OPTIONS = {"--data", "--time"}

@@ -23,6 +23,7 @@ ORDER = [
     "store",
     "job",
     "failure",
+    "policies",
     "client",
     "child",
     "worker",

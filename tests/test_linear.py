@@ -161,7 +161,7 @@ READERS: dict[str, tuple[Callable[[bytes], object], int]] = {
     "time": (_times, 1 << 20),
     "process": (_identity, 1 << 20),
     "text for a terminal": (lambda raw: printable(to_text(raw)), 1 << 20),
-    "report": (report.read_word, report.LONGEST),
+    "report": (report.parse, report.LONGEST),
 }
 
 

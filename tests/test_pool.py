@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from resque_fork.pool import LONGEST_PAUSE, YOUNG, Pool
+from resque_fork.pool import LONGEST_PAUSE, MIN_UPTIME, Pool
 from resque_fork.settings import Settings
 from resque_fork.worker.worker import Worker
 
@@ -30,7 +30,7 @@ def test_one_that_had_been_running_well_is_replaced_at_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """However often that happens."""
-    assert pauses(caplog, YOUNG, 100.0, 1e6) == [0.0, 0.0, 0.0]
+    assert pauses(caplog, MIN_UPTIME, 100.0, 1e6) == [0.0, 0.0, 0.0]
 
 
 def test_the_pause_grows_for_those_that_die_young(caplog: pytest.LogCaptureFixture) -> None:
@@ -42,4 +42,4 @@ def test_the_pause_grows_for_those_that_die_young(caplog: pytest.LogCaptureFixtu
 
 def test_one_good_life_ends_the_pauses(caplog: pytest.LogCaptureFixture) -> None:
     """What was wrong has passed."""
-    assert pauses(caplog, 0.1, 0.1, 0.1, YOUNG, 0.1, 0.1) == [0.0, 0.5, 1.0, 0.0, 0.0, 0.5]
+    assert pauses(caplog, 0.1, 0.1, 0.1, MIN_UPTIME, 0.1, 0.1) == [0.0, 0.5, 1.0, 0.0, 0.0, 0.5]

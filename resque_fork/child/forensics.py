@@ -13,7 +13,7 @@ from ..system import process
 from ..system.loop import Loop
 from ..system.process import End
 from ..system.streams import Stream
-from .handle import Watch
+from .handle import ChildHandle
 
 TAIL_BYTES = 8192
 TAIL_LINES = 20
@@ -68,7 +68,7 @@ class StackFile:
 
 
 def describe(
-    child: Watch, end: End, stack: list[str], stderr: list[str], oom: bool
+    child: ChildHandle, end: End, stack: list[str], stderr: list[str], oom: bool
 ) -> dict[str, Any]:
     """The ``forensics`` of a dead child; what there is nothing to say about is left out.
 

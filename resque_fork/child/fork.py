@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from ..failure import Backends
@@ -15,6 +14,7 @@ from ..job.hooks import worker_hooks
 from ..job.limits import NO_LIMITS, Limits
 from ..job.registry import registry
 from ..job.reservation import Reservation
+from ..policies.outcome import NOT_STARTED, Outcome
 from ..settings import Settings
 from ..system import errand, process
 from ..system.loop import Loop
@@ -24,9 +24,9 @@ from ..system.streams import Stream
 from ..wire.procline import Procline
 from . import report
 from .forensics import CRASH, STACKS, StackFile, StderrTail, describe
-from .handle import LEAVE_SECONDS, Watch
-from .main import Scene, has_aftermath, job_message, main, mourn
-from .outcome import Verdict, judge
+from .handle import LEAVE_SECONDS, ChildHandle
+from .main import ChildContext, handle_failure, has_aftermath, job_message, main
+from .outcome import outcome_of
 from .sweep import SWEEP_SECONDS, Sweeper
 
 log = logging.getLogger("resque_fork")
@@ -66,9 +66,9 @@ class ForkedPerformer:
         self._dump = StackFile(STACKS)  # written when it is asked where it is
         self._oom = OomCounters()
         faulthandler.register(process.DUMP_SIGNAL, self._dump.fd, all_threads=True)
-        self._child: Watch | None = None
+        self._child: ChildHandle | None = None
         self._jobs_left = 0
-        self._spare: Watch | None = None  # forked ahead, and waits for its job
+        self._spare: ChildHandle | None = None  # forked ahead, and waits for its job
         self._robbed = False  # of the end of a child
         self._sweeper = Sweeper(loop, lambda: [child.pid for child in self._children()])
         process.adopt_orphans()
@@ -80,7 +80,7 @@ class ForkedPerformer:
 
     def perform(
         self, reservation: Reservation, told: Callable[[Reservation], None], *, more: bool = False
-    ) -> Verdict:
+    ) -> Outcome:
         """Perform one job in a child, and wait until all has been said about it.
 
         If `more` are waiting, the next child is forked while this one is at work. Once the
@@ -92,27 +92,27 @@ class ForkedPerformer:
         try:
             child = self._child_for(reservation)
         except (OSError, MemoryError) as error:  # no process, no descriptor: not the job's fault
-            return Verdict("unperformed", error=error)
+            return Outcome(NOT_STARTED, error=error)
         self._procline.forked(child.pid)
-        self._hold_to_what_is_declared(child, reservation)
+        self._enforce_declared(child, reservation)
         self._jobs_left -= 1
         if more:
             self._fork_spare()
         while True:
-            if child.told and not reservation.class_name:
-                reservation = reservation.told(*child.told)
-                self._hold_to_what_is_declared(child, reservation)
+            if child.read and not reservation.class_name:
+                reservation = reservation.told(child.read.class_name, child.read.portable)
+                self._enforce_declared(child, reservation)
                 told(reservation)
             elif child.ended or (child.reusable and self._jobs_left > 0):
                 break
             else:
                 if child.answered and not child.leaving:
-                    child.dismiss()
+                    child.close_job_pipe()
                 self._wait()
-        verdict = replace(self._judge(child, reservation), told=child.told)
+        outcome = self._outcome_of(child, reservation)
         if child.ended:
-            self._bury(child)
-        return verdict
+            self._release_child(child)
+        return outcome
 
     def stop(self) -> None:
         """Make the running child end."""
@@ -130,12 +130,12 @@ class ForkedPerformer:
         child = self._child
         if child is None:
             return
-        child.dismiss()
+        child.close_job_pipe()
         while not child.ended:
             self._wait()
-        self._bury(child)
+        self._release_child(child)
 
-    def settle(self, reservation: Reservation, error: BaseException) -> bool:
+    def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
         """Have on_failure hooks and other backends run for a job that cannot run them itself.
 
         They run in a short-lived child. Whether all backends took the failure.
@@ -145,17 +145,16 @@ class ForkedPerformer:
         self.rest()
         try:
             child = self._child = self._fork(
-                lambda scene: mourn(scene, reservation, error), report.SETTLING
+                lambda context: handle_failure(context, reservation, error), report.HANDLING
             )
         except (OSError, MemoryError) as problem:
             log.error("Hooks and backends for %s cannot be run now: %s", reservation, problem)
             return False
-        child.leave_by(LEAVE_SECONDS)
+        child.exit_within(LEAVE_SECONDS)
         while not child.ended:
             self._wait()
-        settled = child.settled
-        self._bury(child)
-        return bool(settled and settled["saved"])
+        self._release_child(child)
+        return child.handled is not None and child.handled.saved
 
     def apart(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
         """Have a short-lived child do work that may block; `wait` is called until it is done."""
@@ -182,7 +181,7 @@ class ForkedPerformer:
         for stream in (self._stdout, self._tail):
             stream.reopened()
         if self._spare is not None:
-            self._spare.dismiss()
+            self._spare.close_job_pipe()
 
     def close(self) -> None:
         """End whatever still runs, and let go of everything."""
@@ -193,7 +192,7 @@ class ForkedPerformer:
                 child.reap()
         self._end_spare()
         if self._child is not None:
-            self._bury(self._child)
+            self._release_child(self._child)
         with self._shield("sweeping behind a job"):
             self._sweeper.finish()
         with self._shield("passing on what the last job wrote"):
@@ -206,10 +205,10 @@ class ForkedPerformer:
 
     # --- children
 
-    def _children(self) -> list[Watch]:
+    def _children(self) -> list[ChildHandle]:
         return [child for child in (self._child, self._spare) if child is not None]
 
-    def _child_for(self, reservation: Reservation) -> Watch:
+    def _child_for(self, reservation: Reservation) -> ChildHandle:
         """The present child, if it can take another job, or the spare one, or a new one."""
         child = self._child
         if child is not None:
@@ -228,14 +227,14 @@ class ForkedPerformer:
         with self._shield("looking for processes"):
             self._sweeper.note_present()
         self._child = self._fork(
-            lambda scene: main(scene, reservation),
+            lambda context: main(context, reservation),
             _begin(reservation),
             takes_jobs=self._jobs_left > 1,
         )
         return self._child
 
-    def _hold_to_what_is_declared(self, child: Watch, reservation: Reservation) -> None:
-        child.hold_to(_limits_of(reservation).or_else(self._limits), self._dump.take)
+    def _enforce_declared(self, child: ChildHandle, reservation: Reservation) -> None:
+        child.enforce_limits(_limits_of(reservation).or_else(self._limits), self._dump.take)
         child.swept = child.swept and _is_swept(reservation)
 
     def _fork_spare(self) -> None:
@@ -254,13 +253,15 @@ class ForkedPerformer:
     def _end_spare(self) -> None:
         spare = self._spare
         if spare is not None:
-            spare.dismiss()
+            spare.close_job_pipe()
             while not spare.ended:
                 self._wait()
             spare.close()
             self._spare = None
 
-    def _fork(self, life: Callable[[Scene], None], said: str, *, takes_jobs: bool = False) -> Watch:
+    def _fork(
+        self, life: Callable[[ChildContext], None], said: str, *, takes_jobs: bool = False
+    ) -> ChildHandle:
         forked = process.ticks()
         words, outbox = os.pipe()
         try:
@@ -269,7 +270,7 @@ class ForkedPerformer:
             process.close(words)
             process.close(outbox)
             raise
-        scene = Scene(
+        context = ChildContext(
             parent=os.getpid(),
             worker_id=self._worker_id,
             parents_fds=self._parents_fds(words, jobs),
@@ -286,7 +287,7 @@ class ForkedPerformer:
             run_at_exit_hooks=self._settings.run_at_exit_hooks,
         )
         try:
-            pid = process.fork(lambda: life(scene))
+            pid = process.fork(lambda: life(context))
         except (OSError, MemoryError):
             process.close(words)
             if jobs is not None:
@@ -296,7 +297,7 @@ class ForkedPerformer:
             process.close(outbox)
             if inbox is not None:
                 process.close(inbox)
-        watch = Watch(self._loop, self._settings, pid, words, jobs, said)
+        watch = ChildHandle(self._loop, self._settings, pid, words, jobs, said)
         watch.forked = forked
         return watch
 
@@ -307,7 +308,7 @@ class ForkedPerformer:
             fds += child.fds
         return fds + [fd for fd in new if fd is not None]
 
-    def _wonder_at(self, child: Watch) -> None:
+    def _wonder_at(self, child: ChildHandle) -> None:
         """Say once that how our children end is not to be known."""
         if child.end is not None and child.end.wait_status is None and not self._robbed:
             self._robbed = True
@@ -318,40 +319,24 @@ class ForkedPerformer:
                 child.pid,
             )
 
-    def _judge(self, child: Watch, job: Reservation) -> Verdict:
+    def _outcome_of(self, child: ChildHandle, job: Reservation) -> Outcome:
         self._wonder_at(child)
-        verdict = judge(
-            pid=child.pid,
-            word=child.word,
-            settled=child.settled,
-            end=child.end,
-            job=job,
-            stopped=child.stopped,
-            sent_term=child.sent_term,
-            killed=child.killed,
-            killed_after_grace=child.killed_after_grace,
-            term_child=self._settings.term_child,
-            term_timeout=self._settings.term_timeout,
-            over=child.over,
-            steps=child.steps,
-            near_limit=child.near_limit,
-            broken=child.broken,
-        )
-        if child.ended or child.over:  # else it lives, and there is nothing to explain
+        outcome = outcome_of(child.ending(job))
+        if child.ended or child.exceeded:  # else it lives, and there is nothing to explain
             with self._shield("finding out why a job has failed"):
-                return self._explained(child, verdict)
-        return verdict
+                return self._explained(child, outcome)
+        return outcome
 
-    def _explained(self, child: Watch, verdict: Verdict) -> Verdict:
-        stack = self._stack.take() or (self._dump.take() if child.over else [])
-        if verdict.failure is not None and child.end is not None and verdict.error is not None:
+    def _explained(self, child: ChildHandle, outcome: Outcome) -> Outcome:
+        stack = self._stack.take() or (self._dump.take() if child.exceeded else [])
+        if outcome.failure is not None and child.end is not None and outcome.error is not None:
             oom = self._was_oom_killed(child)
-            return verdict.explained(describe(child, child.end, stack, self._tail.lines(), oom))
+            return outcome.explained(describe(child, child.end, stack, self._tail.lines(), oom))
         if stack:
-            return verdict.explained({"stack": stack})
-        return verdict
+            return outcome.explained({"stack": stack})
+        return outcome
 
-    def _was_oom_killed(self, child: Watch) -> bool:
+    def _was_oom_killed(self, child: ChildHandle) -> bool:
         """Probably: by a SIGKILL that is not ours, while the kernel counted such a kill."""
         if child.end is None or child.killed:
             return False
@@ -361,7 +346,7 @@ class ForkedPerformer:
         by_kill = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         return by_kill and self._oom.look()
 
-    def _bury(self, child: Watch) -> None:
+    def _release_child(self, child: ChildHandle) -> None:
         """Let go of a child that has ended; end what it left behind."""
         self._child = None
         with self._shield("letting go of a job's process"):

@@ -1,4 +1,4 @@
-"""The parent's eye on one child: its words, its end, and how it is stopped."""
+"""The parent's hold on one child: its reports, its end, and the signals that end it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from ..errors import signal_name
 from ..job.limits import NO_LIMITS, Limits
@@ -16,6 +15,8 @@ from ..system import process
 from ..system.loop import Loop, Timer
 from ..system.process import End
 from . import report
+from .outcome import ChildEnd
+from .report import Done, Failed, Handled, Read, Report
 
 log = logging.getLogger("resque_fork")
 
@@ -23,16 +24,23 @@ SHORTEST_CHECK = 0.01  # seconds between two looks at the CPU clock of a child
 MEMORY_CHECK = 0.1  # seconds between two at its memory, which it may fill at 2 GB a second
 DUMP_SECONDS = 0.05  # to write down where it is, before it is killed: meanwhile it takes more
 FIRST_LOOK, LAST_LOOK = 0.01, 10.0  # seconds between looks for the end of a child without a pipe
-LEAVE_SECONDS = 10.0  # for hooks, backends and flushing, once the child has said its word
+LEAVE_SECONDS = 10.0  # for hooks, backends and flushing, once the child has reported
 
 
-class Watch:
+# Why a child is sent signals: it is to stop, its job exceeds a limit, or it does not exit.
+STOP, LIMIT, LATE = "stop", "limit", "late"
+
+# Names of signals, each with the seconds to wait before it is sent.
+Escalation = Sequence[tuple[float, str]]
+
+
+class ChildHandle:
     """One child from its fork to its end.
 
-    `word` is its last word about the present job, `settled` what it said after
-    a failure, `told` the class of a payload that it has read for us and whether that is
-    portable; `broken` is what is wrong with what it sent. `end` is how it ended, None
-    while it lives. `said` is where in `report.FOLLOWS` it begins.
+    `report` is what it has reported of the present job, `handled` what followed a failure,
+    `read` what it has read of a payload that was too large for us; `broken` is what is wrong
+    with what it sent. `end` is how it ended, None while it lives. `said` is where in
+    `report.FOLLOWS` it begins. `signals_sent` are names of signals, by why they were sent.
     """
 
     def __init__(
@@ -40,39 +48,35 @@ class Watch:
         loop: Loop,
         settings: Settings,
         pid: int,
-        words: int,
+        reports: int,
         jobs: int | None,
         said: str = report.GIVEN,
     ) -> None:
         self.pid = pid
-        self.word: dict[str, Any] | None = None
-        self.settled: dict[str, Any] | None = None
-        self.told: tuple[str, bool] | None = None
+        self.report: Done | Failed | None = None
+        self.handled: Handled | None = None
+        self.read: Read | None = None
         self.broken = ""
         self._said = said
         self.end: End | None = None
         self.stopped = False  # we asked it to stop
-        self.sent_term = False  # its job was still running then
-        self.killed_after_grace = False
-        self.killed_outright = False  # without a TERM before it
-        self.over = ""  # the limit that its job went over, in words
-        self.steps: list[str] = []  # what was done about that
+        self.exceeded = ""  # the limit that its present job exceeds, in words
+        self.signals_sent: dict[str, list[str]] = {STOP: [], LIMIT: [], LATE: []}
         self.leaving = jobs is None  # it has been told, or knows, that no job follows
         self.swept = True  # what it leaves behind is ended; not if one of its jobs said otherwise
         self.forked = 0  # when, in clock ticks since the boot
-        self.dawdled = False  # we killed it because it did not leave
         self.started = time.monotonic()  # of the present job
         self.used_before = [0, 0]  # user and system CPU, in ms, of the jobs before it
         self.rss_before = 0  # KiB at its start; 0 if it is the first
         self._loop = loop
         self._settings = settings
         self._jobs = jobs
-        self._inbox = report.Inbox(words)
-        os.set_blocking(words, False)
+        self._inbox = report.Inbox(reports)
+        os.set_blocking(reports, False)
         if jobs is not None:
             os.set_blocking(jobs, False)
         self._unsent = memoryview(b"")
-        self._timer: Timer | None = None
+        self._timer: Timer | None = None  # of the next signal
         self._end_timer: Timer | None = None
         self._limits = NO_LIMITS  # of the present job
         self._limit_timers: dict[str, Timer] = {}
@@ -80,14 +84,12 @@ class Watch:
         self._halted = False  # it has been stopped, as by SIGSTOP, and does nothing
         self._said_halted = False  # and that has been said, in its present job
         self._to_act = False  # it has been sent what it is to act on
-        loop.watch(words, self._read)
+        loop.watch(reports, self._read)
 
     @property
     def killed(self) -> bool:
         """Whether it was we who sent it KILL."""
-        return (
-            self.killed_after_grace or self.dawdled or "KILL" in self.steps or self.killed_outright
-        )
+        return any("KILL" in names for names in self.signals_sent.values())
 
     @property
     def ended(self) -> bool:
@@ -96,16 +98,16 @@ class Watch:
     @property
     def answered(self) -> bool:
         """Whether all has been said about the present job."""
-        if self.word is None:
-            return False
-        return self.word["word"] != "failed" or self.word["final"] or self.settled is not None
+        if isinstance(self.report, Failed):
+            return self.report.final or self.handled is not None
+        return self.report is not None
 
     @property
     def reusable(self) -> bool:
         """Whether the child waits for another job."""
-        if self._jobs is None or self.ended or self.stopped or self.word is None or self.broken:
+        if self._jobs is None or self.ended or self.stopped or self.broken:
             return False
-        return self.answered and not self.word.get("leaving")
+        return self.answered and not (isinstance(self.report, Failed) and self.report.leaving)
 
     @property
     def rss_growth(self) -> int:
@@ -120,18 +122,20 @@ class Watch:
             return ""
         return self._limits.near_memory(self.rss_growth * 1024)
 
-    def hold_to(self, limits: Limits, before_dump: Callable[[], object] = lambda: None) -> None:
-        """From now on, until it has said its word, the child may use so much.
+    def enforce_limits(
+        self, limits: Limits, before_dump: Callable[[], object] = lambda: None
+    ) -> None:
+        """From now on, until it has reported, the child may use so much.
 
-        `before_dump` is called when it is over a limit, before it is asked for its stack.
+        `before_dump` is called when it exceeds a limit, before it is asked for its stack.
         """
         self._before_dump = before_dump
         self._limits = limits
         self._cancel_limits()
-        if self.word is not None or self.ended:
+        if self.report is not None or self.ended:
             return
         if limits.timeout is not None:
-            due = self._loop.after(limits.timeout, lambda: self._go_over(limits.out_of_time()))
+            due = self._loop.after(limits.timeout, lambda: self._exceed(limits.out_of_time()))
             self._limit_timers["timeout"] = due
         if limits.cpu is not None:
             used = process.cpu_seconds(self.pid) or 0.0
@@ -149,53 +153,49 @@ class Watch:
         """
         if self._jobs is None or self.ended:
             return False
-        before, self.word, self.settled, self.told = self.word, None, None, None
+        before, self.report, self.handled, self.read = self.report, None, None, None
         self._said = said
-        self.over, self.steps = "", []
+        self.exceeded, self.signals_sent[LIMIT] = "", []
         self._said_halted = self._to_act = False
         self.started = time.monotonic()
         self.leaving = last
         self._unsent = memoryview(report.framed(message))
         taken = self._send_rest()
         if before is not None:  # the child should not have to wait for this
-            self.used_before[0] += before["used"]["user_ms"]
-            self.used_before[1] += before["used"]["system_ms"]
+            self.used_before[0] += before.used["user_ms"]
+            self.used_before[1] += before.used["system_ms"]
             self.rss_before = process.rss_kib(self.pid)
         return taken
 
-    def dismiss(self) -> None:
+    def close_job_pipe(self) -> None:
         """There is no further job: let the child leave, and see to it that it does."""
         if self.leaving or self.ended:
             return
         self._close_jobs()
         self.leaving = True
-        self.leave_by(LEAVE_SECONDS)
+        self.exit_within(LEAVE_SECONDS)
 
     def stop(self) -> None:
         """Make the child end: after pre_shutdown_timeout TERM, after term_timeout KILL."""
         if self.stopped or self.ended:
             return
         self.stopped = True
+        wait, settings = self._settings.pre_shutdown_timeout, self._settings
         if self.answered:
-            self.dismiss()
-        elif self._settings.pre_shutdown_timeout > 0:
-            self._after(self._settings.pre_shutdown_timeout, self._term)
+            self.close_job_pipe()
+        elif settings.term_child:
+            self._escalate(STOP, [(wait, "TERM"), (settings.term_timeout, "KILL")])
         else:
-            self._term()
+            self._escalate(STOP, [(wait, "KILL")])
 
     def kill(self) -> None:
         """End it at once, unless it is gone. What it leaves behind is the sweep's business."""
         if not self.ended and process.is_ours(self.pid):
             process.kill(self.pid, signal.SIGKILL)
 
-    def leave_by(self, seconds: float) -> None:
+    def exit_within(self, seconds: float) -> None:
         """Kill the child if it has not ended by itself by then."""
-
-        def too_late() -> None:
-            self.dawdled = True
-            self.kill()
-
-        self._after(seconds, too_late)
+        self._escalate(LATE, [(seconds, "KILL")])
 
     def reap(self) -> None:
         """See whether the child has ended, and if so, hear what it still said."""
@@ -209,8 +209,27 @@ class Watch:
                 self._end_timer.cancel()
             if not self._inbox.closed:
                 self._read()
-            if self._inbox.partial and self.word and self.word["word"] in report.DONE:
+            if self._inbox.partial and isinstance(self.report, Done):
                 self.broken = self.broken or "the beginning of a message after its last word"
+
+    def ending(self, job: object) -> ChildEnd:
+        """How it ended its present job: all that the outcome goes by."""
+        return ChildEnd(
+            pid=self.pid,
+            job=str(job),
+            report=self.report,
+            handled=self.handled,
+            wait_status=self.end.wait_status if self.end else 0,
+            stopped=self.stopped,
+            stop_signals=tuple(self.signals_sent[STOP]),
+            term_child=self._settings.term_child,
+            term_timeout=self._settings.term_timeout,
+            exceeded=self.exceeded,
+            limit_signals=tuple(self.signals_sent[LIMIT]),
+            killed=self.killed,
+            near_limit=self.near_limit,
+            broken=self.broken,
+        )
 
     def say_if_halted(self) -> None:
         """While somebody waits for its end: that it has been stopped, as by SIGSTOP."""
@@ -292,7 +311,7 @@ class Watch:
         heard = False
         try:
             for message in self._inbox.read():
-                heard = self._hear(report.read_word(message)) or heard
+                heard = self._hear(report.parse(message)) or heard
         except report.BrokenReport as problem:
             log.error("Child %d sent something that is no report: %s", self.pid, problem)
             self.broken = str(problem)
@@ -306,16 +325,16 @@ class Watch:
         if heard and not self.ended:
             self._heard()
 
-    def _hear(self, word: dict[str, Any]) -> bool:
-        """Take in one word; whether it is about what became of the job."""
-        self._said = report.follow(self._said, word)
-        if word["word"] == "read":
-            self.told = word["class"], word["portable"]
+    def _hear(self, message: Report) -> bool:
+        """Take in one report; whether it is about what became of the job."""
+        self._said = report.follow(self._said, message)
+        if isinstance(message, Read):
+            self.read = message
             return False
-        if word["word"] == "settled":
-            self.settled = word
+        if isinstance(message, Handled):
+            self.handled = message
         else:
-            self.word = word
+            self.report = message
         return True
 
     def _look_for_end(self, pause: float) -> None:
@@ -327,10 +346,10 @@ class Watch:
             self._end_timer = self._loop.after(pause, lambda: self._look_for_end(again))
 
     def _heard(self) -> None:
-        """After its word a child has so long to settle, and to leave if it is to."""
+        """After its report a child has so long to handle a failure, and to leave if it is to."""
         self._cancel()
         if self.leaving or not self.answered:
-            self.leave_by(LEAVE_SECONDS)
+            self.exit_within(LEAVE_SECONDS)
 
     def _check_cpu(self, most: float, words: str) -> None:
         """See whether the CPU time is used up, and if not, when that can be at the earliest."""
@@ -338,7 +357,7 @@ class Watch:
         if used is None:
             return
         if used >= most:
-            self._go_over(words)
+            self._exceed(words)
             return
         earliest = max(SHORTEST_CHECK, (most - used) / (os.cpu_count() or 1))
         check = self._loop.after(earliest, lambda: self._check_cpu(most, words))
@@ -362,54 +381,46 @@ class Watch:
     def _kill_over_memory(self) -> None:
         """No JobTimeout and no TERM before it: the job would go on taking memory."""
         if not self.killed:  # for something else, of which so large a process dies slowly
-            self._cancel()
-            self.over = self.over or self._limits.out_of_memory()
-            self._kill_over()
+            self.exceeded = self.exceeded or self._limits.out_of_memory()
+            self._escalate(LIMIT, [(0, "KILL")])
 
-    def _go_over(self, words: str) -> None:
+    def _exceed(self, words: str) -> None:
         """A limit is exceeded: JobTimeout in the job, then TERM, then KILL."""
-        if self.stopped or self.over or self.ended:
+        if self.stopped or self.exceeded or self.ended:
             return
         log.warning("Child %d: %s", self.pid, words)
-        self.over, self.steps = words, ["JobTimeout"]
+        self.exceeded = words
         self._before_dump()
         self._send(process.DUMP_SIGNAL)
-        self._send(process.LIMIT_SIGNAL)
-        self._after(self._settings.term_timeout, self._term_over)
+        grace = self._settings.term_timeout
+        self._escalate(LIMIT, [(0, "JobTimeout"), (grace, "TERM"), (grace, "KILL")])
 
-    def _term_over(self) -> None:
-        self.steps.append("TERM")
-        self._send(signal.SIGTERM)
-        self._after(self._settings.term_timeout, self._kill_over)
-
-    def _kill_over(self) -> None:
-        self.steps.append("KILL")
-        self.kill()
-
-    def _term(self) -> None:
-        if not self._settings.term_child:
-            self.killed_outright = True
-            self.kill()
-            return
-        log.debug("Sending TERM signal to child %d", self.pid)
-        self.sent_term = True
-        self._send(signal.SIGTERM)
-        self._after(self._settings.term_timeout, self._kill)
-
-    def _kill(self) -> None:
-        log.debug("Sending KILL signal to child %d", self.pid)
-        self.killed_after_grace = True
-        self.kill()
-
-    def _after(self, seconds: float, action: Any) -> None:
+    def _escalate(self, why: str, steps: Escalation) -> None:
+        """Send signals, one after the other, until the child has ended or something else is due."""
         self._cancel()
-        self._timer = self._loop.after(seconds, action)
+        if not steps:
+            return
+        (seconds, name), *others = steps
+
+        def send() -> None:
+            log.debug("Sending %s signal to child %d", name, self.pid)
+            self.signals_sent[why].append(name)
+            if name == "KILL":
+                self.kill()
+            else:
+                self._send(process.LIMIT_SIGNAL if name == "JobTimeout" else signal.SIGTERM)
+            self._escalate(why, others)
+
+        if seconds > 0:
+            self._timer = self._loop.after(seconds, send)
+        else:
+            send()
 
     def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.word is not None or self.ended:
+        if self.report is not None or self.ended:
             self._cancel_limits()
 
     def _cancel_limits(self) -> None:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Set
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 from ..errors import JobTimeout, TermException, UnreadablePayload, comes_of_term
 from ..failure import Backends, Failure
@@ -23,6 +22,7 @@ from ..job.hooks import job_hooks, worker_hooks
 from ..job.limits import NO_LIMITS, Limits
 from ..job.registry import registry
 from ..job.reservation import Reservation, perform, run_failure_hooks
+from ..policies.policies import decided
 from ..system import leaving, process
 from ..system.dispositions import Dispositions
 from ..wire.job import Payload
@@ -43,7 +43,7 @@ FATAL = frozenset(  # faulthandler shows the stack at these
 
 
 @dataclass(frozen=True)
-class Scene:
+class ChildContext:
     """What the parent gives a child on its way.
 
     `parents_fds` are the parent's alone; `outbox` and `inbox` are the child's
@@ -66,48 +66,48 @@ class Scene:
     run_at_exit_hooks: bool = False
 
 
-def main(scene: Scene, reservation: Reservation | None = None) -> None:
+def main(context: ChildContext, reservation: Reservation | None = None) -> None:
     """A child's life. Without a reservation it waits for its first job.
 
     1. Let go of the parent: its descriptors, its signals, its session, its terminal.
     2. Run the after_fork hooks, then the job with its hooks. TERM raises
        TermException there, once, and nowhere else.
-    3. Tell the parent how it went. A failure is told at once, then settled:
+    3. Report to the parent how it went. A failure is reported at once, then handled:
        on_failure hooks and failure backends run.
     4. Take the next job, if the parent sends one.
     5. Flush, run exit hooks if asked, and leave.
     """
     term = TermSwitch()
-    signals = settle_in(scene, term)
-    outbox = Outbox(scene.outbox)
-    inbox = None if scene.inbox is None else report.Inbox(scene.inbox, report.LONGEST_JOB)
+    signals = settle_in(context, term)
+    outbox = Outbox(context.outbox)
+    inbox = None if context.inbox is None else report.Inbox(context.inbox, report.LONGEST_JOB)
     following = reservation
     if following is None and inbox is not None:
-        scene.procline.spare()
+        context.procline.spare()
         following = _next_job(inbox)
         if following is None:  # it was not needed, and has nothing to put in order
             process.leave(0)
     while following is not None:
-        reusable = _perform_one(scene, term, signals, outbox, following)
+        reusable = _perform_one(context, term, signals, outbox, following)
         following = _next_job(inbox) if inbox and reusable else None
-    if scene.run_at_exit_hooks:
+    if context.run_at_exit_hooks:
         leaving.run_exit_functions()
     leaving.flush()
     process.leave(0)
 
 
-def mourn(scene: Scene, reservation: Reservation, error: BaseException) -> None:
-    """The life of a child that only settles the failure of one that died."""
-    settle_in(scene, TermSwitch())
-    outbox = Outbox(scene.outbox)
+def handle_failure(context: ChildContext, reservation: Reservation, error: BaseException) -> None:
+    """The life of a child that only handles the failure of one that died."""
+    settle_in(context, TermSwitch())
+    outbox = Outbox(context.outbox)
     with contextlib.suppress(UnreadablePayload):
         reservation = reservation.read()
-    outbox.send(_settle(scene, reservation, error))
+    outbox.send(_handle_failure(context, reservation, error))
     leaving.flush()
     process.leave(0)
 
 
-def settle_in(scene: Scene, term: TermSwitch) -> Dispositions:
+def settle_in(context: ChildContext, term: TermSwitch) -> Dispositions:
     """Become a process of one's own, in an order that leaves no gap for a signal.
 
     Returns how it takes signals from now on, which each job is to find.
@@ -115,19 +115,19 @@ def settle_in(scene: Scene, term: TermSwitch) -> Dispositions:
     INT, QUIT, HUP, USR1 and USR2 are the parent's business. Its handlers, which do
     nothing, stay: ignored signals would stay so even in programs that a job starts.
     """
-    process.let_go(scene.parents_fds)
+    process.let_go(context.parents_fds)
     process.set_handler(signal.SIGCHLD, process.SIG_DFL)
     process.set_handler(signal.SIGCONT, process.SIG_DFL)
     os.setsid()
-    process.die_with_parent(scene.parent)
+    process.die_with_parent(context.parent)
     listen(term)
-    os.dup2(scene.null, 0)
-    os.dup2(scene.stdout, 1)
-    os.dup2(scene.stderr, 2)
+    os.dup2(context.null, 0)
+    os.dup2(context.stdout, 1)
+    os.dup2(context.stderr, 2)
     process.offer_to_oom_killer()
-    if scene.run_at_exit_hooks:
+    if context.run_at_exit_hooks:
         leaving.forget_exit_functions()
-    _arm(scene, set())
+    _arm(context, set())
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:  # Python reseeds its own generator, NumPy's is a copy of ours
         numpy_random.seed()
@@ -137,19 +137,19 @@ def settle_in(scene: Scene, term: TermSwitch) -> Dispositions:
     gevent = sys.modules.get("gevent")
     if gevent is not None:  # its loop is the parent's
         gevent.reinit()
-    signals = Dispositions(lambda changed: _arm(scene, changed))
+    signals = Dispositions(lambda changed: _arm(context, changed))
     signals.reset_in_forks()
     return signals
 
 
-def _arm(scene: Scene, changed: Set[int]) -> None:
+def _arm(context: ChildContext, changed: Set[int]) -> None:
     """Have the stack shown at crashes, and when the parent asks, whatever a job has changed."""
     if changed & FATAL:
         faulthandler.disable()
-    faulthandler.enable(scene.stack)
+    faulthandler.enable(context.stack)
     if process.DUMP_SIGNAL in changed:
         faulthandler.unregister(process.DUMP_SIGNAL)
-    faulthandler.register(process.DUMP_SIGNAL, scene.dump, all_threads=True)
+    faulthandler.register(process.DUMP_SIGNAL, context.dump, all_threads=True)
 
 
 def listen(term: TermSwitch) -> None:
@@ -228,8 +228,8 @@ class Outbox:
         self._owner = os.getpid()
         self._pipe, self._stderr = _inode(fd), _inode(2)
 
-    def send(self, word: dict[str, Any]) -> None:
-        """Say it, or leave without a word if this is no longer ours to say.
+    def send(self, message: report.Report) -> None:
+        """Report, or leave without a report if this is no longer ours to make.
 
         A job may have forked and returned twice, or closed every descriptor and
         opened others under their numbers.
@@ -240,7 +240,7 @@ class Outbox:
             if self._stderr is not None and _inode(2) == self._stderr:
                 os.write(2, CUT_OFF)
             process.leave(process.CRASHED)
-        report.send(self._fd, report.packed_word(word))
+        report.send(self._fd, report.packed(message))
 
 
 def _inode(fd: int) -> tuple[int, int] | None:
@@ -252,75 +252,81 @@ def _inode(fd: int) -> tuple[int, int] | None:
 
 
 def _perform_one(
-    scene: Scene,
+    context: ChildContext,
     term: TermSwitch,
     signals: Dispositions,
     outbox: Outbox,
     reservation: Reservation,
 ) -> bool:
     """Perform and report one job; whether this process is fit for another."""
-    scene.procline.processing(reservation.queue, reservation.class_name or "?")
+    context.procline.processing(reservation.queue, reservation.class_name or "?")
     meter = Meter()
     try:
         if not reservation.payload.decoded:
-            reservation = _read(scene, term, outbox, reservation)
+            reservation = _read(context, term, outbox, reservation)
         declaration = registry.get(reservation.class_name)
-        limits = declaration.limits.or_else(scene.limits) if declaration else scene.limits
+        limits = declaration.limits.or_else(context.limits) if declaration else context.limits
         term.hold_to(limits)
         with signals, MemoryLimit(limits), term:
             if worker_hooks.any("after_fork"):
                 worker_hooks.run("after_fork", reservation)
-                process.die_with_parent(scene.parent)  # a change of user has cleared it
+                process.die_with_parent(context.parent)  # a change of user has cleared it
             performed = perform(registry.find(reservation.class_name), reservation.args)
     # Whatever a job raises is its failure and not ours, SystemExit and all.
     except BaseException as error:
         signals.put_back()
-        _report_failure(scene, signals, outbox, reservation, error, meter)
+        _report_failure(context, signals, outbox, reservation, error, meter)
         fit = _is_fit_after(error)
     else:
-        outbox.send({"word": "performed" if performed else "skipped", "used": meter.read()})
+        outbox.send(report.Done(meter.read(), skipped=not performed))
         fit = True
     meter.leave_clean()
     return fit
 
 
-def _read(scene: Scene, term: TermSwitch, outbox: Outbox, reservation: Reservation) -> Reservation:
+def _read(
+    context: ChildContext, term: TermSwitch, outbox: Outbox, reservation: Reservation
+) -> Reservation:
     """Read a payload that is too large for the parent, and tell the parent what it is.
 
     Raises UnreadablePayload.
     """
-    term.hold_to(scene.limits)
-    with MemoryLimit(scene.limits), term:
+    term.hold_to(context.limits)
+    with MemoryLimit(context.limits), term:
         reservation = reservation.read()
         name, portable = reservation.class_name, reservation.payload.portable
-    scene.procline.processing(reservation.queue, name)
-    outbox.send({"word": "read", "class": name, "portable": portable})
+    context.procline.processing(reservation.queue, name)
+    outbox.send(report.Read(name, portable))
     return reservation
 
 
 def _report_failure(
-    scene: Scene,
+    context: ChildContext,
     signals: Dispositions,
     outbox: Outbox,
     reservation: Reservation,
     error: BaseException,
     meter: Meter,
 ) -> None:
-    final = not has_aftermath(reservation, scene.backends)
+    action = ""
+    if not comes_of_term(error):
+        with signals:
+            action, error = decided(reservation, error)
+    final = bool(action) or not has_aftermath(reservation, context.backends)
     outbox.send(
-        {
-            "word": "failed",
-            "final": final,
-            "leaving": not _is_fit_after(error),
-            "after_term": comes_of_term(error),
-            "used": meter.read(),
-            **_told(error),
-        }
+        report.Failed(
+            Failure.of(error),
+            meter.read(),
+            leaving=not _is_fit_after(error),
+            after_term=comes_of_term(error),
+            final=final,
+            action=action,
+        )
     )
     if not final:
         with signals:
-            word = _settle(scene, reservation, error)
-        outbox.send(word)
+            message = _handle_failure(context, reservation, error)
+        outbox.send(message)
 
 
 def _is_fit_after(error: BaseException) -> bool:
@@ -335,21 +341,14 @@ def has_aftermath(reservation: Reservation, backends: Backends) -> bool:
     return bool(backends.savers or job_hooks(owners, "on_failure"))
 
 
-def _settle(scene: Scene, reservation: Reservation, error: BaseException) -> dict[str, Any]:
+def _handle_failure(
+    context: ChildContext, reservation: Reservation, error: BaseException
+) -> report.Handled:
     declaration = registry.get(reservation.class_name)
     if declaration is not None:
         error = run_failure_hooks(declaration, error, reservation.args)
-    saved = scene.backends.save(error, scene.worker_id, reservation.queue, reservation.redacted)
-    return {"word": "settled", "saved": saved, **_told(error)}
-
-
-def _told(error: BaseException) -> dict[str, Any]:
-    failure = Failure.of(error)
-    return {
-        "exception": failure.exception,
-        "error": failure.error,
-        "backtrace": list(failure.backtrace),
-    }
+    saved = context.backends.save(error, context.worker_id, reservation.queue, reservation.redacted)
+    return report.Handled(Failure.of(error), saved)
 
 
 def _next_job(inbox: report.Inbox) -> Reservation | None:

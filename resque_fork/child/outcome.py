@@ -1,152 +1,122 @@
-"""What became of a job: judged from its child's words and end, and from nothing else."""
+"""What became of a job: told from its child's reports and end, and from nothing else."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..errors import DirtyExit, JobTimeout, TermException
 from ..failure import Failure
+from ..policies.outcome import DONE, FAILED, LOST, STOPPED, Outcome
 from ..system import process
-from ..system.process import End
-from . import report
+from .report import Done, Failed, Handled
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """``done``; ``failed``, by its own exception; ``stopped``, because we stopped it; ``lost``;
-    or ``unperformed``, because there was no process to be had for it.
+@dataclass(frozen=True, slots=True)
+class ChildEnd:
+    """How a child ended a job, or itself.
 
-    `error` is an exception that stands for the death of a child, which never
-    raised one itself. `saved` says that hooks and other backends have had it. `told` is the
-    class of a payload that only the child has read, and whether it is portable.
+    `wait_status` is 0 while it lives, None if it is not known. `stop_signals` and
+    `limit_signals` are the names of the signals that it was sent to stop it, and because
+    the job exceeds a limit, which `exceeded` names; `term_timeout` is in seconds.
     """
 
-    kind: str
-    failure: Failure | None = None
-    error: BaseException | None = None
-    saved: bool = False
-    warning: str = ""
-    told: tuple[str, bool] | None = None
+    pid: int
+    job: str = "The job"
+    report: Done | Failed | None = None
+    handled: Handled | None = None
+    wait_status: int | None = 0
+    stopped: bool = False
+    stop_signals: Sequence[str] = ()
+    term_child: bool = True
+    term_timeout: float = 0.0
+    exceeded: str = ""
+    limit_signals: Sequence[str] = ()
+    killed: bool = False
+    near_limit: str = ""
+    broken: str = ""
 
-    def explained(self, forensics: Mapping[str, Any]) -> Verdict:
-        """The same verdict with what is known of the dead child."""
-        failure = self.failure.explained(forensics) if self.failure else None
-        return replace(self, failure=failure)
+    def may_have_died_of(self, *signals: int) -> bool:
+        """Whether one of these signals ended it, as far as that is known."""
+        status = self.wait_status
+        return status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in signals)
 
 
-DONE = Verdict("done")
-
-
-def judge(
-    *,
-    pid: int,
-    word: dict[str, Any] | None,
-    settled: dict[str, Any] | None,
-    end: End | None,
-    job: object = "The job",
-    stopped: bool = False,
-    sent_term: bool = False,
-    killed: bool = False,
-    killed_after_grace: bool = False,
-    term_child: bool = True,
-    term_timeout: float = 0.0,
-    over: str = "",
-    steps: Sequence[str] = (),
-    near_limit: str = "",
-    broken: str = "",
-) -> Verdict:
+def outcome_of(end: ChildEnd) -> Outcome:
     """The rules.
 
-    0. Who sends what is no report has failed, whatever was said before; a failure that was
-       told stays what it is.
-    1. No word, no success: whatever the exit status.
-    2. "performed" holds, unless the child then died of something else than us:
-       of our impatience with its leaving, or of being stopped at that moment; or unless
-       the job was over a limit and minded no JobTimeout.
-    3. A failure that was told holds, whatever came after. One that a stop explains is a stop.
-    4. A child that we stopped, or that went over a limit, died of that.
+    0. Who sends what is no report has failed, whatever was reported before; a failure that was
+       reported stays what it is.
+    1. No report, no success: whatever the exit status.
+    2. "performed" holds, unless the child then died of something else than us: of our
+       impatience with its leaving, or of being stopped at that moment; or unless the job
+       exceeded a limit and minded no JobTimeout.
+    3. A failure that was reported holds, whatever came after. One that a stop explains is a stop.
+    4. A child that we stopped, or that exceeded a limit, died of that.
     5. One that died of another signal close to its limit of memory may have died of that.
     6. Of a status that is not known, the child died of what we did, or else of itself; after
-       its word it left in good order.
+       its report it left in good order.
     """
-    status = end.wait_status if end else 0
-    if broken and (word is None or word["word"] in report.DONE):
-        error: BaseException = DirtyExit(
-            f"Child process {pid} was killed: what it sent its worker is no report ({broken})"
-        )
-        return Verdict("failed", Failure.of(error), error)
-    if word is not None and word["word"] in report.DONE:
-        if killed and _may_have_died_of(status, signal.SIGKILL):
-            return Verdict("done", warning=f"Child {pid} was killed after its job was done")
-        if status:
-            return _lost(DirtyExit.of(pid, status, near_limit))
-        if over and "TERM" in steps:
-            return _over(over, steps)
-        if sent_term:
-            return Verdict("done", warning=f"{job} was sent TERM and returned: it is done")
-        return DONE
-    if word is not None:
-        return _told(word, settled, job, stopped, sent_term, over, steps)
-    if over and _may_have_died_of(status, signal.SIGTERM, signal.SIGKILL, process.LIMIT_SIGNAL):
-        return _over(over, steps)
-    if stopped and _may_have_died_of(status, signal.SIGTERM, signal.SIGKILL):
-        if not term_child:
-            error = DirtyExit.of(pid, status)
-        elif killed_after_grace:
-            error = TermException(
-                f"SIGTERM (killed: it was still running {term_timeout:g} seconds later)"
-            )
-        else:
-            error = TermException("SIGTERM")
-        return Verdict("stopped", Failure.of(error), error)
-    return _lost(DirtyExit.of(pid, status, near_limit))
+    if end.broken and not isinstance(end.report, Failed):
+        what = f"what it sent its worker is no report ({end.broken})"
+        return Outcome.of(FAILED, DirtyExit(f"Child process {end.pid} was killed: {what}"))
+    if isinstance(end.report, Failed):
+        return _reported(end, end.report)
+    if end.report is not None:
+        return _done(end)
+    if end.exceeded and end.may_have_died_of(signal.SIGTERM, signal.SIGKILL, process.LIMIT_SIGNAL):
+        return Outcome.of(FAILED, _over_limit(end))
+    if end.stopped and end.may_have_died_of(signal.SIGTERM, signal.SIGKILL):
+        return Outcome.of(STOPPED, _stop(end))
+    return _lost(end)
 
 
-def _told(
-    word: Mapping[str, Any],
-    settled: Mapping[str, Any] | None,
-    job: object,
-    stopped: bool,
-    sent_term: bool,
-    over: str,
-    steps: Sequence[str],
-) -> Verdict:
-    """Of a child that told how its job failed: whether that was of itself."""
-    told = settled or word
-    saved = bool(settled and settled["saved"])
-    failure = Failure(told["exception"], told["error"], told["backtrace"], word["used"])
-    by_term = word["exception"] == TermException.wire_name or word.get("after_term") is True
-    if over and by_term:
-        error = _over_limit(over, steps)
-        text = Failure.of(error)
-        return Verdict(
-            "failed", replace(failure, exception=text.exception, error=text.error), saved=saved
-        )
-    if not (stopped and (by_term or (sent_term and word.get("leaving")))):
-        return Verdict("failed", failure, saved=saved)
-    if word.get("leaving"):
-        return Verdict("stopped", failure, saved=saved)
-    warning = f"{job} was stopped, and raised {failure.exception}: {failure.error}"
-    return Verdict("stopped", failure, saved=saved, warning=warning)
+def _done(end: ChildEnd) -> Outcome:
+    if end.killed and end.may_have_died_of(signal.SIGKILL):
+        return Outcome(DONE, warning=f"Child {end.pid} was killed after its job was done")
+    if end.wait_status:
+        return _lost(end)
+    if end.exceeded and "TERM" in end.limit_signals:
+        return Outcome.of(FAILED, _over_limit(end))
+    if "TERM" in end.stop_signals:
+        return Outcome(DONE, warning=f"{end.job} was sent TERM and returned: it is done")
+    return Outcome(DONE)
 
 
-def _over(over: str, steps: Sequence[str]) -> Verdict:
-    error = _over_limit(over, steps)
-    return Verdict("failed", Failure.of(error), error)
+def _reported(end: ChildEnd, report: Failed) -> Outcome:
+    """Of a child that reported how its job failed: whether that was of itself."""
+    told = end.handled or report
+    saved = end.handled is not None and end.handled.saved
+    failure = replace(told.failure, forensics=report.used)
+    by_term = report.failure.exception == TermException.wire_name or report.after_term
+    if end.exceeded and by_term:
+        text = Failure.of(_over_limit(end))
+        failure = replace(failure, exception=text.exception, error=text.error)
+        return Outcome(FAILED, failure, saved=saved)
+    if not (end.stopped and (by_term or ("TERM" in end.stop_signals and report.leaving))):
+        return Outcome(FAILED, failure, saved=saved, action=report.action)
+    if report.leaving:
+        return Outcome(STOPPED, failure, saved=saved)
+    warning = f"{end.job} was stopped, and raised {failure.exception}: {failure.error}"
+    return Outcome(STOPPED, failure, saved=saved, warning=warning)
 
 
-def _over_limit(over: str, steps: Sequence[str]) -> BaseException:
-    kind = JobTimeout if "JobTimeout" in steps else MemoryError  # which is not announced
-    return kind(f"{over} (sent: {', '.join(steps)})")
+def _stop(end: ChildEnd) -> BaseException:
+    if not end.term_child:
+        return DirtyExit.of(end.pid, end.wait_status)
+    if "KILL" in end.stop_signals:
+        late = f"it was still running {end.term_timeout:g} seconds later"
+        return TermException(f"SIGTERM (killed: {late})")
+    return TermException("SIGTERM")
 
 
-def _lost(error: DirtyExit) -> Verdict:
-    return Verdict("lost", Failure.of(error), error)
+def _over_limit(end: ChildEnd) -> BaseException:
+    # the limit of memory is not announced
+    kind = JobTimeout if "JobTimeout" in end.limit_signals else MemoryError
+    return kind(f"{end.exceeded} (sent: {', '.join(end.limit_signals)})")
 
 
-def _may_have_died_of(status: int | None, *signals: int) -> bool:
-    return status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in signals)
+def _lost(end: ChildEnd) -> Outcome:
+    return Outcome.of(LOST, DirtyExit.of(end.pid, end.wait_status, end.near_limit))

@@ -1,16 +1,12 @@
 """What parent and child say to each other, over a pipe each way.
 
-A message is so many bytes behind their number (four bytes, big-endian). The
-child's words about a job, read as dictionaries:
+A message is so many bytes behind their number (four bytes, big-endian). A child's
+reports about a job are objects of JSON:
 
-    read                        an object of JSON, with the class of a payload that was too large
-                                for its parent, and whether it is portable
-    performed, skipped          it is done: the word and the four numbers of what it `used`
-    failed                      an object of JSON, with exception, error, backtrace; leaving
-                                if the child takes no other job; after_term if it came
-                                of a TermException; final if there is
-                                nothing to settle, else followed by
-    settled                     likewise; hooks and backends have run; `saved` if all took it
+    read                  the class of a payload that was too large for its parent to read
+    performed, skipped    the job is done
+    failed                the job raised; if there is more to do about it, it is followed by
+    handled               on_failure hooks and failure backends have run
 
 The parent says which job comes next, its queue, time and payload behind the lengths of the
 former two; or it closes its end: there is none.
@@ -22,34 +18,115 @@ import json
 import os
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-LONGEST = 1024 * 1024  # of a word; a job's output does not travel here
+from ..failure import Failure
+
+LONGEST = 1024 * 1024  # of a report; a job's output does not travel here
 LONGEST_JOB = 1 << 31  # of a job; bounded by the largest payload
 _LENGTH = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
 
-DONE = ("performed", "skipped")
+Usage = Mapping[str, int]
 USED = ("rss_growth_kb", "user_ms", "system_ms", "wall_ms")
-_TOLD = {"exception": str, "error": str, "backtrace": list}
-_OBJECTS: Mapping[Any, Mapping[str, type]] = {
-    "read": {"class": str, "portable": bool},
-    "failed": {"final": bool, "leaving": bool, "used": dict, **_TOLD},
-    "settled": {"saved": bool, **_TOLD},
-}
 
-# What a child may say next, by what it has said last of the present job; or by what was
-# asked of it: nothing yet, a job, a job to be read there, the settling of a failure.
-WAITING, GIVEN, UNREAD, SETTLING = "waiting", "given", "unread", "failed"
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the child has read in a payload: its class, and whether other languages can read it."""
+
+    class_name: str
+    portable: bool
+
+    name = "read"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"class": self.class_name, "portable": self.portable}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The job has returned, or a hook of its own skipped it."""
+
+    used: Usage
+    skipped: bool = False
+
+    @property
+    def name(self) -> str:
+        return "skipped" if self.skipped else "performed"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"used": self.used}
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job has raised.
+
+    `leaving` if the child takes no other job, `after_term` if what was raised came of a
+    TermException, `final` if nothing is to be done about it in the child. `action` is what
+    a policy of the application has decided.
+    """
+
+    failure: Failure
+    used: Usage
+    leaving: bool = False
+    after_term: bool = False
+    final: bool = True
+    action: str = ""
+
+    name = "failed"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **_told(self.failure),
+            "used": self.used,
+            "leaving": self.leaving,
+            "after_term": self.after_term,
+            "final": self.final,
+            "action": self.action,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """Hooks and backends have run; `saved` if all backends took the failure."""
+
+    failure: Failure
+    saved: bool
+
+    name = "handled"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**_told(self.failure), "saved": self.saved}
+
+
+Report = Read | Done | Failed | Handled
+
+_FAILURE = {"exception": str, "error": str, "backtrace": list}
+_SHAPES: Mapping[Any, Mapping[str, type]] = {
+    "read": {"class": str, "portable": bool},
+    "performed": {"used": dict},
+    "skipped": {"used": dict},
+    "failed": {
+        **_FAILURE, "used": dict, "leaving": bool, "after_term": bool, "final": bool, "action": str
+    },
+    "handled": {**_FAILURE, "saved": bool},
+}  # fmt: skip
+
+# What a child may report next, by what it has reported last of the present job; or by what was
+# asked of it: nothing yet, a job, a job to be read there, the handling of a failure.
+WAITING, GIVEN, UNREAD, HANDLING = "waiting", "given", "unread", "failed"
 FOLLOWS: Mapping[str, Sequence[str]] = {
     WAITING: (),
     UNREAD: ("read", "failed"),
-    GIVEN: (*DONE, "failed"),
-    "read": (*DONE, "failed"),
-    "failed": ("settled",),
+    GIVEN: ("performed", "skipped", "failed"),
+    "read": ("performed", "skipped", "failed"),
+    "failed": ("handled",),
     "performed": (),
     "skipped": (),
-    "settled": (),
+    "handled": (),
 }
 
 
@@ -69,62 +146,61 @@ def send(fd: int, body: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-# --- words
+# --- reports
 
 
-def follow(said: str, word: Mapping[str, Any]) -> str:
-    """What has been said with this word. Raises BrokenReport if it does not follow."""
-    if word["word"] not in FOLLOWS[said]:
-        raise BrokenReport(f"{word['word']!r} after {said!r}")
-    return "settled" if word.get("final") else str(word["word"])
+def follow(said: str, report: Report) -> str:
+    """What has been said with this report. Raises BrokenReport if it does not follow."""
+    if report.name not in FOLLOWS[said]:
+        raise BrokenReport(f"{report.name!r} after {said!r}")
+    return "handled" if isinstance(report, Failed) and report.final else report.name
 
 
-def packed_word(word: Mapping[str, Any]) -> bytes:
-    """For a message: ``performed 0 1 2 3``, or JSON."""
-    if word["word"] in DONE:
-        return " ".join((word["word"], *map(str, word["used"].values()))).encode()
-    text = json.dumps(word, ensure_ascii=False, separators=(",", ":"))
+def packed(report: Report) -> bytes:
+    """A report for a message."""
+    text = json.dumps(
+        {"report": report.name, **report.to_dict()}, ensure_ascii=False, separators=(",", ":")
+    )
     return text.encode("utf-8", "surrogatepass")  # errors are any text
 
 
-def read_word(body: bytes) -> dict[str, Any]:
-    """One of a child's words. Raises BrokenReport: a job may write anything into the pipe.
+def parse(body: bytes) -> Report:
+    """One of a child's reports. Raises BrokenReport: a job may write anything into the pipe.
 
-    What is told goes into a failed entry, so names and types have to be right.
+    What it says goes into a failed entry, so names and types have to be right.
     """
-    if body.startswith(b"{"):
-        return _checked(body)
     try:
-        word, *used = body.decode("ascii").split(" ")
-        numbers = dict(zip(USED, map(int, used), strict=True))
-    except ValueError as error:
-        raise BrokenReport(str(error)) from None
-    if word not in DONE:
-        raise BrokenReport("not a word of a child's")
-    return {"word": word, "used": numbers}
-
-
-def _checked(body: bytes) -> dict[str, Any]:
-    try:
-        message: dict[str, Any] = json.loads(body.decode("utf-8", "surrogatepass"))
+        said = json.loads(body.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise BrokenReport(str(error)) from None
-    word = message.get("word")
-    shape = _OBJECTS.get(word) if isinstance(word, str) else None
-    if shape is None:
-        raise BrokenReport("not a word of a child's")
-    for name, kind in shape.items():
-        if not isinstance(message.get(name), kind):
-            raise BrokenReport("not a word of a child's")
-    if "used" in shape:
-        used = message["used"]
-        if used.keys() != set(USED):
-            raise BrokenReport("not what a job has used")
-        if not set(map(type, used.values())) <= {int}:
-            raise BrokenReport("not numbers of what a job has used")
-    if not set(map(type, message.get("backtrace", ()))) <= {str}:
+    name = said.get("report") if isinstance(said, dict) else None
+    shape = _SHAPES.get(name) if isinstance(name, str) else None
+    if shape is None or any(not isinstance(said.get(key), kind) for key, kind in shape.items()):
+        raise BrokenReport("not a report of a child's")
+    if "used" in shape and (
+        said["used"].keys() != set(USED) or not set(map(type, said["used"].values())) <= {int}
+    ):
+        raise BrokenReport("not what a job has used")
+    if not set(map(type, said.get("backtrace", ()))) <= {str}:
         raise BrokenReport("not lines of a backtrace")
-    return message
+    if name == "read":
+        return Read(said["class"], said["portable"])
+    if "error" not in shape:
+        return Done(said["used"], skipped=name == "skipped")
+    failure = Failure(said["exception"], said["error"], said["backtrace"])
+    if name == "handled":
+        return Handled(failure, said["saved"])
+    return Failed(
+        failure, said["used"], said["leaving"], said["after_term"], said["final"], said["action"]
+    )
+
+
+def _told(failure: Failure) -> dict[str, Any]:
+    return {
+        "exception": failure.exception,
+        "error": failure.error,
+        "backtrace": list(failure.backtrace),
+    }
 
 
 # --- jobs

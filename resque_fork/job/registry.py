@@ -9,11 +9,11 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from ..callables import does_nothing_when_called
-from ..errors import ArgumentsError, DuplicateJobError, NoClassError, UnknownJob
+from ..errors import ArgumentsError, DuplicateJobError, NoClassError, SettingsError, UnknownJob
 from .limits import NO_LIMITS, Limits
 
 
@@ -24,7 +24,7 @@ class JobOptions(TypedDict, total=False):
     and `cpu` (seconds) and `memory` (bytes, or as in ``"512M"``) limit what it
     may use. The arguments of a `sensitive` job are not logged. `redact` names
     arguments, or keys of arguments that are objects, whose values are replaced
-    in failed entries and logs.
+    in failed entries and logs. `options` are those of the application's policies.
     """
 
     sweep: bool
@@ -33,6 +33,7 @@ class JobOptions(TypedDict, total=False):
     memory: int | str
     sensitive: bool
     redact: Sequence[str]
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Declaration:
     sensitive: bool = False
     redact: Sequence[str] = ()
     owner: type | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """The arguments by position, as they travel. Raises ArgumentsError if they do not fit."""
@@ -88,10 +90,11 @@ _ANY_POSITIONAL = inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)
 
 
 class Registry:
-    """Declared jobs by wire name."""
+    """Declared jobs by wire name, and the options that policies have for them."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, Declaration] = {}
+        self._options: dict[str, Callable[[Any], Any]] = {}
 
     def declare(self, declaration: Declaration) -> None:
         """Raises DuplicateJobError if another job has the name.
@@ -107,6 +110,29 @@ class Registry:
                 "Give one of them another name=."
             )
         self._jobs[name] = declaration
+
+    def add_options(self, options: Mapping[str, Callable[[Any], Any]]) -> None:
+        """Options that jobs may have, with what checks them. Raises SettingsError."""
+        for name in options:
+            if name in self._options:
+                raise SettingsError(f"Two policies have an option {name!r}: rename one of them.")
+        self._options |= options
+
+    def checked(self, wire_name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of one job. Raises SettingsError for one that no policy has or takes."""
+        found = {}
+        for name, value in options.items():
+            if name not in self._options:
+                known = ", ".join(sorted(self._options)) or "none"
+                raise SettingsError(
+                    f"{wire_name}: no policy has the option {name!r} (there are: {known}). "
+                    "Add the policy before the job is declared."
+                )
+            try:
+                found[name] = self._options[name](value)
+            except ValueError as expected:
+                raise SettingsError(f"{wire_name}: {name} {expected}, not {value!r}.") from None
+        return found
 
     def find(self, name: str) -> Declaration:
         """Raises UnknownJob, naming the known jobs that look alike."""
@@ -172,6 +198,7 @@ def declare(
     memory: int | str | None = None,
     sensitive: bool = False,
     redact: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
     owner: type | None = None,
 ) -> Declaration:
     """Make a job known to this process.
@@ -184,7 +211,16 @@ def declare(
     limits = Limits.declared(timeout, memory, cpu)
     secret = (redact,) if isinstance(redact, str) else tuple(redact)
     declaration = Declaration(
-        wire_name, queue, perform, hook_owners, sweep, limits, sensitive, secret, owner
+        wire_name,
+        queue,
+        perform,
+        hook_owners,
+        sweep,
+        limits,
+        sensitive,
+        secret,
+        owner,
+        registry.checked(wire_name, options or {}),
     )
     registry.declare(declaration)
     return declaration

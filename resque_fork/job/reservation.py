@@ -43,6 +43,11 @@ class Reservation:
         """The payload as failure backends of the application get it."""
         return redacted(self.payload.raw)
 
+    def option(self, name: str) -> Any:
+        """What the job has declared for an option of a policy; None if nothing."""
+        declaration = registry.get(self.class_name)
+        return declaration.options.get(name) if declaration else None
+
     def read(self) -> Reservation:
         """The same with its payload decoded, however large it is. Raises UnreadablePayload."""
         if self.payload.decoded:
@@ -141,11 +146,18 @@ def run_failure_hooks(
         for hook in job_hooks(declaration.hook_owners, "on_failure"):
             hook(error, *args)
     except Exception as second:
-        told = (
-            f"Additional error ({type(second).__name__}: {second}) occurred in running failure "
-            f"hooks for job {declaration.wire_name}",
-            f"Original error that caused job failure was {type(error).__name__}: {error}",
-        )
-        log.error("%s. %s", *told)
-        return RuntimeError("\n".join(told)).with_traceback(error.__traceback__)
+        return with_second_error(error, second, "running failure hooks", declaration.wire_name)
     return error
+
+
+def with_second_error(
+    error: BaseException, second: Exception, doing: str, wire_name: str
+) -> RuntimeError:
+    """One error that tells of both, with the traceback of the first; it is logged too."""
+    told = (
+        f"Additional error ({type(second).__name__}: {second}) occurred in {doing} "
+        f"for job {wire_name}",
+        f"Original error that caused job failure was {type(error).__name__}: {error}",
+    )
+    log.error("%s. %s", *told)
+    return RuntimeError("\n".join(told)).with_traceback(error.__traceback__)

@@ -179,20 +179,20 @@ class Workers:
     def rescue(
         self,
         found: Found,
-        fate: str = "none",
+        verb: str = "none",
         *,
         queue: str = "",
         raw: bytes = b"",
         counted_by: str = "",
-        failed: Sequence[FailedEntry] = (),
-        poison: Sequence[FailedEntry] = (),
+        entries: Sequence[FailedEntry] = (),
         max_attempts: int = 1,
         heeding_ruby: bool = False,
     ) -> str:
         """Take a dead worker off the books and its job to the failed list or its queue.
 
-        `fate` is ``fail``, ``requeue`` or, without a job, ``none``; losses are counted by the
-        digest `counted_by`. A worker of another
+        `verb` is ``failed``, which writes the entries; ``lost``, which puts the job back, or
+        writes them if it has been lost too often; or, without a job, ``none``. Losses are
+        counted by the digest `counted_by`. A worker of another
         implementation is left alone while a Ruby worker looks for the dead, if
         `heeding_ruby`. Returns ``rescued``, ``failed`` or ``requeued``, or ``changed`` if the
         worker is no longer as it was found: somebody else rescued it, or it lives. Atomic.
@@ -202,7 +202,7 @@ class Workers:
         kept = keys.kept(f"{self._me}:{next(self._count)}")
 
         def run(kept_apart: bool) -> Any:
-            entries = [e.naming(kept) if kept_apart else e for e in (*failed, *poison)]
+            written = [e.naming(kept) if kept_apart else e for e in entries]
             return scripts.run(
                 self._others,
                 "rescue",
@@ -230,15 +230,14 @@ class Workers:
                     token,
                     found.process.get("step", ""),
                     b"" if token else found.record or b"",
-                    fate,
+                    verb,
                     max_attempts,
                     queue,
-                    raw if fate == "requeue" else b"",
+                    raw if verb == "lost" else b"",
                     counted_by,
                     int(kept_apart),
                     int(heeding_ruby),
-                    3 * len(failed),
-                    *(part for e in entries for part in (e.list_key, e.member, e.entry)),
+                    *(part for e in written for part in (e.list_key, e.member, e.entry)),
                 ],
             )
 

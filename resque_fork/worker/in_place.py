@@ -12,11 +12,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ..child.main import TermSwitch, has_aftermath
-from ..child.outcome import DONE, Verdict
 from ..errors import comes_of_term
 from ..failure import Backends, Failure
 from ..job.registry import registry
 from ..job.reservation import Reservation, perform, run_failure_hooks
+from ..policies.outcome import DONE, FAILED, NOT_STARTED, STOPPED, Outcome
+from ..policies.policies import decided
 from ..system.dispositions import Dispositions
 from ..system.signals import Handler
 from ..wire.procline import Procline
@@ -53,7 +54,7 @@ class InPlacePerformer:
 
     def perform(
         self, reservation: Reservation, told: Callable[[Reservation], None], *, more: bool = False
-    ) -> Verdict:
+    ) -> Outcome:
         """Perform one job here and now."""
         self._procline.processing(reservation.queue, reservation.class_name)
         term, signals = TermSwitch(), Dispositions()
@@ -64,21 +65,31 @@ class InPlacePerformer:
         try:
             thread.start()
         except RuntimeError as error:  # there is no process to be had, of which threads are a kind
-            return Verdict("unperformed", error=error)
+            return Outcome(NOT_STARTED, error=error)
         self.busy, self._stopped = True, False
         try:
             raised = self._run(reservation, term, signals)
-            failure, saved = self._settle(reservation, raised) if raised else (None, False)
+            ended = self._ended(reservation, raised) if raised else None
         finally:
             self.busy = False
             over.set()
             thread.join()
             self._restore(signals)
-        if raised is None:
-            text = f"{reservation} was sent TERM and returned: it is done"
-            return Verdict("done", warning=text) if term.raised else DONE
-        explained = comes_of_term(raised) or (self._stopped and not isinstance(raised, Exception))
-        return Verdict("stopped" if explained else "failed", failure, saved=saved)
+        if ended is not None:
+            return ended
+        text = f"{reservation} was sent TERM and returned: it is done"
+        return Outcome(DONE, warning=text if term.raised else "")
+
+    def _ended(self, job: Reservation, raised: BaseException) -> Outcome:
+        """What became of a job that has raised; its failure is handled unless a policy says so."""
+        if comes_of_term(raised) or (self._stopped and not isinstance(raised, Exception)):
+            failure, saved = self._handled(job, raised)
+            return Outcome(STOPPED, failure, saved=saved)
+        action, raised = decided(job, raised)
+        if action:
+            return Outcome(FAILED, Failure.of(raised), action=action)
+        failure, saved = self._handled(job, raised)
+        return Outcome(FAILED, failure, saved=saved)
 
     def _run(
         self, reservation: Reservation, term: TermSwitch, signals: Dispositions
@@ -98,16 +109,16 @@ class InPlacePerformer:
         self._come_back()
         signals.put_back()
 
-    def _settle(self, reservation: Reservation, error: BaseException) -> tuple[Failure, bool]:
+    def _handled(self, reservation: Reservation, error: BaseException) -> tuple[Failure, bool]:
         declaration = registry.get(reservation.class_name)
         if declaration is not None:
             error = run_failure_hooks(declaration, error, reservation.args)
         saved = self._backends.save(error, self._worker_id, reservation.queue, reservation.redacted)
         return Failure.of(error), saved
 
-    def settle(self, reservation: Reservation, error: BaseException) -> bool:
+    def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
         """Run on_failure hooks and other backends; whether all backends took the failure."""
-        return has_aftermath(reservation, self._backends) and self._settle(reservation, error)[1]
+        return has_aftermath(reservation, self._backends) and self._handled(reservation, error)[1]
 
     def stop(self) -> None:
         """A job here can only be stopped by raising in it, which the signal has done."""

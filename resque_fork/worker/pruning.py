@@ -28,6 +28,8 @@ from ..errors import (
 )
 from ..failure import Backends, Failure
 from ..job.reservation import Reservation
+from ..policies import Policies
+from ..policies.outcome import FAILED, LOST, Outcome
 from ..settings import Settings
 from ..store.books import FailedEntry, digest
 from ..store.workers import Found, WorkerId, Workers
@@ -66,6 +68,7 @@ class Pruner:
         self._keys = keys
         self._settings = settings
         self._backends = backends or Backends.named(settings.failure_backend)
+        self._policies = Policies.of(settings)
         self._on_failed = on_failed
         self._sleep = sleep
         self._hostname = socket.gethostname()
@@ -212,14 +215,14 @@ class Pruner:
             else:
                 error = error_of(found)
             raw, job = _job_of(found, self._settings.max_payload)
+            action = self._policies.of_end(job, _outcome(found, job, error))
             answer = self._workers.rescue(
                 found,
-                self._settings.on_lost if job.queue and not found.hopeless else "fail",
+                action.verb,
                 queue=job.queue,
                 raw=raw,
                 counted_by=digest(job.payload.raw),
-                failed=self._entries(found, error, job),
-                poison=self._entries(found, PoisonPill.of(attempts, error), job),
+                entries=self._entries(found, action.failure or Failure.of(error), job),
                 max_attempts=attempts,
                 heeding_ruby=heeding_ruby,
             )
@@ -230,11 +233,16 @@ class Pruner:
             self._on_failed(job, error)
         return answer
 
-    def _entries(self, found: Found, error: JobLost, job: Reservation) -> Sequence[FailedEntry]:
-        entry = Failure.of(error).entry(
+    def _entries(self, found: Found, failure: Failure, job: Reservation) -> Sequence[FailedEntry]:
+        entry = failure.entry(
             failed_at=time.time(), payload=job.shown, worker=found.worker_id, queue=job.queue
         )
         return self._backends.entries(entry, self._keys, job.queue, saved=False)
+
+
+def _outcome(found: Found, job: Reservation, error: JobLost) -> Outcome:
+    """A job that cannot go back to its queue has failed, and is not merely lost."""
+    return Outcome.of(LOST if job.queue and not found.hopeless else FAILED, error)
 
 
 def _left_behind() -> DirtyExit:

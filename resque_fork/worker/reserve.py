@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from ..child.outcome import Verdict
-from ..errors import PoisonPill, UnknownJob, UnreadablePayload, WrongKeyType
+from ..errors import UnknownJob, UnreadablePayload, WrongKeyType
 from ..failure import Backends, Failure
 from ..job.registry import registry
 from ..job.reservation import Reservation, refuse_redacted
+from ..policies import Policies
+from ..policies.outcome import FAILED, NOT_STARTED, Outcome
 from ..settings import Settings
 from ..store.books import NOTHING, Books, FailedEntry, Finish, Step
 from ..wire.job import Payload
@@ -26,8 +28,8 @@ log = logging.getLogger("resque_fork")
 
 
 class Bookkeeper:
-    """`settle` runs the on_failure hooks and other backends for a job that could not itself;
-    `stopping` says whether the worker has been told to stop; `attend` has it do
+    """`handle_failure` runs the on_failure hooks and other backends for a job that could not
+    itself; `stopping` says whether the worker has been told to stop; `attend` has it do
     what is due, between two jobs that fail without a child.
 
     `paused` says whether the last look found all workers paused by the key, `more`
@@ -41,7 +43,7 @@ class Bookkeeper:
         settings: Settings,
         queue_list: QueueList,
         backends: Backends,
-        settle: Callable[[Reservation, BaseException], bool],
+        handle_failure: Callable[[Reservation, BaseException], bool],
         stopping: Callable[[], bool],
         attend: Callable[[], None],
     ) -> None:
@@ -51,7 +53,8 @@ class Bookkeeper:
         self._settings = settings
         self._queue_list = queue_list
         self._backends = backends
-        self._settle = settle
+        self._handle_failure = handle_failure
+        self._policies = Policies.of(settings)
         self._stopping = stopping
         self._attend = attend
         self._outcome = NOTHING
@@ -87,27 +90,30 @@ class Bookkeeper:
                     return None
         return None
 
-    def conclude(self, reservation: Reservation, verdict: Verdict) -> None:
-        """Decide what is to be written about a job."""
-        if verdict.warning:
-            log.warning("%s", verdict.warning)
-        if verdict.kind == "done":
-            log.info("done: %s", reservation)
-            self._outcome = Finish("done")
-        elif verdict.kind == "unperformed":
-            log.error("%s could not be started: %s", reservation, verdict.error)
-            self._outcome = Finish("back")
-        elif self._goes_back(verdict):
-            log.warning("%s was stopped and goes back to its queue", reservation)
-            self._outcome = Finish("back")
-        elif verdict.kind == "lost" and self._settings.on_lost == "requeue":
-            self._outcome = self._lost(reservation, verdict)
+    def conclude(self, job: Reservation, outcome: Outcome) -> None:
+        """Decide what is to be written about a job. The next step writes it."""
+        if outcome.warning:
+            log.warning("%s", outcome.warning)
+        action = self._policies.of_end(job, replace(outcome, worker_stops=self._stopping()))
+        failure, saved = action.failure, outcome.saved
+        if action.verb == "failed" and failure is not None:
+            log.error("%s failed: %s: %s", job, failure.exception, failure.error)
+            if outcome.error is not None:
+                saved = self._handle_failure(job, outcome.error)
+        elif action.verb == "lost":
+            log.error("%s was lost: %s", job, outcome.error)
+        elif outcome.kind == NOT_STARTED:
+            log.error("%s could not be started: %s", job, outcome.error)
+        elif outcome.failure is not None and outcome.kind == FAILED:
+            what, why = outcome.failure.exception, outcome.failure.error
+            ends = "goes back to its queue" if action.verb == "back" else "counts as done"
+            log.warning("%s raised %s: %s, and %s by a policy", job, what, why, ends)
+        elif action.verb == "back":
+            log.warning("%s was stopped and goes back to its queue", job)
         else:
-            self._outcome = self._failed(reservation, verdict)
-
-    def _goes_back(self, verdict: Verdict) -> bool:
-        requeue = self._settings.on_term == "requeue"
-        return requeue and verdict.kind == "stopped" and self._stopping()
+            log.info("done: %s", job)
+        entries = () if failure is None else self._entries(job, failure, saved)
+        self._outcome = Finish(action.verb, entries)
 
     def put_back(self) -> None:
         """The job that was just reserved is not to be performed after all."""
@@ -152,8 +158,7 @@ class Bookkeeper:
         self._books.count_by(raw)
         reservation = Reservation(step.queue, payload, step.run_at)
         if problem is not None:
-            verdict = Verdict("failed", Failure.of(problem), problem)
-            self._outcome = self._failed(reservation, verdict)
+            self.conclude(reservation, Outcome.of(FAILED, problem))
             return None
         if step.found == "unread" and payload.decoded:
             self._books.describe(payload.class_name, payload.portable)
@@ -202,24 +207,6 @@ class Bookkeeper:
                 "The Redis key %r is not a list, so it cannot be served; rename or delete it", key
             )
         self._wrong = set(wrong)
-
-    # --- outcomes
-
-    def _failed(self, reservation: Reservation, verdict: Verdict) -> Finish:
-        failure, saved = verdict.failure or Failure("", ""), verdict.saved
-        log.error("%s failed: %s: %s", reservation, failure.exception, failure.error)
-        if verdict.error is not None:
-            saved = self._settle(reservation, verdict.error)
-        return Finish("failed", self._entries(reservation, failure, saved))
-
-    def _lost(self, reservation: Reservation, verdict: Verdict) -> Finish:
-        """Back to its queue; or, if it was lost too often, which the step knows, failed."""
-        log.error("%s was lost: %s", reservation, verdict.error)
-        attempts = self._settings.max_attempts
-        poison = Failure.of(PoisonPill.of(attempts, verdict.error))
-        if verdict.failure is not None:
-            poison = poison.explained(verdict.failure.forensics)
-        return Finish("lost", self._entries(reservation, poison, saved=False))
 
     def _entries(
         self, reservation: Reservation, failure: Failure, saved: bool

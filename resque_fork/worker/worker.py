@@ -13,13 +13,13 @@ from contextlib import AbstractContextManager
 from redis.exceptions import RedisError
 
 from ..child.fork import ForkedPerformer
-from ..child.outcome import Verdict
 from ..client.resque import Resque
 from ..errors import NotOnMainThread, ResqueError
-from ..failure import Backends, Failure
+from ..failure import Backends
 from ..job.hooks import worker_hooks
 from ..job.reservation import Reservation
 from ..logs import LogFiles, life
+from ..policies.outcome import FAILED, NOT_STARTED, Outcome
 from ..settings import Settings, load
 from ..store.access import check_access
 from ..store.bell import Bell
@@ -45,7 +45,7 @@ from .sockets import ConnectionCheck
 
 log = logging.getLogger("resque_fork")
 
-RESPITE = 1.0  # seconds before the next try when no process could be had
+FORK_RETRY_SECONDS = 1.0  # before the next try when no process could be had
 
 
 class Worker:
@@ -86,6 +86,7 @@ class Worker:
         self._log_files = log_files or LogFiles()
         self.hostname = socket.gethostname()
         self.pid = os.getpid()
+        self.job: Reservation | None = None  # the present one, or the last
         self.paused = False
         self.stopping = False
         self._stop_asked = 0.0
@@ -227,20 +228,19 @@ class Worker:
 
     def perform(self, reservation: Reservation) -> None:
         """Perform a job. What became of it is written with the next step."""
-        verdict = None if self.stopping else self._before_fork(reservation)
-        if verdict is None and self.stopping:
+        outcome = None if self.stopping else self._before_fork(reservation)
+        if outcome is None and self.stopping:
             self._bookkeeper.put_back()
             return
-        verdict = verdict or self._performer.perform(
+        self.job = reservation
+        outcome = outcome or self._performer.perform(
             reservation, self._told, more=self._bookkeeper.more
         )
-        if verdict.told:
-            reservation = reservation.told(*verdict.told)
-        self._bookkeeper.conclude(reservation, verdict)
-        if verdict.kind == "unperformed":
-            self._pause(RESPITE)
+        self._bookkeeper.conclude(self.job, outcome)
+        if outcome.kind == NOT_STARTED:
+            self._pause(FORK_RETRY_SECONDS)
 
-    def _before_fork(self, reservation: Reservation) -> Verdict | None:
+    def _before_fork(self, reservation: Reservation) -> Outcome | None:
         """Run the hooks, and hear of signals that came meanwhile; what is raised fails the job."""
         if reservation.payload.decoded:
             log.info("got: %s", reservation)
@@ -250,12 +250,13 @@ class Worker:
             self._run_hook("before_fork", reservation)
         # a hook of the application's may raise anything, and leaving is an error too
         except BaseException as error:
-            return Verdict("failed", Failure.of(error), error)
+            return Outcome.of(FAILED, error)
         self._loop.poll()
         return None
 
     def _told(self, reservation: Reservation) -> None:
         """The child has read a payload that was too large for us."""
+        self.job = reservation
         log.info("got: %s", reservation)
         self._bookkeeper.told(reservation)
 
@@ -312,7 +313,7 @@ class Worker:
         """Have the hooks run of jobs that were rescued, once our own is off the record."""
         if self._upkeep.mourns:
             self.done_working()
-            self._upkeep.mourn(self._performer.settle)
+            self._upkeep.mourn(self._performer.handle_failure)
 
     def unregister_worker(self) -> None:
         """Leave nothing of this worker in Redis."""
@@ -413,7 +414,7 @@ class Worker:
             settings,
             self.queue_list,
             self.backends,
-            self._performer.settle,
+            self._performer.handle_failure,
             lambda: self.stopping,
             self._upkeep.attend,
         )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,21 +18,26 @@ from resque_fork.child.handle import (
     DUMP_SECONDS,
     FIRST_LOOK,
     LAST_LOOK,
+    LATE,
     LEAVE_SECONDS,
+    LIMIT,
     MEMORY_CHECK,
-    Watch,
+    STOP,
+    ChildHandle,
 )
+from resque_fork.child.report import Done, Failed, Handled, Report
+from resque_fork.failure import Failure
 from resque_fork.job.limits import Limits
 from resque_fork.settings import Settings
 from resque_fork.system.loop import Loop
 from resque_fork.system.process import DUMP_SIGNAL
 
 USED = {"rss_growth_kb": 0, "user_ms": 1, "system_ms": 2, "wall_ms": 3}
-PERFORMED = {"word": "performed", "used": USED}
-FAILED = {"word": "failed", "final": True, "leaving": False, "used": USED, "exception": "E",
-          "error": "e", "backtrace": []}  # fmt: skip
-UNSETTLED = {**FAILED, "final": False}
-SETTLED = {"word": "settled", "saved": True, "exception": "E", "error": "e", "backtrace": []}
+FAILURE = Failure("E", "e", [])
+PERFORMED = Done(USED)
+FAILED = Failed(FAILURE, USED)
+UNHANDLED = replace(FAILED, final=False)
+HANDLED = Handled(FAILURE, saved=True)
 JOB = report.packed_job("q", "", b"{}")
 
 # Says which of these signals it got, and goes on; it is its own group, as children are.
@@ -77,17 +83,17 @@ class Scene:
         self.inbox: int | None = None
         self.settings = Settings(**settings)
 
-    def watch(self, *, reuse: bool = False) -> Watch:
+    def watch(self, *, reuse: bool = False) -> ChildHandle:
         words, self.outbox = os.pipe()
         jobs: int | None = None
         if reuse:
             self.inbox, jobs = os.pipe()
         os.set_blocking(words, False)
-        return Watch(self.loop, self.settings, self.child.pid, words, jobs)
+        return ChildHandle(self.loop, self.settings, self.child.pid, words, jobs)
 
-    def say(self, *words: dict[str, Any]) -> None:
-        for word in words:
-            report.send(self.outbox, report.packed_word(word))
+    def say(self, *reports: Report) -> None:
+        for each in reports:
+            report.send(self.outbox, report.packed(each))
         self.loop.poll()
 
     def later(self, seconds: float) -> None:
@@ -153,7 +159,7 @@ def test_term_and_after_the_grace_kill(stage: Callable[..., Scene]) -> None:
     assert not watch.killed
     scene.later(0.2)
     assert scene.is_dead()
-    assert watch.killed_after_grace
+    assert watch.signals_sent[STOP] == ["TERM", "KILL"]
     assert watch.killed
 
 
@@ -176,7 +182,7 @@ def test_no_term_child(stage: Callable[..., Scene]) -> None:
     watch.stop()
     assert scene.is_dead()
     assert watch.killed
-    assert not watch.killed_after_grace
+    assert watch.signals_sent[STOP] != ["TERM", "KILL"]
 
 
 def test_stopping_twice_is_stopping_once(stage: Callable[..., Scene]) -> None:
@@ -202,8 +208,8 @@ def test_a_word_ends_the_grace(stage: Callable[..., Scene]) -> None:
     assert not scene.is_dead()
     scene.later(LEAVE_SECONDS)
     assert scene.is_dead()
-    assert watch.dawdled
-    assert not watch.killed_after_grace
+    assert watch.signals_sent[LATE] == ["KILL"]
+    assert watch.signals_sent[STOP] != ["TERM", "KILL"]
 
 
 def test_stopping_what_has_answered(stage: Callable[..., Scene]) -> None:
@@ -229,7 +235,7 @@ def test_a_child_that_does_not_leave(stage: Callable[..., Scene]) -> None:
     assert not scene.is_dead()
     scene.later(0.2)
     assert scene.is_dead()
-    assert watch.dawdled
+    assert watch.signals_sent[LATE] == ["KILL"]
 
 
 def test_a_job_has_all_the_time_it_wants(stage: Callable[..., Scene]) -> None:
@@ -244,13 +250,13 @@ def test_settling_has_its_time_too(stage: Callable[..., Scene]) -> None:
     """Between the failure and its settlement, and again between that and the end."""
     scene = stage()
     watch = scene.watch()
-    scene.say(UNSETTLED)
+    scene.say(UNHANDLED)
     assert not watch.answered
     scene.later(LEAVE_SECONDS - 1)
-    scene.say(SETTLED)
+    scene.say(HANDLED)
     assert watch.answered
-    assert watch.word == UNSETTLED
-    assert watch.settled == SETTLED
+    assert watch.report == UNHANDLED
+    assert watch.handled == HANDLED
     scene.later(LEAVE_SECONDS - 1)
     assert not scene.is_dead()
     scene.later(2)
@@ -261,10 +267,10 @@ def test_a_settlement_that_hangs(stage: Callable[..., Scene]) -> None:
     """A hook or backend that does not come back is cut off."""
     scene = stage()
     watch = scene.watch()
-    scene.say(UNSETTLED)
+    scene.say(UNHANDLED)
     scene.later(LEAVE_SECONDS + 0.1)
     assert scene.is_dead()
-    assert watch.dawdled
+    assert watch.signals_sent[LATE] == ["KILL"]
     assert not watch.answered
 
 
@@ -276,13 +282,13 @@ def test_reusable_only_after_an_answer(stage: Callable[..., Scene]) -> None:
     scene = stage()
     watch = scene.watch(reuse=True)
     assert not watch.reusable
-    scene.say(UNSETTLED)
+    scene.say(UNHANDLED)
     assert not watch.reusable
-    scene.say(SETTLED)
+    scene.say(HANDLED)
     assert watch.reusable
     assert watch.send_job(JOB)
     assert not watch.reusable
-    scene.say({**FAILED, "leaving": True})
+    scene.say(replace(FAILED, leaving=True))
     assert not watch.reusable
 
 
@@ -302,8 +308,8 @@ def test_waiting_for_a_job_has_no_deadline(stage: Callable[..., Scene]) -> None:
     scene.say(PERFORMED)
     scene.later(1000)
     assert not scene.is_dead()
-    watch.dismiss()
-    watch.dismiss()
+    watch.close_job_pipe()
+    watch.close_job_pipe()
     scene.later(LEAVE_SECONDS + 0.1)
     assert scene.is_dead()
 
@@ -313,7 +319,7 @@ def test_dismissed_means_end_of_the_pipe(stage: Callable[..., Scene]) -> None:
     scene = stage()
     watch = scene.watch(reuse=True)
     scene.say(PERFORMED)
-    watch.dismiss()
+    watch.close_job_pipe()
     assert scene.inbox is not None
     assert os.read(scene.inbox, 10) == b""
     assert watch.send_job(JOB) is False
@@ -333,13 +339,13 @@ def test_a_child_that_is_not_there_takes_no_job(stage: Callable[..., Scene]) -> 
 # --- memory
 
 
-def second_job(scene: Scene, limit: str) -> Watch:
+def second_job(scene: Scene, limit: str) -> ChildHandle:
     """A child that may add so much to what its first job has left behind."""
     watch = scene.watch(reuse=True)
     take_memory(scene)
     scene.say(PERFORMED)
     assert watch.send_job(JOB)
-    watch.hold_to(Limits.declared(memory=limit))
+    watch.enforce_limits(Limits.declared(memory=limit))
     return watch
 
 
@@ -361,8 +367,8 @@ def test_too_much_memory(stage: Callable[..., Scene]) -> None:
     scene.later(DUMP_SECONDS + 0.01)
     assert scene.is_dead()
     assert watch.killed
-    assert watch.over == "The job needed more memory than its limit of 16M"
-    assert watch.steps == ["KILL"]
+    assert watch.exceeded == "The job needed more memory than its limit of 16M"
+    assert watch.signals_sent[LIMIT] == ["KILL"]
 
 
 def test_memory_within_the_limit(stage: Callable[..., Scene]) -> None:
@@ -376,7 +382,7 @@ def test_memory_within_the_limit(stage: Callable[..., Scene]) -> None:
     take_memory(scene)
     scene.later(MEMORY_CHECK + 0.01)
     assert scene.got() == [DUMP_SIGNAL]
-    assert watch.over == ""
+    assert watch.exceeded == ""
 
 
 def test_a_word_before_the_kill(stage: Callable[..., Scene]) -> None:
@@ -388,7 +394,7 @@ def test_a_word_before_the_kill(stage: Callable[..., Scene]) -> None:
     scene.say(PERFORMED)
     scene.later(1000)
     assert not scene.is_dead()
-    assert watch.over == ""
+    assert watch.exceeded == ""
 
 
 @pytest.mark.parametrize("term_child", [True, False])
@@ -401,9 +407,9 @@ def test_too_much_memory_while_stopping(stage: Callable[..., Scene], term_child:
     watch.stop()
     scene.later(DUMP_SECONDS + 0.01)
     assert scene.is_dead()
-    assert watch.killed_outright is not term_child
-    assert watch.steps == (["KILL"] if term_child else [])
-    assert bool(watch.over) is term_child
+    assert watch.signals_sent[STOP] == (["TERM"] if term_child else ["KILL"])
+    assert watch.signals_sent[LIMIT] == (["KILL"] if term_child else [])
+    assert bool(watch.exceeded) is term_child
 
 
 def test_no_look_at_memory_after_the_word(stage: Callable[..., Scene]) -> None:
@@ -423,14 +429,14 @@ def test_its_end_and_its_last_words(stage: Callable[..., Scene]) -> None:
     """What it said just before it died is heard with its death."""
     scene = stage()
     watch = scene.watch()
-    report.send(scene.outbox, report.packed_word(PERFORMED))
+    report.send(scene.outbox, report.packed(PERFORMED))
     os.kill(scene.child.pid, signal.SIGKILL)
     late = time.monotonic() + 10
     while not watch.ended and time.monotonic() < late:
         watch.reap()
     assert watch.end is not None
     assert os.WTERMSIG(watch.end.wait_status) == signal.SIGKILL
-    assert watch.word == PERFORMED
+    assert watch.report == PERFORMED
     assert not watch.killed  # by us
     scene.later(1000)  # and no timer is left
     watch.close()
@@ -451,7 +457,7 @@ def test_something_that_is_no_report(stage: Callable[..., Scene]) -> None:
     os.write(scene.outbox, b"Hello, world!")
     scene.loop.poll()
     assert scene.is_dead()
-    assert watch.word is None
+    assert watch.report is None
 
 
 # --- ends

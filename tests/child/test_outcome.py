@@ -7,23 +7,24 @@ from typing import Any
 
 import pytest
 
-from resque_fork.child.outcome import Verdict, judge
+from resque_fork.child.outcome import ChildEnd, outcome_of
+from resque_fork.child.report import Done, Failed, Handled
+from resque_fork.failure import Failure
+from resque_fork.policies import Outcome
 from resque_fork.system.process import LIMIT_SIGNAL, End
 
 PID = 23312
 USED = {"rss_growth_kb": 1, "user_ms": 2, "system_ms": 3, "wall_ms": 4}
-PERFORMED = {"word": "performed", "used": USED}
-SKIPPED = {"word": "skipped", "used": USED}
+PERFORMED = Done(USED)
+SKIPPED = Done(USED, skipped=True)
 
 
-def failed(exception: str = "ValueError", *, final: bool = True) -> dict[str, Any]:
-    told = {"exception": exception, "error": "why", "backtrace": ["a.py:1:in f"]}
-    return {"word": "failed", "final": final, "used": USED, **told}
+def failed(exception: str = "ValueError", *, final: bool = True) -> Failed:
+    return Failed(Failure(exception, "why", ["a.py:1:in f"]), USED, final=final)
 
 
-def settled(exception: str = "ValueError", saved: bool = True) -> dict[str, Any]:
-    return {"word": "settled", "saved": saved, "exception": exception, "error": "both",
-            "backtrace": []}  # fmt: skip
+def handled(exception: str = "ValueError", saved: bool = True) -> Handled:
+    return Handled(Failure(exception, "both", []), saved)
 
 
 def exited(status: int = 0) -> End:
@@ -34,13 +35,14 @@ def killed(number: int) -> End:
     return End(number, 0.0, 0.0, 0)
 
 
-def verdict(
-    word: dict[str, Any] | None = None,
+def outcome(
+    report: Done | Failed | None = None,
     end: End | None = None,
-    settlement: dict[str, Any] | None = None,
+    handled: Handled | None = None,
     **more: Any,
-) -> Verdict:
-    return judge(pid=PID, word=word, settled=settlement, end=end, **more)
+) -> Outcome:
+    status = end.wait_status if end else 0
+    return outcome_of(ChildEnd(pid=PID, report=report, handled=handled, wait_status=status, **more))
 
 
 # --- success
@@ -48,15 +50,15 @@ def verdict(
 
 @pytest.mark.parametrize("word", [PERFORMED, SKIPPED], ids=["performed", "skipped"])
 @pytest.mark.parametrize("end", [exited(0), None], ids=["left", "waits for another job"])
-def test_performed_and_left_is_done(word: dict[str, Any], end: End | None) -> None:
+def test_performed_and_left_is_done(word: Done, end: End | None) -> None:
     """A skipped job is done too: it counts as processed, not as failed."""
-    assert verdict(word, end) == Verdict("done")
+    assert outcome(word, end) == Outcome("done")
 
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_performed_and_killed_by_us_is_done(stopped: bool) -> None:
     """With a warning: we were impatient, or stopped it just then; the job had been performed."""
-    told = verdict(PERFORMED, killed(signal.SIGKILL), killed=True, stopped=stopped)
+    told = outcome(PERFORMED, killed(signal.SIGKILL), killed=True, stopped=stopped)
     assert told.kind == "done"
     assert told.failure is None
     assert told.warning == f"Child {PID} was killed after its job was done"
@@ -65,12 +67,14 @@ def test_performed_and_killed_by_us_is_done(stopped: bool) -> None:
 @pytest.mark.parametrize("stopped", [False, True])
 def test_performed_although_it_was_to_stop_is_done(stopped: bool) -> None:
     """A job that swallows TermException and returns, or was just about to."""
-    assert verdict(PERFORMED, exited(0), stopped=stopped).kind == "done"
+    assert outcome(PERFORMED, exited(0), stopped=stopped).kind == "done"
 
 
 def test_performed_although_it_was_sent_term() -> None:
     """Done, with a warning that names the job."""
-    told = verdict(PERFORMED, exited(0), stopped=True, sent_term=True, job="(Job{a} | main | [])")
+    told = outcome(
+        PERFORMED, exited(0), stopped=True, stop_signals=["TERM"], job="(Job{a} | main | [])"
+    )
     assert told.kind == "done"
     assert told.warning == "(Job{a} | main | []) was sent TERM and returned: it is done"
 
@@ -78,7 +82,7 @@ def test_performed_although_it_was_sent_term() -> None:
 @pytest.mark.parametrize("over", ["", "The job ran longer than its limit of 1 seconds"])
 def test_performed_although_it_went_over_a_limit_is_done(over: str) -> None:
     """It finished before anything came of it."""
-    assert verdict(PERFORMED, exited(0), over=over).kind == "done"
+    assert outcome(PERFORMED, exited(0), exceeded=over).kind == "done"
 
 
 # --- no word, no success
@@ -87,7 +91,7 @@ def test_performed_although_it_went_over_a_limit_is_done(over: str) -> None:
 @pytest.mark.parametrize("status", [0, 1, 70, 255])
 def test_no_word_no_success(status: int) -> None:
     """Whatever the exit status."""
-    told = verdict(None, exited(status))
+    told = outcome(None, exited(status))
     assert told.kind == "lost"
     assert told.failure is not None
     assert told.failure.exception == "Resque::DirtyExit"
@@ -98,9 +102,9 @@ def test_no_word_no_success(status: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
 @pytest.mark.parametrize("word", [None, PERFORMED], ids=["silent", "performed"])
-def test_killed_by_others_is_lost(word: dict[str, Any] | None, number: signal.Signals) -> None:
+def test_killed_by_others_is_lost(word: Done | None, number: signal.Signals) -> None:
     """Also after its word: what it had not flushed may be missing."""
-    told = verdict(word, killed(number), killed=number != signal.SIGKILL)
+    told = outcome(word, killed(number), killed=number != signal.SIGKILL)
     assert told.kind == "lost"
     assert told.error is not None
     assert str(told.error) == (
@@ -110,7 +114,7 @@ def test_killed_by_others_is_lost(word: dict[str, Any] | None, number: signal.Si
 
 def test_lost_carries_an_exception() -> None:
     """One that stands for the death, for hooks and backends that want a live one."""
-    told = verdict(None, killed(signal.SIGKILL))
+    told = outcome(None, killed(signal.SIGKILL))
     assert type(told.error).__name__ == "DirtyExit"
     assert told.saved is False
 
@@ -122,12 +126,12 @@ UNKNOWN = End(None, 0.0, 0.0, 0)
 
 def test_performed_and_an_unknown_end_is_done() -> None:
     """It had said so, and something else in the worker's process waited for it."""
-    assert verdict(PERFORMED, UNKNOWN) == Verdict("done")
+    assert outcome(PERFORMED, UNKNOWN) == Outcome("done")
 
 
 def test_no_word_and_an_unknown_end_is_lost() -> None:
     """What it died of is not made up."""
-    told = verdict(None, UNKNOWN)
+    told = outcome(None, UNKNOWN)
     assert told.kind == "lost"
     assert told.failure is not None
     assert "exit status is not known" in told.failure.error
@@ -135,9 +139,12 @@ def test_no_word_and_an_unknown_end_is_lost() -> None:
 
 def test_an_unknown_end_after_what_we_did() -> None:
     """What we did to it explains it: a stop, a limit, our impatience."""
-    assert verdict(None, UNKNOWN, stopped=True).kind == "stopped"
-    assert verdict(None, UNKNOWN, over="over", steps=["JobTimeout", "TERM"]).kind == "failed"
-    assert "was killed" in verdict(PERFORMED, UNKNOWN, killed=True).warning
+    assert outcome(None, UNKNOWN, stopped=True).kind == "stopped"
+    assert (
+        outcome(None, UNKNOWN, exceeded="over", limit_signals=["JobTimeout", "TERM"]).kind
+        == "failed"
+    )
+    assert "was killed" in outcome(PERFORMED, UNKNOWN, killed=True).warning
 
 
 # --- failure
@@ -145,7 +152,7 @@ def test_an_unknown_end_after_what_we_did() -> None:
 
 def test_a_failure_that_was_told() -> None:
     """In the child's words, with what the job used."""
-    told = verdict(failed(), exited(0))
+    told = outcome(failed(), exited(0))
     assert told.kind == "failed"
     assert told.error is None
     assert told.failure is not None
@@ -160,14 +167,14 @@ def test_a_failure_that_was_told() -> None:
         {"end": killed(signal.SIGSEGV)},
         {"end": exited(70)},
         {"end": killed(signal.SIGKILL), "killed": True},
-        {"end": killed(signal.SIGKILL), "stopped": True, "killed_after_grace": True},
+        {"end": killed(signal.SIGKILL), "stopped": True, "stop_signals": ["TERM", "KILL"]},
         {"end": None},
     ],
     ids=["crash", "status", "dawdled", "stopped", "goes on"],
 )
 def test_a_failure_that_was_told_holds(more: dict[str, Any]) -> None:
     """Whatever came after it."""
-    told = verdict(failed(final=False), **more)
+    told = outcome(failed(final=False), **more)
     assert told.failure is not None
     assert (told.kind, told.failure.exception) == ("failed", "ValueError")
     assert told.saved is False  # its hooks and backends may not have had it
@@ -176,7 +183,7 @@ def test_a_failure_that_was_told_holds(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize("saved", [False, True])
 def test_what_the_hooks_made_of_it(saved: bool) -> None:
     """After settling, the error that counts is the one that then stood, and who has it."""
-    told = verdict(failed(final=False), exited(0), settled("RuntimeError", saved))
+    told = outcome(failed(final=False), exited(0), handled("RuntimeError", saved))
     assert told.failure is not None
     assert (told.failure.exception, told.failure.error) == ("RuntimeError", "both")
     assert told.saved is saved
@@ -187,25 +194,25 @@ def test_what_the_hooks_made_of_it(saved: bool) -> None:
 
 def test_stopped_by_its_exception() -> None:
     """TERM raised TermException in the job."""
-    told = verdict(failed("Resque::TermException"), exited(0), stopped=True)
+    told = outcome(failed("Resque::TermException"), exited(0), stopped=True)
     assert told.kind == "stopped"
     assert told.error is None
 
 
 def test_a_term_that_others_sent_is_a_failure() -> None:
     """The job was not stopped by us, so it does not go back to its queue."""
-    assert verdict(failed("Resque::TermException"), exited(0)).kind == "failed"
+    assert outcome(failed("Resque::TermException"), exited(0)).kind == "failed"
 
 
 def test_another_exception_while_stopped_is_a_failure() -> None:
     """Clean-up that fails is told as such."""
-    assert verdict(failed("OSError"), exited(0), stopped=True).kind == "failed"
+    assert outcome(failed("OSError"), exited(0), stopped=True).kind == "failed"
 
 
 def test_killed_after_the_grace() -> None:
     """Told like the stop that it is, with the grace in the text."""
-    told = verdict(
-        None, killed(signal.SIGKILL), stopped=True, killed_after_grace=True, term_timeout=4.0
+    told = outcome(
+        None, killed(signal.SIGKILL), stopped=True, stop_signals=["TERM", "KILL"], term_timeout=4.0
     )
     assert told.kind == "stopped"
     assert told.failure is not None
@@ -215,7 +222,7 @@ def test_killed_after_the_grace() -> None:
 
 def test_died_of_term() -> None:
     """Before the job had begun, or after it had restored the default."""
-    told = verdict(None, killed(signal.SIGTERM), stopped=True)
+    told = outcome(None, killed(signal.SIGTERM), stopped=True)
     assert told.kind == "stopped"
     assert told.failure is not None
     assert (told.failure.exception, told.failure.error) == ("Resque::TermException", "SIGTERM")
@@ -223,7 +230,7 @@ def test_died_of_term() -> None:
 
 def test_killed_outright() -> None:
     """Without a TERM before it: DirtyExit, as in Resque, and still a stop."""
-    told = verdict(None, killed(signal.SIGKILL), stopped=True, term_child=False)
+    told = outcome(None, killed(signal.SIGKILL), stopped=True, term_child=False)
     assert told.kind == "stopped"
     assert told.failure is not None
     assert told.failure.exception == "Resque::DirtyExit"
@@ -232,7 +239,7 @@ def test_killed_outright() -> None:
 @pytest.mark.parametrize("end", [exited(0), exited(3), killed(signal.SIGSEGV)])
 def test_died_of_something_else_while_stopped(end: End) -> None:
     """Our stop does not explain that."""
-    assert verdict(None, end, stopped=True).kind == "lost"
+    assert outcome(None, end, stopped=True).kind == "lost"
 
 
 # --- limits
@@ -250,7 +257,7 @@ OVER = "The job ran longer than its limit of 2 seconds"
 )
 def test_died_of_a_limit(steps: list[str], end: End) -> None:
     """JobTimeout, with the limit and all that was sent."""
-    told = verdict(None, end, over=OVER, steps=steps)
+    told = outcome(None, end, exceeded=OVER, limit_signals=steps)
     assert told.kind == "failed"
     assert told.failure is not None
     assert told.failure.exception == "ResqueFork::JobTimeout"
@@ -259,8 +266,11 @@ def test_died_of_a_limit(steps: list[str], end: End) -> None:
 
 def test_the_term_after_a_limit() -> None:
     """A job that swallowed JobTimeout and fell to TERM has failed of its limit."""
-    told = verdict(
-        failed("Resque::TermException"), exited(0), over=OVER, steps=["JobTimeout", "TERM"]
+    told = outcome(
+        failed("Resque::TermException"),
+        exited(0),
+        exceeded=OVER,
+        limit_signals=["JobTimeout", "TERM"],
     )
     assert told.failure is not None
     assert told.failure.exception == "ResqueFork::JobTimeout"
@@ -268,12 +278,12 @@ def test_the_term_after_a_limit() -> None:
 
 def test_the_term_after_a_limit_is_settled_once() -> None:
     """What its hooks and backends have had, they are not given again."""
-    told = verdict(
+    told = outcome(
         failed("Resque::TermException", final=False),
         exited(0),
-        settled("Resque::TermException"),
-        over=OVER,
-        steps=["JobTimeout", "TERM"],
+        handled("Resque::TermException"),
+        exceeded=OVER,
+        limit_signals=["JobTimeout", "TERM"],
     )
     assert told.error is None
     assert told.saved is True
@@ -283,7 +293,7 @@ def test_the_term_after_a_limit_is_settled_once() -> None:
 
 def test_a_job_that_minded_no_limit_has_failed() -> None:
     """It was sent TERM for it, and returned all the same."""
-    told = verdict(PERFORMED, exited(0), over=OVER, steps=["JobTimeout", "TERM"])
+    told = outcome(PERFORMED, exited(0), exceeded=OVER, limit_signals=["JobTimeout", "TERM"])
     assert told.kind == "failed"
     assert told.failure is not None
     assert told.failure.exception == "ResqueFork::JobTimeout"
@@ -292,14 +302,19 @@ def test_a_job_that_minded_no_limit_has_failed() -> None:
 def test_a_limit_is_never_a_stop() -> None:
     """Or --on-term=requeue would try it again for ever."""
     for end in (killed(signal.SIGTERM), killed(signal.SIGKILL)):
-        assert verdict(None, end, over=OVER, steps=["JobTimeout"], stopped=True).kind == "failed"
+        assert (
+            outcome(None, end, exceeded=OVER, limit_signals=["JobTimeout"], stopped=True).kind
+            == "failed"
+        )
 
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_killed_for_memory(stopped: bool) -> None:
     """MemoryError, which was not raised in the job; also while the worker was stopping."""
     over = "The job needed more memory than its limit of 64M"
-    told = verdict(None, killed(signal.SIGKILL), over=over, steps=["KILL"], stopped=stopped)
+    told = outcome(
+        None, killed(signal.SIGKILL), exceeded=over, limit_signals=["KILL"], stopped=stopped
+    )
     assert told.kind == "failed"
     assert told.failure is not None
     assert told.failure.exception == "MemoryError"
@@ -309,19 +324,22 @@ def test_killed_for_memory(stopped: bool) -> None:
 
 def test_a_crash_over_a_limit_is_a_crash() -> None:
     """What killed it is told first."""
-    assert verdict(None, killed(signal.SIGSEGV), over=OVER, steps=["JobTimeout"]).kind == "lost"
+    assert (
+        outcome(None, killed(signal.SIGSEGV), exceeded=OVER, limit_signals=["JobTimeout"]).kind
+        == "lost"
+    )
 
 
 @pytest.mark.parametrize("word", [None, PERFORMED], ids=["silent", "performed"])
-def test_a_crash_close_to_a_limit_of_memory(word: dict[str, Any] | None) -> None:
+def test_a_crash_close_to_a_limit_of_memory(word: Done | None) -> None:
     """Still a crash, for nobody knows why; one that left by itself had its own reasons."""
     near = "close to its limit of memory of 64M"
-    told = verdict(word, killed(signal.SIGSEGV), near_limit=near)
+    told = outcome(word, killed(signal.SIGSEGV), near_limit=near)
     assert told.kind == "lost"
     assert str(told.error) == (
         f"Child process received unhandled signal pid {PID} SIGSEGV (signal 11), {near}"
     )
-    assert near not in str(verdict(None, exited(1), near_limit=near).error)
+    assert near not in str(outcome(None, exited(1), near_limit=near).error)
 
 
 # --- forensics
@@ -329,8 +347,8 @@ def test_a_crash_close_to_a_limit_of_memory(word: dict[str, Any] | None) -> None
 
 def test_explained_adds_to_what_is_known() -> None:
     """And leaves the rest as it was; a success has nothing to explain."""
-    told = verdict(failed(), exited(0)).explained({"stack": ["line"]})
+    told = outcome(failed(), exited(0)).explained({"stack": ["line"]})
     assert told.failure is not None
     assert told.failure.forensics == {**USED, "stack": ["line"]}
     assert told.kind == "failed"
-    assert Verdict("done").explained({"signal": "SIGKILL"}) == Verdict("done")
+    assert Outcome("done").explained({"signal": "SIGKILL"}) == Outcome("done")

@@ -7,6 +7,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resque_fork.child import report
-from resque_fork.child.report import BrokenReport, Inbox
+from resque_fork.child.report import (
+    BrokenReport,
+    Done,
+    Failed,
+    Handled,
+    Inbox,
+    Read,
+    Report,
+)
+from resque_fork.failure import Failure
 
 
 class Pipe:
@@ -42,41 +52,39 @@ def pipe() -> Iterator[Pipe]:
     pipe.close()
 
 
-TOLD = {"exception": "E", "error": "e", "backtrace": ["a:1:in f"]}
 USED = {"rss_growth_kb": 0, "user_ms": 1, "system_ms": 2, "wall_ms": 3}
-WORDS = [
-    {"word": "performed", "used": USED},
-    {"word": "skipped", "used": USED},
-    {"word": "failed", "final": True, "leaving": False, "used": USED, **TOLD},
-    {"word": "settled", "saved": True, **TOLD},
+FAILURE = Failure("E", "e", ["a:1:in f"])
+REPORTS = [
+    Read("Mail", portable=False),
+    Done(USED),
+    Done(USED, skipped=True),
+    Failed(FAILURE, USED, leaving=True, after_term=True, final=False, action="back"),
+    Handled(FAILURE, saved=True),
 ]
 
 
-OBJECTS = [word for word in WORDS if word["word"] not in report.DONE]
+def parsed(said: dict[str, Any]) -> Report:
+    return report.parse(json.dumps(said).encode())
 
 
-def read(word: dict[str, Any]) -> dict[str, Any]:
-    return report.read_word(json.dumps(word).encode())
-
-
-@pytest.mark.parametrize("word", WORDS, ids=lambda word: word["word"])
-def test_a_childs_words(word: dict[str, Any]) -> None:
+@pytest.mark.parametrize("sent", REPORTS, ids=lambda sent: sent.name)
+def test_a_childs_reports(sent: Report) -> None:
     """Each comes out as it went in."""
-    assert report.read_word(report.packed_word(word)) == word
+    assert report.parse(report.packed(sent)) == sent
 
 
-@pytest.mark.parametrize("word", OBJECTS, ids=lambda word: word["word"])
-def test_words_that_lack_something(word: dict[str, Any]) -> None:
-    """None is a word without any of its parts or with a part of another kind."""
-    assert read(word) == word
-    for name in word:
+@pytest.mark.parametrize("sent", REPORTS, ids=lambda sent: sent.name)
+def test_reports_that_lack_something(sent: Report) -> None:
+    """None is a report without any of its parts or with a part of another kind."""
+    said = json.loads(report.packed(sent))
+    for name in said:
         for wrong in (
-            {k: v for k, v in word.items() if k != name},
-            *({**word, name: value} for value in ([1], 5, {"a": 1}, "?")),
+            {k: v for k, v in said.items() if k != name},
+            *({**said, name: value} for value in ([1], 5, {"a": 1}, "?")),
         ):
-            if not isinstance(wrong.get(name), str) or name == "word":
+            if not isinstance(wrong.get(name), str) or name == "report":
                 with pytest.raises(BrokenReport, match=r"^not "):
-                    read(wrong)
+                    parsed(wrong)
 
 
 @pytest.mark.parametrize(
@@ -84,40 +92,41 @@ def test_words_that_lack_something(word: dict[str, Any]) -> None:
     [
         ({"used": {"user_ms": 1}}, "not what a job has used"),
         ({"used": {**USED, "\ud800": 1}}, "not what a job has used"),
-        ({"used": {**USED, "wall_ms": 1.5}}, "not numbers of what a job has used"),
+        ({"used": {**USED, "wall_ms": 1.5}}, "not what a job has used"),
+        ({"used": {**USED, "wall_ms": True}}, "not what a job has used"),
         ({"backtrace": ["a", 5]}, "not lines of a backtrace"),
-        ({"word": ["failed"]}, "not a word of a child's"),
-        ({"word": "performed"}, "not a word of a child's"),
-        ({"final": "yes"}, "not a word of a child's"),
+        ({"report": ["failed"]}, "not a report of a child's"),
+        ({"report": "told"}, "not a report of a child's"),
+        ({"final": "yes"}, "not a report of a child's"),
+        ({"action": None}, "not a report of a child's"),
     ],
 )
-def test_what_is_no_word(change: dict[str, Any], problem: str) -> None:
+def test_what_is_no_report(change: dict[str, Any], problem: str) -> None:
     """A job may write what it likes into the pipe: names, numbers and lines are looked at."""
+    said = json.loads(report.packed(REPORTS[3]))
     with pytest.raises(BrokenReport, match=f"^{problem}$"):
-        read({**WORDS[2], **change})
+        parsed({**said, **change})
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b"performed", b"performed 0 1 2", b"performed 0 1 2 3 4", b"performed 0 1 2 x"),
-        *(b"performed 0 1 2 3.5", b"performed 0 1 2 " + b"9" * 5000, b"failed 0 1 2 3"),
-        *(b"performed 0 1 2 \xff", "skipped 0 1 2 \u0663".encode(), b"[]", b"{", b'"performed"'),
-        *(b'{"word":"failed"} {}', b"{" * 200_000, b'{"a":' * 200_000, b'{"\xff":1}'),
+        *(b"", b"performed", b"[]", b"{", b'"performed"', b'{"report":"performed"}', b"null"),
+        *(b'{"report":"failed"} {}', b"{" * 200_000, b'{"a":' * 200_000, b'{"\xff":1}'),
     ],
     ids=lambda body: body[:20],
 )
-def test_what_is_no_word_at_all(body: bytes) -> None:
-    """Neither of the form of the short ones nor of the long ones."""
+def test_what_is_no_report_at_all(body: bytes) -> None:
+    """Neither JSON, nor an object, nor one with a name."""
     with pytest.raises(BrokenReport):
-        report.read_word(body)
+        report.parse(body)
 
 
 @pytest.mark.parametrize("text", ["\ud800 lone", "ünï\0", "raw\udcff"])
 def test_an_error_of_any_text(text: str) -> None:
     """JSON and UTF-8 as such could not carry all that Python calls text."""
-    word = {**WORDS[3], "error": text}
-    assert report.read_word(report.packed_word(word)) == word
+    sent = Handled(replace(FAILURE, error=text), saved=False)
+    assert report.parse(report.packed(sent)) == sent
 
 
 @given(
@@ -235,5 +244,6 @@ def test_a_job_may_be_longer_than_a_word() -> None:
 
 def test_the_form_on_the_wire() -> None:
     """Four bytes of length, big-endian, and words that a person can read, too."""
-    assert report.framed(report.packed_word(WORDS[0])) == b"\0\0\0\x11performed 0 1 2 3"
-    assert json.loads(report.packed_word(WORDS[2])) == WORDS[2]
+    body = report.packed(Read("Mail", portable=True))
+    assert body == b'{"report":"read","class":"Mail","portable":true}'
+    assert report.framed(body) == b"\0\0\0" + bytes([len(body)]) + body

@@ -21,7 +21,7 @@ import resque_fork
 from resque_fork.version import __version__
 from resque_fork.wire.unreadable import unwrapped
 
-PATIENCE = 15.0  # seconds for anything that ought to happen at once
+PATIENCE = 60.0  # seconds for anything that ought to happen at once
 HERE = Path(__file__).parent
 SOURCES = Path(resque_fork.__file__).parent.parent
 TITLE = f"resque-{__version__}: "

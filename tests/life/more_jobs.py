@@ -309,8 +309,9 @@ def unfinished_frame():
 @job(queue="jobs")
 def talk_on():
     """Says that it is done, again and again, and never leaves."""
-    word = b"performed 0 0 0 0"
-    data = struct.pack(">I", len(word)) + word
+    used = {"rss_growth_kb": 0, "user_ms": 0, "system_ms": 0, "wall_ms": 0}
+    body = json.dumps({"report": "performed", "used": used}).encode()
+    data = struct.pack(">I", len(body)) + body
     tell("begun")
     while True:
         for fd in range(3, 64):

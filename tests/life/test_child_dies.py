@@ -468,10 +468,10 @@ def test_the_title_of_a_dead_child_is_not_shown_for_long(stage: Stage) -> None:
     "text",
     [
         "{}",
-        '{"word":"performed"}',
-        '{"word":"failed","final":true,"leaving":false,"used":{},"exception":5}',
-        '{"word":"settled","saved":true,"exception":"E","error":"e","backtrace":[[]]}',
-        '{"word":["performed"]}',
+        '{"report":"performed"}',
+        '{"report":"failed","final":true,"leaving":false,"used":{},"exception":5}',
+        '{"report":"handled","saved":true,"exception":"E","error":"e","backtrace":[[]]}',
+        '{"report":["performed"]}',
     ],
 )
 def test_a_word_that_is_none(stage: Stage, text: str) -> None:
@@ -490,37 +490,41 @@ def test_a_word_that_is_none(stage: Stage, text: str) -> None:
     assert worker.stop() == 0
 
 
-PERFORMED = "performed 0 0 0 0"
+USED = {"rss_growth_kb": 0, "user_ms": 0, "system_ms": 0, "wall_ms": 0}
+PERFORMED = json.dumps({"report": "performed", "used": USED})
+SKIPPED = json.dumps({"report": "skipped", "used": USED})
 FAILED = json.dumps(
     {
-        "word": "failed",
+        "report": "failed",
         "final": False,
         "leaving": False,
+        "after_term": False,
+        "action": "",
         "exception": "E",
         "error": "e",
-        "used": {"rss_growth_kb": 0, "user_ms": 0, "system_ms": 0, "wall_ms": 0},
+        "used": USED,
         "backtrace": [],
     }
 )
-SETTLED = json.dumps(
-    {"word": "settled", "saved": True, "exception": "E", "error": "e", "backtrace": []}
+HANDLED = json.dumps(
+    {"report": "handled", "saved": True, "exception": "E", "error": "e", "backtrace": []}
 )
-READ = json.dumps({"word": "read", "class": "quick", "portable": True})
+READ = json.dumps({"report": "read", "class": "quick", "portable": True})
 
 
 @pytest.mark.parametrize(
     "bodies",
     [
         [PERFORMED, PERFORMED],
-        [PERFORMED, "skipped 0 0 0 0"],
+        [PERFORMED, SKIPPED],
         [PERFORMED, "garbage"],
         [PERFORMED, FAILED],
-        [PERFORMED, SETTLED],
-        [SETTLED],
+        [PERFORMED, HANDLED],
+        [HANDLED],
         [READ, PERFORMED],
         ["garbage", PERFORMED],
     ],
-    ids=lambda bodies: " ".join(body[:18] for body in bodies),
+    ids=lambda bodies: " ".join(body[12:21] for body in bodies),
 )
 def test_words_that_do_not_follow(stage: Stage, bodies: list[str]) -> None:
     """A second outcome, or one of another job: killed and failed, whatever was said before."""

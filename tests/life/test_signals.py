@@ -369,7 +369,7 @@ def test_a_stop_while_the_child_leaves(stage: Stage, number: int) -> None:
 def test_any_number_of_stops_at_any_moment(stage: Stage) -> None:
     """However often and whenever TERM, INT and QUIT come: exit 0, nothing left, nothing lost."""
     chance = random.Random(20)
-    rounds = 100
+    rounds = 40
     for batch in range(0, rounds, 4):
         for _ in range(40):
             stage.push("nothing")

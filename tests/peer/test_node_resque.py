@@ -19,7 +19,7 @@ from resque_fork import Resque
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PATIENCE = 30  # seconds for an answer
+PATIENCE = 60  # seconds for an answer
 
 pytestmark = pytest.mark.timeout(300)
 

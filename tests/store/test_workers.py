@@ -154,7 +154,7 @@ def test_rescue_to_the_failed_list(workers: Workers, client: Any) -> None:
     """A dead worker's job becomes a failed entry and is counted; nothing else of it is left."""
     books = dead_worker(client, A)
     found = workers.find(ID)
-    assert workers.rescue(found, "fail", queue="email", raw=A, failed=entry()) == "failed"
+    assert workers.rescue(found, "failed", queue="email", raw=A, entries=entry()) == "failed"
     assert dump(client) == {
         b"resque:queues": {b"email"},
         b"resque:failed": [b"entry"],
@@ -167,7 +167,7 @@ def test_rescue_to_its_queue(workers: Workers, client: Any) -> None:
     """A dead worker's job goes back to the front of its queue, byte for byte."""
     dead_worker(client, B, A, max_attempts=3)
     found = workers.find(ID)
-    answer = workers.rescue(found, "requeue", queue="email", raw=B, max_attempts=3)
+    answer = workers.rescue(found, "lost", queue="email", raw=B, max_attempts=3)
     assert answer == "requeued"
     assert client.lrange("resque:queue:email", 0, -1) == [B, A]
     assert not client.exists("resque:stat:failed", "resque:failed")
@@ -181,10 +181,9 @@ def test_job_that_kills_its_workers_is_poison(workers: Workers, client: Any) -> 
         found = workers.find(ID)
         answers.append(
             workers.rescue(
-                found, "requeue", queue="email", raw=A,
-                failed=entry(b"dead"), poison=entry(b"poison"), max_attempts=3,
+                found, "lost", queue="email", raw=A, entries=entry(b"poison"), max_attempts=3
             )
-        )  # fmt: skip
+        )
         books = Books(client, Keys(), ID, IDENTITY, 3)
         books.heartbeat()
         books.step(NOTHING, ["email"])
@@ -199,7 +198,7 @@ def test_rescue_of_a_foreign_worker(workers: Workers, client: Any, record: bytes
     dead_ruby_worker(client, record)
     found = workers.find(RUBY)
     assert found.record == record
-    assert workers.rescue(found, "fail", failed=entry()) == "failed"
+    assert workers.rescue(found, "failed", entries=entry()) == "failed"
     assert dump(client) == {b"resque:failed": [b"entry"], b"resque:stat:failed": b"1"}
 
 
@@ -217,9 +216,7 @@ def test_rescue_of_an_unread_job(workers: Workers, client: Any) -> None:
     """A job that nobody but us could see is rescued like any other."""
     dead_worker(client, b"oops")
     found = workers.find(ID)
-    assert workers.rescue(found, "requeue", queue="email", raw=b"oops", max_attempts=9) == (
-        "requeued"
-    )
+    assert workers.rescue(found, "lost", queue="email", raw=b"oops", max_attempts=9) == ("requeued")
     assert client.lrange("resque:queue:email", 0, -1) == [b"oops"]
 
 
@@ -233,9 +230,9 @@ def test_rescue_after_ruby_took_it_off(
     prune_as_ruby_does(client)
     client.delete("resque:queues", lost)
     found = workers.find(ID)
-    fate = ("fail", "failed") if payloads else ("none", "rescued")
-    answers = [workers.rescue(found, fate[0], queue="email", failed=entry()) for _ in range(10)]
-    assert answers == [fate[1], *["changed"] * 9]
+    verb, answer = ("failed", "failed") if payloads else ("none", "rescued")
+    answers = [workers.rescue(found, verb, queue="email", entries=entry()) for _ in range(10)]
+    assert answers == [answer, *["changed"] * 9]
     failed = {b"resque:failed": [b"entry"], b"resque:stat:failed": b"1"}
     marked = {} if lost else mark(books)
     assert dump(client) == ({**failed, **marked} if payloads else {})
@@ -246,7 +243,7 @@ def test_empty_payload_is_a_payload(workers: Workers, client: Any) -> None:
     dead_worker(client, b"")
     found = workers.find(ID)
     assert found.record == b""
-    assert workers.rescue(found, "fail", queue="email", failed=entry()) == "failed"
+    assert workers.rescue(found, "failed", queue="email", entries=entry()) == "failed"
     assert client.lrange("resque:failed", 0, -1) == [b"entry"]
 
 
@@ -261,7 +258,7 @@ def test_ten_rescuers_rescue_once(workers: Workers, client: Any, redis_url: str)
         with Server(redis_url).client() as own:
             start.wait(30)
             mine = Workers(own, Keys())
-            answers.append(mine.rescue(found, "fail", queue="email", raw=A, failed=entry()))
+            answers.append(mine.rescue(found, "failed", queue="email", raw=A, entries=entry()))
 
     threads = [threading.Thread(target=rescue) for _ in range(10)]
     for thread in threads:
@@ -279,7 +276,7 @@ def test_living_worker_is_not_rescued(workers: Workers, client: Any) -> None:
     found = workers.find(ID)
     books.step(Finish("done"), ["email"])
     before = dump(client)
-    assert workers.rescue(found, "fail", queue="email", raw=A, failed=entry()) == "changed"
+    assert workers.rescue(found, "failed", queue="email", raw=A, entries=entry()) == "changed"
     idle = Found(ID, workers.process(ID))
     assert workers.rescue(idle) == "changed"
     assert dump(client) == before
@@ -289,13 +286,13 @@ def test_successor_under_the_same_id_is_not_rescued(workers: Workers, client: An
     """A new process under a dead one's id is another worker, even with an equal job."""
     dead_worker(client, A)
     found = workers.find(ID)
-    workers.rescue(found, "requeue", queue="email", raw=A, max_attempts=9)
+    workers.rescue(found, "lost", queue="email", raw=A, max_attempts=9)
     books = Books(client, Keys(), ID, IDENTITY)
     books.heartbeat()
     books.step(NOTHING, ["email"])
     record = client.get(f"resque:worker:{ID}")
     client.set(f"resque:worker:{ID}", found.record)  # the same second
-    assert workers.rescue(found, "fail", queue="email", raw=A, failed=entry()) == "changed"
+    assert workers.rescue(found, "failed", queue="email", raw=A, entries=entry()) == "changed"
     assert client.get(f"resque:worker:{ID}") == found.record
     assert record is not None
 
@@ -303,7 +300,7 @@ def test_successor_under_the_same_id_is_not_rescued(workers: Workers, client: An
 def test_worker_that_finishes_after_its_rescue(workers: Workers, client: Any) -> None:
     """A worker that was taken for dead and comes back counts nothing for the rescued job."""
     books = dead_worker(client, A)
-    workers.rescue(workers.find(ID), "fail", queue="email", raw=A, failed=entry())
+    workers.rescue(workers.find(ID), "failed", queue="email", raw=A, entries=entry())
     assert books.step(Finish("done"), ["email"]).finish == "gone"
     assert not client.exists("resque:stat:processed")
 
@@ -315,11 +312,11 @@ def test_rescue_that_is_refused_changes_nothing(workers: Workers, client: Any) -
     client.set("resque:failed", "x")
     before = dump(client)
     with pytest.raises(ResponseError) as caught:
-        workers.rescue(found, "fail", queue="email", raw=A, failed=entry())
+        workers.rescue(found, "failed", queue="email", raw=A, entries=entry())
     assert str(caught.value) == "WRONGTYPE resque:failed is a string, not a list"
     client.set("resque:queue:email", "x")
     with pytest.raises(ResponseError, match=re.escape("WRONGTYPE resque:queue:email is a string")):
-        workers.rescue(found, "requeue", queue="email", raw=A, max_attempts=9)
+        workers.rescue(found, "lost", queue="email", raw=A, max_attempts=9)
     client.delete("resque:queue:email")
     assert dump(client) == before
 
@@ -332,10 +329,8 @@ def test_rescue_while_redis_is_full(full_server: embedded.Server) -> None:
         dead_ruby_worker(client)
         fill(client)
         found = workers.find(ID)
-        assert workers.rescue(found, "requeue", queue="email", raw=A, max_attempts=9) == (
-            "requeued"
-        )
-        assert workers.rescue(workers.find(RUBY), "fail", failed=entry(b"x" * 5000)) == "failed"
+        assert workers.rescue(found, "lost", queue="email", raw=A, max_attempts=9) == ("requeued")
+        assert workers.rescue(workers.find(RUBY), "failed", entries=entry(b"x" * 5000)) == "failed"
         assert client.llen("resque:queue:email") == client.llen("resque:failed") == 1
 
 
@@ -357,9 +352,10 @@ def test_while_a_ruby_worker_looks_for_the_dead(workers: Workers, client: Any) -
     dead_ruby_worker(client)
     client.set("resque:pruning_dead_workers_in_progress", "ruby:1:*")
     found = workers.find(RUBY)
-    assert workers.rescue(found, "fail", failed=entry(), heeding_ruby=True) == "changed"
-    assert workers.rescue(workers.find(ID), "fail", failed=entry(), heeding_ruby=True) == "failed"
-    assert workers.rescue(found, "fail", failed=entry()) == "failed"
+    assert workers.rescue(found, "failed", entries=entry(), heeding_ruby=True) == "changed"
+    found = workers.find(ID)
+    assert workers.rescue(found, "failed", entries=entry(), heeding_ruby=True) == "failed"
+    assert workers.rescue(found, "failed", entries=entry()) == "failed"
     assert client.get("resque:pruning_dead_workers_in_progress") == b"ruby:1:*"
 
 
@@ -399,7 +395,7 @@ def test_job_that_rescuers_die_of_is_given_up(client: Any, payload: bytes) -> No
     found = last.find(ID, 3)
     assert (found.hopeless, found.record) == (True, b"")
     assert (
-        last.rescue(found, "fail", failed=entry(b'{"a":1,"payload":{},"exception":"x"}'))
+        last.rescue(found, "failed", entries=entry(b'{"a":1,"payload":{},"exception":"x"}'))
         == "failed"
     )
     (raw,) = client.lrange("resque:failed", 0, -1)

@@ -8,12 +8,12 @@
 -- ARGV  1 id  2 token that it was found with, '' for none
 --       3 number of its last step as it was found  4 its record as it was found, which
 --         counts if it has no token
---       5 fail or requeue, none if there is no job  6 losses that make a poison pill
---       7 queue of its job  8 payload of its job, if it is to be requeued  9 its digest
+--       5 failed, or lost: back to its queue, or failed if it was lost too often; none if
+--         there is no job  6 losses that are too many
+--       7 queue of its job  8 payload of its job, if it is lost  9 its digest
 --       10 1 if the bytes of a job that fails go to KEYS 17
 --       11 1 if a worker without a token is left alone while a Ruby worker looks for the dead
---       12 number of values that follow for failed entries (see push_failed) of a job
---          that fails; those of a poison pill come after them
+--       12... values for its failed entries (see push_failed)
 -- Returns 'rescued', 'requeued', 'failed', or 'changed' if it is no longer as it
 -- was found: ten rescuers rescue once.
 
@@ -37,11 +37,10 @@ else
   if record and ARGV[10] ~= '1' and record ~= ARGV[4] then return 'changed' end
   if ARGV[11] == '1' and redis.call('EXISTS', KEYS[16]) == 1 then return 'changed' end
 end
-local first, last = 13, 12 + tonumber(ARGV[12])
 local held = redis.call('EXISTS', KEYS[4]) == 1 and KEYS[4] or KEYS[5]
 if ARGV[5] ~= 'none' then
-  local targets = failed_lists(first, #ARGV)
-  targets[#targets + 1] = ARGV[5] == 'requeue' and KEYS[13] or nil
+  local targets = failed_lists(12, #ARGV)
+  targets[#targets + 1] = ARGV[5] == 'lost' and KEYS[13] or nil
   local refusal = refuse_unless_lists(targets, token ~= '' and KEYS[3] or held)
   if refusal then return refusal end
 end
@@ -51,19 +50,17 @@ redis.call('SREM', KEYS[14], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.pcall('HDEL', KEYS[12], 'rescue:' .. ARGV[1])
 redis.call('DEL', KEYS[3], KEYS[6], KEYS[7], KEYS[8])
-local fate = ARGV[5]
-if fate == 'requeue' and is_poison(KEYS[12], ARGV[9], ARGV[6]) then
-  fate, first, last = 'fail', last + 1, #ARGV
-end
-if fate == 'fail' and ARGV[10] == '1' then redis.pcall('RENAME', held, KEYS[17]) end
+local verb = ARGV[5]
+if verb == 'lost' and is_poison(KEYS[12], ARGV[9], ARGV[6]) then verb = 'failed' end
+if verb == 'failed' and ARGV[10] == '1' then redis.pcall('RENAME', held, KEYS[17]) end
 redis.call('DEL', KEYS[4], KEYS[5])
-if fate == 'none' then return 'rescued' end
+if verb == 'none' then return 'rescued' end
 
 if token ~= '' then redis.call('SET', KEYS[15], ARGV[3], 'EX', 86400) end
-if fate == 'requeue' then
+if verb == 'lost' then
   put_back(KEYS[11], ARGV[7], KEYS[13], ARGV[8])
   return 'requeued'
 end
 count(KEYS[9])
-push_failed(first, last, KEYS[10])
+push_failed(12, #ARGV, KEYS[10])
 return 'failed'

@@ -1,0 +1,71 @@
+"""The policies in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..job.registry import registry
+from ..job.reservation import Reservation, with_second_error
+from ..settings import Settings
+from .action import Action
+from .failures import DoneOrFailed
+from .losses import OnLost
+from .outcome import FAILED, Outcome
+from .policy import Policy
+from .stops import NotStarted, OnTerm
+
+_added: list[Policy] = []
+
+
+def add_policy(policy: Policy) -> Policy:
+    """Have a policy of the application decide about exceptions, after those added before it.
+
+    Jobs that use its options are to be declared after this. Raises SettingsError if another
+    policy has an option of the same name.
+    """
+    registry.add_options(policy.options)
+    _added.append(policy)
+    return policy
+
+
+class Policies:
+    """`built_in` decide about every end, the first that answers; the last always does."""
+
+    def __init__(self, built_in: Sequence[Policy]) -> None:
+        self._built_in = [*built_in, DoneOrFailed()]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Policies:
+        """Those that these settings ask for."""
+        found: list[Policy] = [AsDecided(), NotStarted()]
+        if settings.on_term == "requeue":
+            found.append(OnTerm())
+        if settings.on_lost == "requeue":
+            found.append(OnLost(settings.max_attempts))
+        return cls(found)
+
+    def of_end(self, job: Reservation, outcome: Outcome) -> Action:
+        """What is to be done about a job that has ended."""
+        answers = (policy.of_end(job, outcome) for policy in self._built_in)
+        return next(answer for answer in answers if answer is not None)
+
+
+class AsDecided(Policy):
+    """What a policy of the application has decided in the child."""
+
+    def of_end(self, job: Reservation, outcome: Outcome) -> Action | None:
+        return Action(outcome.action) if outcome.kind == FAILED and outcome.action else None
+
+
+def decided(job: Reservation, error: BaseException) -> tuple[str, BaseException]:
+    """The verb that a policy of the application has for what a job raised, or none.
+
+    And what it has failed of: if a policy raises, one error that tells of both.
+    """
+    try:
+        for policy in _added:
+            if action := policy.of_exception(job, error):
+                return action.verb, error
+    except Exception as second:
+        return "", with_second_error(error, second, "deciding by policies", job.class_name)
+    return "", error
