@@ -27,15 +27,12 @@ JOB_SECONDS = 0.003
 class IdlePerformer:
     """Takes as long over a job as a fork, and does nothing."""
 
-    busy = False
-    idle_since = 0.0
-
-    def perform(self, reservation: Reservation, told: object, *, more: bool = False) -> Outcome:
+    def perform(self, reservation: Reservation, read: object, *, more: bool = False) -> Outcome:
         time.sleep(JOB_SECONDS)
         return Outcome("done")
 
     def __getattr__(self, name: str) -> object:
-        """There is no child to rest, to stop or to look after."""
+        """There is no child to retire, to stop or to look after."""
         if hasattr(ForkedPerformer, name):
             return lambda *_: None
         raise AttributeError(name)
@@ -59,7 +56,7 @@ def main(url: str, first: int, count: int) -> None:
     for number in range(first, first + count):
         worker = FleetWorker("*", resque=resque, settings=settings)
         worker.hostname = f"host-{number}"
-        worker._set_up()
+        worker._begin()
         worker._signals.restore()
         threading.Thread(target=worker.live, daemon=True).start()
         time.sleep(0.002)

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from .logs import LogFiles, life
 from .settings import Settings
 from .system import leaving, process
-from .system.loop import Loop
-from .system.signals import Signals
-from .wire.procline import Procline
+from .system.service import Service
 from .worker.worker import FORK_RETRY_SECONDS, Worker
 
 log = logging.getLogger("resque_fork")
@@ -24,7 +22,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 
 
-class Pool:
+class Pool(Service):
     """Keeps `settings.count` workers running; `make_worker` is called in each new process.
 
     Every signal is passed on to the workers. One that dies is started again, at
@@ -38,15 +36,11 @@ class Pool:
         settings: Settings,
         log_files: LogFiles | None = None,
     ) -> None:
+        super().__init__(settings, log_files)
         self._make_worker = make_worker
-        self._settings = settings
-        self._pid = os.getpid()
-        self._loop = Loop()
-        self._log_files = log_files or LogFiles()
         self._workers: dict[int, float] = {}  # pid: when it was started
         self._missing = settings.count
         self._pause = 0.0
-        self._stopping = False
         self._paused = False
         self._failed = False
         self._robbed = False  # of the end of a worker
@@ -59,11 +53,10 @@ class Pool:
         table: dict[int, Callable[[], None]] = {n: self._stop_with(n) for n in STOPPING}
         table |= {number: self._pass_on_with(number) for number in PASSED_ON}
         table |= {signal.SIGHUP: self._reopen, signal.SIGCHLD: self._reap}
-        self._signals = Signals(self._loop, table)
-        self._signals.install()
-        process.adopt_orphans()
-        Procline(self._settings.procline_prefix).supervising(self._settings.count)
-        life.info("Supervising %d workers", self._settings.count)
+        self._signals.install(table)
+        process.become_subreaper()
+        self._procline.supervising(self.settings.count)
+        life.info("Supervising %d workers", self.settings.count)
         self._start_missing()
         while self._workers or self._missing:
             self._loop.wait()
@@ -72,7 +65,7 @@ class Pool:
         return 1 if self._failed else 0
 
     def _start_missing(self) -> None:
-        while self._missing and not self._stopping:
+        while self._missing and not self.stopping:
             try:
                 pid = process.fork(self._be_a_worker)
             except OSError as error:
@@ -92,7 +85,7 @@ class Pool:
         for number in handled:
             signal.signal(number, signal.SIG_DFL)
         process.unblock_signals(but=handled)  # those wait until the worker handles them
-        process.die_with_parent(self._pid, signal.SIGTERM)
+        process.die_with_parent(self.pid, signal.SIGTERM)
         status = self._make_worker().run()
         leaving.flush_logging()
         process.leave(status)
@@ -111,10 +104,10 @@ class Pool:
                     "process, such as a thread with os.wait(), waits for its children",
                     pid,
                 )
-            if self._stopping and not in_good_order:
+            if self.stopping and not in_good_order:
                 self._failed = True
-            drained = in_good_order and self._settings.interval == 0
-            if not self._stopping and not drained:
+            drained = in_good_order and self.settings.interval == 0
+            if not self.stopping and not drained:
                 self._replace(pid, self._loop.clock() - started)
         process.reap_strangers(set(self._workers))
 
@@ -129,9 +122,7 @@ class Pool:
 
     def _stop_with(self, number: int) -> Callable[[], None]:
         def stop() -> None:
-            if not self._stopping:
-                life.info("Exiting...")
-            self._stopping = True
+            self._ask_to_stop()
             self._missing = 0
             self._pass_on(number)
 

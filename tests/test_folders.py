@@ -48,7 +48,7 @@ LATE = {
     ("job/registry", "difflib"),
     ("settings", "difflib"),
     ("settings", "tomllib"),
-    ("system/errand", "pickle"),
+    ("system/subprocess", "pickle"),
     ("system/identity", "psutil"),
     ("system/pidfile", "psutil"),
     ("system/process", "psutil"),

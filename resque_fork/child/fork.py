@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import os
 import signal
@@ -16,82 +15,72 @@ from ..job.registry import registry
 from ..job.reservation import Reservation
 from ..policies.outcome import NOT_STARTED, Outcome
 from ..settings import Settings
-from ..system import errand, process
-from ..system.loop import Loop
+from ..system import process, subprocess
+from ..system.loop import Loop, Repeated
 from ..system.oom import OomCounters
+from ..system.service import Stop
 from ..system.shield import Shield
-from ..system.streams import Stream
 from ..wire.procline import Procline
 from . import report
-from .forensics import CRASH, STACKS, StackFile, StderrTail, describe
+from .forensics import describe
 from .handle import LEAVE_SECONDS, ChildHandle
+from .inherited import Inherited
 from .main import ChildContext, handle_failure, has_aftermath, job_message, main
 from .outcome import outcome_of
+from .performer import Performer
 from .sweep import SWEEP_SECONDS, Sweeper
 
 log = logging.getLogger("resque_fork")
 
+OOM_SECONDS = 4.0  # between two looks at the counters of kills while no child runs
 
-class ForkedPerformer:
-    """`wait` lets the loop go on once; `fds` are what a child must not keep of the worker's.
 
-    What happens in `shield` does not harm a job.
-    """
+class ForkedPerformer(Performer):
+    """Forks a child for each job, or for several."""
 
     def __init__(
-        self,
-        loop: Loop,
-        settings: Settings,
-        backends: Backends,
-        worker_id: str,
-        procline: Procline,
-        wait: Callable[[], None],
-        fds: Callable[[], list[int]],
-        shield: Shield,
+        self, loop: Loop, settings: Settings, backends: Backends, worker_id: str, stop: Stop
     ) -> None:
-        self.idle_since = loop.clock()
         self._loop = loop
         self._settings = settings
         self._backends = backends
         self._worker_id = worker_id
-        self._procline = procline
-        self._wait = wait
-        self._fds_of_worker = fds
-        self._shield = shield
+        self._stop = stop
+        self._procline = Procline(settings.procline_prefix)
+        self._shield = Shield()
         self._limits = Limits(settings.timeout, settings.memory, settings.cpu)
-        self._null = os.open(os.devnull, os.O_RDONLY)
-        self._stdout = Stream(loop, 1, "stdout")
-        self._tail = StderrTail(loop)
-        self._stack = StackFile(CRASH)  # written when a child crashes
-        self._dump = StackFile(STACKS)  # written when it is asked where it is
         self._oom = OomCounters()
-        faulthandler.register(process.DUMP_SIGNAL, self._dump.fd, all_threads=True)
         self._child: ChildHandle | None = None
         self._jobs_left = 0
         self._spare: ChildHandle | None = None  # forked ahead, and waits for its job
         self._robbed = False  # of the end of a child
-        self._sweeper = Sweeper(loop, lambda: [child.pid for child in self._children()])
-        process.adopt_orphans()
+        self._sweeper = Sweeper(loop, self._pids)
+        self._inherited: Inherited | None = None
+
+    def open(self) -> None:
+        """Get ready for the first fork."""
+        if self._inherited is None:
+            self._inherited = Inherited(self._loop)
+            self._loop.tasks.append(Repeated(self._loop, OOM_SECONDS, self._sample_oom))
+            process.become_subreaper()
 
     @property
-    def busy(self) -> bool:
-        """Whether a child lives."""
-        return self._child is not None and not self._child.ended
+    def _files(self) -> Inherited:
+        self.open()
+        assert self._inherited is not None
+        return self._inherited
 
     def perform(
-        self, reservation: Reservation, told: Callable[[Reservation], None], *, more: bool = False
+        self, reservation: Reservation, read: Callable[[Reservation], None], *, more: bool = False
     ) -> Outcome:
-        """Perform one job in a child, and wait until all has been said about it.
-
-        If `more` are waiting, the next child is forked while this one is at work. Once the
-        child has read a payload that was too large for us, `told` gets the job.
-        """
+        """Perform one job in a child. If `more` wait, the next child is forked meanwhile."""
+        self._stop.busy = True
         with self._shield("passing on what the last job wrote"):
-            self._stdout.start()
-            self._tail.start()
+            self._files.begin_job()
         try:
             child = self._child_for(reservation)
         except (OSError, MemoryError) as error:  # no process, no descriptor: not the job's fault
+            self._stop.end_of_job()
             return Outcome(NOT_STARTED, error=error)
         self._procline.forked(child.pid)
         self._enforce_declared(child, reservation)
@@ -102,13 +91,13 @@ class ForkedPerformer:
             if child.read and not reservation.class_name:
                 reservation = reservation.told(child.read.class_name, child.read.portable)
                 self._enforce_declared(child, reservation)
-                told(reservation)
+                read(reservation)
             elif child.ended or (child.reusable and self._jobs_left > 0):
                 break
             else:
                 if child.answered and not child.leaving:
                     child.close_job_pipe()
-                self._wait()
+                self._loop.idle()
         outcome = self._outcome_of(child, reservation)
         if child.ended:
             self._release_child(child)
@@ -124,25 +113,22 @@ class ForkedPerformer:
         if self._child is not None:
             self._child.say_if_halted()
 
-    def rest(self) -> None:
-        """There is no job for the moment: an idle worker has no children."""
+    def retire_child(self) -> None:
+        """An idle worker has no children."""
         self._end_spare()
         child = self._child
         if child is None:
             return
         child.close_job_pipe()
         while not child.ended:
-            self._wait()
+            self._loop.idle()
         self._release_child(child)
 
     def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
-        """Have on_failure hooks and other backends run for a job that cannot run them itself.
-
-        They run in a short-lived child. Whether all backends took the failure.
-        """
+        """They run in a short-lived child."""
         if not has_aftermath(reservation, self._backends):
             return False
-        self.rest()
+        self.retire_child()
         try:
             child = self._child = self._fork(
                 lambda context: handle_failure(context, reservation, error), report.HANDLING
@@ -152,34 +138,29 @@ class ForkedPerformer:
             return False
         child.exit_within(LEAVE_SECONDS)
         while not child.ended:
-            self._wait()
+            self._loop.idle()
         self._release_child(child)
         return child.handled is not None and child.handled.saved
 
-    def apart(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
-        """Have a short-lived child do work that may block; `wait` is called until it is done."""
-        fds = [*self._parents_fds(), self._dump.fd]  # by that one is known who performs a job
-        return errand.run(self._loop, work, wait, fds, self._sweeper.note_errand)
-
-    def look_around(self) -> None:
-        """From time to time, when no child runs: what happens to others is not its doing."""
-        if not self.busy:
-            self._oom.look()
+    def run_in_subprocess(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
+        """In a short-lived child."""
+        # which must not have the file by which those who perform a job are known
+        fds = [*self._loop.fds, self._files.asked_stack.fd]
+        return subprocess.run(self._loop, work, wait, fds, self._sweeper.note_subprocess)
 
     def reap(self) -> None:
-        """A child of ours has ended, or one that we did not know we had."""
+        """Also one that we did not know we had."""
         for child in self._children():
             child.reap()
         if self._child is not None and self._child.ended:
-            self.idle_since = self._loop.clock()
+            self._stop.end_of_job()
         with self._shield("reaping what jobs have left"):
             self._sweeper.reap()
 
-    def refresh(self) -> None:
-        """Something of ours is new, such as a log file: no child of before takes a job."""
+    def discard_spare(self) -> None:
         self._jobs_left = 0
-        for stream in (self._stdout, self._tail):
-            stream.reopened()
+        if self._inherited is not None:
+            self._inherited.reopened()
         if self._spare is not None:
             self._spare.close_job_pipe()
 
@@ -195,15 +176,16 @@ class ForkedPerformer:
             self._release_child(self._child)
         with self._shield("sweeping behind a job"):
             self._sweeper.finish()
-        with self._shield("passing on what the last job wrote"):
-            self._stdout.close()
-            self._tail.close()
-        faulthandler.unregister(process.DUMP_SIGNAL)
-        self._stack.close()
-        self._dump.close()
-        process.close(self._null)
+        if self._inherited is not None:
+            with self._shield("passing on what the last job wrote"):
+                self._inherited.close_streams()
+            self._inherited.close()
+            self._inherited = None
 
     # --- children
+
+    def _pids(self) -> list[int]:
+        return [child.pid for child in self._children()]
 
     def _children(self) -> list[ChildHandle]:
         return [child for child in (self._child, self._spare) if child is not None]
@@ -215,7 +197,7 @@ class ForkedPerformer:
             reusable = child.reusable and self._jobs_left > 0
             if reusable and child.send_job(job_message(reservation), _begin(reservation)):
                 return child
-            self.rest()
+            self.retire_child()
         self._jobs_left = self._settings.jobs_per_fork
         spare = self._spare
         if spare is not None:
@@ -234,7 +216,9 @@ class ForkedPerformer:
         return self._child
 
     def _enforce_declared(self, child: ChildHandle, reservation: Reservation) -> None:
-        child.enforce_limits(_limits_of(reservation).or_else(self._limits), self._dump.take)
+        child.enforce_limits(
+            _limits_of(reservation).or_else(self._limits), self._files.asked_stack.take
+        )
         child.swept = child.swept and _is_swept(reservation)
 
     def _fork_spare(self) -> None:
@@ -255,13 +239,14 @@ class ForkedPerformer:
         if spare is not None:
             spare.close_job_pipe()
             while not spare.ended:
-                self._wait()
+                self._loop.idle()
             spare.close()
             self._spare = None
 
     def _fork(
         self, life: Callable[[ChildContext], None], said: str, *, takes_jobs: bool = False
     ) -> ChildHandle:
+        files = self._files
         forked = process.ticks()
         words, outbox = os.pipe()
         try:
@@ -273,14 +258,14 @@ class ForkedPerformer:
         context = ChildContext(
             parent=os.getpid(),
             worker_id=self._worker_id,
-            parents_fds=self._parents_fds(words, jobs),
+            parents_fds=[*self._loop.fds, *(fd for fd in (words, jobs) if fd is not None)],
             outbox=outbox,
             inbox=inbox,
-            null=self._null,
-            stdout=self._stdout.writer,
-            stderr=self._tail.writer,
-            stack=self._stack.fd,
-            dump=self._dump.fd,
+            null=files.null,
+            stdout=files.stdout.writer,
+            stderr=files.stderr.writer,
+            stack=files.crash_stack.fd,
+            dump=files.asked_stack.fd,
             procline=self._procline,
             backends=self._backends,
             limits=self._limits,
@@ -300,13 +285,6 @@ class ForkedPerformer:
         watch = ChildHandle(self._loop, self._settings, pid, words, jobs, said)
         watch.forked = forked
         return watch
-
-    def _parents_fds(self, *new: int | None) -> list[int]:
-        """All that is the parent's alone, and that a child must not keep."""
-        fds = [*self._fds_of_worker(), *self._stdout.fds, *self._tail.fds]
-        for child in self._children():
-            fds += child.fds
-        return fds + [fd for fd in new if fd is not None]
 
     def _wonder_at(self, child: ChildHandle) -> None:
         """Say once that how our children end is not to be known."""
@@ -328,13 +306,23 @@ class ForkedPerformer:
         return outcome
 
     def _explained(self, child: ChildHandle, outcome: Outcome) -> Outcome:
-        stack = self._stack.take() or (self._dump.take() if child.exceeded else [])
+        stack = self._files.take_stack(asked=bool(child.exceeded))
         if outcome.failure is not None and child.end is not None and outcome.error is not None:
             oom = self._was_oom_killed(child)
-            return outcome.explained(describe(child, child.end, stack, self._tail.lines(), oom))
+            return outcome.explained(
+                describe(child, child.end, stack, self._files.stderr.lines(), oom)
+            )
         if stack:
             return outcome.explained({"stack": stack})
         return outcome
+
+    def _sample_oom(self) -> None:
+        """Refresh the out-of-memory counters while no child runs.
+
+        So old kills are not blamed on the next child.
+        """
+        if self._child is None or self._child.ended:
+            self._oom.look()
 
     def _was_oom_killed(self, child: ChildHandle) -> bool:
         """Probably: by a SIGKILL that is not ours, while the kernel counted such a kill."""
@@ -351,8 +339,8 @@ class ForkedPerformer:
         self._child = None
         with self._shield("letting go of a job's process"):
             child.close()
-            self._stack.take()
-            self._dump.take()
+            self._files.crash_stack.take()
+            self._files.asked_stack.take()
         with self._shield("sweeping behind a job"):
             if child.swept or child.killed:
                 self._sweeper.sweep(child.pid, child.forked, all_of_it=child.swept)

@@ -85,6 +85,7 @@ class ChildHandle:
         self._said_halted = False  # and that has been said, in its present job
         self._to_act = False  # it has been sent what it is to act on
         loop.watch(reports, self._read)
+        loop.owners.append(self)
 
     @property
     def killed(self) -> bool:
@@ -249,6 +250,7 @@ class ChildHandle:
     def close(self) -> None:
         """Let go of the pipes of a child that has ended."""
         self._cancel()
+        self._loop.owners.remove(self)
         self._loop.forget(self._inbox.fd)
         process.close(self._inbox.fd)
         self._close_jobs()

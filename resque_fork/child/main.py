@@ -154,7 +154,7 @@ def _arm(context: ChildContext, changed: Set[int]) -> None:
 
 def listen(term: TermSwitch) -> None:
     """Hear what the parent has to say to a job by signals."""
-    process.set_handler(signal.SIGTERM, term.thrown)
+    process.set_handler(signal.SIGTERM, term.on_term)
     process.set_handler(process.LIMIT_SIGNAL, term.out_of_limit)
     process.unblock_signals()
 
@@ -187,7 +187,7 @@ class TermSwitch:
         self._limits = limits
         self._started = time.monotonic()
 
-    def thrown(self, number: int, frame: FrameType | None) -> None:
+    def on_term(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
         self._raise_if_due()
 

@@ -90,7 +90,7 @@ class Sweeper:
         for sessions in (self._applications, self._staying):
             sessions -= {s for s in sessions if s not in present and not _lives(s)}
 
-    def note_errand(self, pid: int) -> None:
+    def note_subprocess(self, pid: int) -> None:
         """A child of the worker that is no job's: it is not swept, and reaped when it ends."""
         self._errands.add(pid)
 

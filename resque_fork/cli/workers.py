@@ -9,6 +9,7 @@ import click
 import psutil
 
 from ..errors import ResqueError
+from ..failure import Backends, FailedEntries
 from ..logs import silenced
 from ..store.workers import WorkerId
 from ..system.identity import Identity, is_alive
@@ -150,7 +151,8 @@ def _heartbeat(row: Row) -> str:
 
 
 def _pruner(app: App) -> Pruner:
-    return Pruner(app.workers, app.resque.key_names, app.settings)
+    entries = FailedEntries(Backends.named(app.settings.failure_backend), app.resque.key_names)
+    return Pruner(app.workers, app.settings, entries)
 
 
 def _check_registered(app: App, worker: str) -> None:

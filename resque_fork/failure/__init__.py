@@ -6,6 +6,7 @@ backend's `save` runs in the child.
 """
 
 from .base import Backend, Failure, ListBackend
+from .entries import FailedEntries
 from .log import LogBackend
 from .multiple import Backends
 from .redis import RedisBackend
@@ -14,6 +15,7 @@ from .redis_multi_queue import RedisMultiQueueBackend
 __all__ = [
     "Backend",
     "Backends",
+    "FailedEntries",
     "Failure",
     "ListBackend",
     "LogBackend",

@@ -13,7 +13,7 @@ import itertools
 import select
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import ResqueError
 
@@ -42,8 +42,44 @@ class Timer:
         self.callback = None
 
 
+class Task(Protocol):
+    """What is done again and again; `due` is when next, by the loop's clock."""
+
+    @property
+    def due(self) -> float: ...
+
+    def run(self) -> None: ...
+
+
+class Repeated:
+    """A task that runs every so many seconds."""
+
+    def __init__(self, loop: Loop, seconds: float, action: Callback) -> None:
+        self.due = loop.clock()
+        self._loop = loop
+        self._seconds = seconds
+        self._action = action
+
+    def run(self) -> None:
+        self.due = self._loop.clock() + self._seconds
+        self._action()
+
+
+class Owner(Protocol):
+    """Whoever has descriptors that are this process's alone."""
+
+    @property
+    def fds(self) -> list[int]: ...
+
+
 class Loop:
-    """Waits for descriptors and timers. The clock is in seconds and never steps back."""
+    """Waits for descriptors and timers. The clock is in seconds and never steps back.
+
+    There are two kinds of waits. While the worker is idle, or waits for its child, it calls
+    `idle`: all `tasks` that are due run, however long a job takes. While it waits for a reply,
+    a connection or a handshake, it calls `wait`: signals are noted and what children report is
+    taken in, and nothing else. So no task runs in the middle of a command of its own.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         if new_poll is None:
@@ -54,6 +90,13 @@ class Loop:
         self._wanted: dict[int, int] = {}  # events, likewise
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
+        self.tasks: list[Task] = []
+        self.owners: list[Owner] = []
+
+    @property
+    def fds(self) -> list[int]:
+        """What a forked child must close: it is this process's alone."""
+        return [fd for owner in self.owners for fd in owner.fds]
 
     def watch(self, fd: int, callback: Callback) -> None:
         """Call back whenever `fd` is readable."""
@@ -99,6 +142,25 @@ class Loop:
             elif callback is not None:  # an earlier one of this round may have forgotten it
                 callback()
         self._run_due()
+
+    def idle(self, until: float | None = None) -> None:
+        """`wait`, at the latest until a task is due; then run the tasks that are."""
+        due = [task.due for task in self.tasks]
+        self.wait(min(due if until is None else [*due, until], default=None))
+        self.run_tasks()
+
+    def run_tasks(self) -> None:
+        """Run the tasks that are due."""
+        now = self.clock()
+        for task in self.tasks:
+            if task.due <= now:
+                task.run()
+
+    def sleep(self, seconds: float) -> None:
+        """Let events happen for so long, and no task."""
+        until = self.clock() + seconds
+        while self.clock() < until:
+            self.wait(until)
 
     def poll(self) -> None:
         """Handle what has already happened, without sleeping."""

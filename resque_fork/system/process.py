@@ -255,7 +255,7 @@ def stopped_by(pid: int) -> int | None:
 # --- children that nobody asked for
 
 
-def adopt_orphans() -> None:
+def become_subreaper() -> None:
     """Have this process become the parent of what its children leave behind."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 

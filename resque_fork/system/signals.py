@@ -36,29 +36,35 @@ def can_handle_signals() -> bool:
 
 
 class Signals:
-    """While installed, each signal of the table calls its action from the loop.
+    """While installed, each signal of a table calls its action from the loop.
 
     SIGPIPE is ignored meanwhile: a pipe or connection that has broken is an error like others.
     """
 
-    def __init__(self, loop: Loop, actions: Mapping[int, Callable[[], None]]) -> None:
+    def __init__(self, loop: Loop) -> None:
+        self.installed = False
         self._loop = loop
-        self._actions = dict(actions)
-        self._handlers: dict[int, Any] = {
-            **dict.fromkeys(self._actions, self._note),
-            signal.SIGPIPE: process.SIG_IGN,
-        }
+        self._actions: dict[int, Callable[[], None]] = {}
+        self._handlers: dict[int, Any] = {}
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
+        self._mask_before: set[int] = set()
         self._reader = self._writer = -1
         self._pipe: tuple[int, ...] = ()  # its inodes
         self._noted: set[int] = set()  # signals that have not come out of the pipe yet
         self._missed: list[int] = []  # those that never will, and what stood before them
         self._raising: tuple[Collection[int], Handler] = ((), _nothing)
 
-    def install(self) -> None:
+    def install(self, actions: Mapping[int, Callable[[], None]]) -> None:
         """Also unblocks these signals. Raises ValueError outside the main thread."""
+        self._actions = dict(actions)
+        self._handlers = {
+            **dict.fromkeys(self._actions, self._note),
+            signal.SIGPIPE: process.SIG_IGN,
+        }
+        self._mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._open()
+        self.installed = True
         self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         # not by `signal`, in whose place gevent puts a function of its own for SIGCHLD
         self._before = {n: process.set_handler(n, handler) for n, handler in self._handlers.items()}
@@ -69,6 +75,8 @@ class Signals:
 
         Event loops, for example, have signals wake them, and in the end nobody.
         """
+        if not self.installed:
+            return
         moved = not self._has_pipe()
         if moved:  # those descriptors were closed, and may be somebody else's by now
             self._loop.forget(self._reader)
@@ -84,7 +92,10 @@ class Signals:
             self._make_up()
 
     def restore(self) -> None:
-        """Put the former handlers back; what is pending by then is dropped."""
+        """Put the former handlers back, and block what was blocked; what is pending is dropped."""
+        if not self.installed:
+            return
+        self.installed = False
         for number, handler in self._before.items():
             process.set_handler(number, process.SIG_IGN)
             process.set_handler(number, process.SIG_DFL if handler is None else handler)
@@ -92,6 +103,7 @@ class Signals:
         self._loop.forget(self._reader)
         process.close(self._reader)
         process.close(self._writer)
+        process.set_mask(signal.SIG_SETMASK, self._mask_before)
 
     @contextlib.contextmanager
     def raising(self, numbers: Collection[int], handler: Handler) -> Iterator[None]:
@@ -105,7 +117,7 @@ class Signals:
     @property
     def fds(self) -> list[int]:
         """The pipe, which a forked child must let go of."""
-        return [self._reader, self._writer]
+        return [self._reader, self._writer] if self.installed else []
 
     def _open(self) -> None:
         self._reader, self._writer = os.pipe()

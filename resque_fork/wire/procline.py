@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from setproctitle import setproctitle
+from setproctitle import getproctitle, setproctitle
 
 from ..text import printable
 from ..version import __version__
@@ -33,6 +33,7 @@ class Procline:
 
     def __init__(self, prefix: str = "", clock: Callable[[], float] = time.time) -> None:
         self._before = f"{prefix}resque-{__version__}: "
+        self._found = getproctitle()
         self._clock = clock
 
     def starting(self) -> None:
@@ -61,6 +62,10 @@ class Procline:
 
     def supervising(self, count: int) -> None:
         self._show(f"Supervising {count} workers")
+
+    def restore(self) -> None:
+        """The title that was found, for a process that goes on without its worker."""
+        self._set(self._found)
 
     def _show(self, what: str) -> None:
         self._set(self._before + printable(what))

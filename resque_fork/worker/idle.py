@@ -1,4 +1,12 @@
-"""How long an idle worker sleeps before it looks again, unless the bell wakes it."""
+"""An idle worker: how long it sleeps before it looks again, and what wakes it before.
+
+| it found nothing, and | so it | and then |
+| --- | --- | --- |
+| was woken by a push: another worker was faster | is deaf for a random, growing time | listens |
+| is not subscribed | subscribes | looks once more, for what was pushed before |
+| is subscribed, or cannot be | sleeps for the interval, until a push or a signal | looks |
+| is paused | unsubscribes, sleeps until a signal | looks |
+"""
 
 from __future__ import annotations
 
@@ -6,13 +14,16 @@ import random
 from collections.abc import Callable
 
 from ..settings import Settings
+from ..store.bell import Bell
+from ..system.loop import Loop
+from ..system.service import Stop
 
 FIRST_DEAF = 0.005  # seconds
 DEAF_PER_WORKER = 0.01
 LISTENERS = 20  # of a large fleet, while nothing happens: each push wakes all of them
 
 
-class Pace:
+class IdleBackoff:
     """Resque's intervals, and the pauses after a race for a job was lost.
 
     The interval grows by `backoff_interval` with each look that found nothing,
@@ -65,3 +76,46 @@ class Pace:
         self._quiet = True
         longest = min(self._max, DEAF_PER_WORKER * fleet, FIRST_DEAF * 2**self._lost)
         return self._choose(0, longest)
+
+
+class Idler:
+    """Sleeps on behalf of a worker."""
+
+    def __init__(self, loop: Loop, bell: Bell, stop: Stop) -> None:
+        self._loop = loop
+        self._bell = bell
+        self._stop = stop
+        self._woken = False  # by a signal
+        self._was_rung = False  # before the last look
+
+    def wake(self) -> None:
+        """Something has changed, such as a pause that ended: look at once."""
+        self._woken = True
+
+    def before_look(self) -> None:
+        """The worker looks for a job: what is pushed from now on wants another look."""
+        self._was_rung = self._bell.rung
+        self._bell.forget()
+
+    def listen(self, backoff: IdleBackoff, fleet: int, paused: bool) -> bool:
+        """Whether to look again at once, because it has just subscribed or lost a race."""
+        bell = self._bell
+        if self._was_rung and bell.armed:  # somebody else was faster
+            bell.disarm()  # and be deaf for a while, so that few wake for each job
+            self.sleep(backoff.after_lost_race(fleet))
+            if backoff.listens(fleet):
+                bell.arm()
+            return True
+        if paused or not backoff.listens(fleet):
+            bell.disarm()
+            return False
+        return not (self._woken or bell.armed) and bell.arm()
+
+    def sleep(self, seconds: float | None) -> None:
+        """Until a push, a signal that matters, or the end of so many seconds."""
+        until = None if seconds is None else self._loop.clock() + seconds
+        while not (self._stop.asked or self._woken or self._bell.rung):
+            if until is not None and self._loop.clock() >= until:
+                break
+            self._loop.idle(until)
+        self._woken = False

@@ -6,54 +6,48 @@ Nothing isolates a job: if it dies, the worker dies, and is rescued by others.
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
 from ..child.main import TermSwitch, has_aftermath
+from ..child.performer import Performer
 from ..errors import comes_of_term
 from ..failure import Backends, Failure
 from ..job.registry import registry
 from ..job.reservation import Reservation, perform, run_failure_hooks
 from ..policies.outcome import DONE, FAILED, NOT_STARTED, STOPPED, Outcome
 from ..policies.policies import decided
+from ..settings import Settings
 from ..system.dispositions import Dispositions
-from ..system.signals import Handler
 from ..wire.procline import Procline
+from .restorer import Restorer
 
 
-class InPlacePerformer:
+class InPlacePerformer(Performer):
     """`beat` sends one heartbeat from the thread, on a connection of its own.
 
-    While `raising` is entered, the signals that stop the worker also call what it is given,
-    which raises TermException in the job. `come_back` undoes what a job may have changed of
-    the worker, and has signals that came meanwhile take their effect on it.
+    `restorer` undoes what a job may have changed of the worker.
     """
 
     def __init__(
         self,
+        settings: Settings,
         backends: Backends,
         worker_id: str,
-        procline: Procline,
         beat: Callable[[], None],
-        beat_interval: float,
-        raising: Callable[[Handler], AbstractContextManager[None]],
-        come_back: Callable[[], None],
+        restorer: Restorer,
     ) -> None:
-        self.busy = False
-        self.idle_since = 0.0
+        self._settings = settings
         self._backends = backends
         self._worker_id = worker_id
-        self._procline = procline
         self._beat = beat
-        self._beat_interval = beat_interval
-        self._raising = raising
-        self._come_back = come_back
+        self._restorer = restorer
+        self._procline = Procline(settings.procline_prefix)
         self._stopped = False
 
     def perform(
-        self, reservation: Reservation, told: Callable[[Reservation], None], *, more: bool = False
+        self, reservation: Reservation, read: Callable[[Reservation], None], *, more: bool = False
     ) -> Outcome:
         """Perform one job here and now."""
         self._procline.processing(reservation.queue, reservation.class_name)
@@ -66,12 +60,11 @@ class InPlacePerformer:
             thread.start()
         except RuntimeError as error:  # there is no process to be had, of which threads are a kind
             return Outcome(NOT_STARTED, error=error)
-        self.busy, self._stopped = True, False
+        self._stopped = False
         try:
             raised = self._run(reservation, term, signals)
             ended = self._ended(reservation, raised) if raised else None
         finally:
-            self.busy = False
             over.set()
             thread.join()
             self._restore(signals)
@@ -96,7 +89,7 @@ class InPlacePerformer:
     ) -> BaseException | None:
         """Perform it; what it raised."""
         try:
-            with self._raising(term.thrown), term:
+            with self._restorer.signals.raising(self._stopping_signals(), term.on_term), term:
                 perform(registry.find(reservation.class_name), reservation.args)
             self._restore(signals)  # at once: a timer of the job's could still raise
         # Whatever a job raises is its failure, SystemExit and all.
@@ -106,7 +99,7 @@ class InPlacePerformer:
         return None
 
     def _restore(self, signals: Dispositions) -> None:
-        self._come_back()
+        self._restorer.after_job()
         signals.put_back()
 
     def _handled(self, reservation: Reservation, error: BaseException) -> tuple[Failure, bool]:
@@ -117,35 +110,18 @@ class InPlacePerformer:
         return Failure.of(error), saved
 
     def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
-        """Run on_failure hooks and other backends; whether all backends took the failure."""
+        """They run here."""
         return has_aftermath(reservation, self._backends) and self._handled(reservation, error)[1]
 
     def stop(self) -> None:
         """A job here can only be stopped by raising in it, which the signal has done."""
         self._stopped = True
 
-    def say_what_holds(self) -> None:
-        """A job here is stopped together with the worker."""
-
-    def rest(self) -> None:
-        """There is nothing to put away."""
-
-    def refresh(self) -> None:
-        """Nothing was made ahead."""
-
-    def apart(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
-        """Work that may block is done here, and blocks."""
-        return work()
-
-    def look_around(self) -> None:
-        """There is nothing to keep an eye on."""
-
-    def reap(self) -> None:
-        """Children here are the job's own business."""
-
-    def close(self) -> None:
-        """There is nothing to let go of."""
+    def _stopping_signals(self) -> list[signal.Signals]:
+        """Those that stop the worker at once also raise TermException in the job."""
+        graceful = self._settings.graceful_term
+        return [signal.SIGINT] if graceful else [signal.SIGTERM, signal.SIGINT]
 
     def _beat_until(self, over: threading.Event) -> None:
-        while not over.wait(self._beat_interval):
+        while not over.wait(self._settings.heartbeat_interval):
             self._beat()

@@ -1,51 +1,33 @@
-"""What a worker does beside its jobs: it says that it lives, and looks for the dead, when due.
-
-What it rescues is told to the application's hooks later, when no job of its own is running.
-"""
+"""What a worker does beside its jobs: it says that it lives, and looks for the dead, when due."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from ..errors import JobLost, WrongKeyType
-from ..failure import Backends
-from ..job.reservation import Reservation
+from ..errors import WrongKeyType
 from ..settings import Settings
 from ..store.books import Books
-from ..store.workers import Workers
 from ..system.loop import Loop
-from ..wire.keys import Keys
+from ..system.shield import Shield
 from .pruning import Pruner
 
 log = logging.getLogger("resque_fork")
 
 
-class Upkeep:
-    """`queues` are those of the worker, as they were given; they tell which of Ruby's it prunes.
-
-    `look_around` is called along with each look at this host.
-    """
+class Maintenance:
+    """A task of the loop. The `queues` of the worker tell which of Ruby's workers it prunes."""
 
     def __init__(
-        self,
-        loop: Loop,
-        books: Books,
-        workers: Workers,
-        keys: Keys,
-        settings: Settings,
-        backends: Backends,
-        queues: Sequence[str],
-        look_around: Callable[[], object],
+        self, loop: Loop, books: Books, pruner: Pruner, settings: Settings, queues: Sequence[str]
     ) -> None:
         self._loop = loop
         self._books = books
+        self._pruner = pruner
         self._settings = settings
         self._queues = queues
-        self._look_around = look_around
-        self._pruner = Pruner(workers, keys, settings, backends, self._note, self._sleep)
+        self._shield = Shield()
         self._beat_due = self._look_due = loop.clock()
-        self._rescued: list[tuple[Reservation, JobLost]] = []
         self._in_the_way = ""  # the last key of the wrong type that was complained of
 
     @property
@@ -53,20 +35,11 @@ class Upkeep:
         """When there is something to do, by the loop's clock."""
         return min(self._beat_due, self._look_due)
 
-    @property
-    def fleet(self) -> int:
-        """The number of workers, of all hosts, at the last look."""
-        return self._pruner.fleet
-
-    def attend(self) -> None:
-        """Do what is due, if anything is. If a key is in the way, say so once and go on."""
-        now = self._loop.clock()
+    def run(self) -> None:
+        """Do what is due. If a key is in the way, say so once and go on."""
         try:
-            if now >= self._beat_due:
-                self.heartbeat()
-                self.prune_fleet()
-            if now >= self._look_due:
-                self.prune_here()
+            with self._shield("heartbeats and looking for dead workers"):
+                self._run_due()
         except WrongKeyType as problem:
             if self._in_the_way != str(problem):
                 log.error("%s", problem)
@@ -81,7 +54,6 @@ class Upkeep:
     def prune_here(self) -> None:
         """Rescue what dead workers of this host have left."""
         self._look_due = self._loop.clock() + self._pruner.pause()
-        self._look_around()
         self._pruner.prune_here(self._queues, but=self._books.worker_id)
 
     def prune_fleet(self) -> None:
@@ -92,20 +64,10 @@ class Upkeep:
         """Rescue what a predecessor has left that had our id: a container that was restarted."""
         self._pruner.remove(self._books.worker_id)
 
-    def mourn(self, settle: Callable[[Reservation, JobLost], object]) -> None:
-        """Have `settle` run the hooks for every job that was rescued since the last time."""
-        while self._rescued:
-            settle(*self._rescued.pop(0))
-
-    @property
-    def mourns(self) -> bool:
-        """Whether there is a rescued job whose hooks have not run."""
-        return bool(self._rescued)
-
-    def _sleep(self, seconds: float) -> None:
-        until = self._loop.clock() + seconds
-        while self._loop.clock() < until:
-            self._loop.wait(until)
-
-    def _note(self, reservation: Reservation, error: JobLost) -> None:
-        self._rescued.append((reservation, error))
+    def _run_due(self) -> None:
+        now = self._loop.clock()
+        if now >= self._beat_due:
+            self.heartbeat()
+            self.prune_fleet()
+        if now >= self._look_due:
+            self.prune_here()

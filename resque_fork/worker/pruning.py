@@ -26,16 +26,15 @@ from ..errors import (
     UnreadablePayload,
     WrongKeyType,
 )
-from ..failure import Backends, Failure
+from ..failure import FailedEntries, Failure
 from ..job.reservation import Reservation
 from ..policies import Policies
 from ..policies.outcome import FAILED, LOST, Outcome
 from ..settings import Settings
-from ..store.books import FailedEntry, digest
+from ..store.books import digest
 from ..store.workers import Found, WorkerId, Workers
 from ..system.identity import Identity
 from ..wire.job import MAX_PAYLOAD, Payload
-from ..wire.keys import Keys
 from ..wire.record import WorkerRecord
 from ..wire.unreadable import unwrapped
 
@@ -50,26 +49,23 @@ CHECKED_AT_ONCE = 20  # living workers that one look makes sure of: five hundred
 class Pruner:
     """Looks for dead workers on behalf of one worker, or of an operator.
 
-    `on_failed` is told of each job that went to the failed list, with the
-    error that explains it. `sleep` waits so many seconds.
+    `rescued` are the jobs that went to the failed list, each with the error that explains it.
+    `sleep` waits so many seconds.
     """
 
     def __init__(
         self,
         workers: Workers,
-        keys: Keys,
         settings: Settings,
-        backends: Backends | None = None,
-        on_failed: Callable[[Reservation, JobLost], object] = lambda reservation, error: None,
+        entries: FailedEntries,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.fleet = self.neighbours = 1  # workers at the last look, anywhere and on this host
         self._workers = workers
-        self._keys = keys
         self._settings = settings
-        self._backends = backends or Backends.named(settings.failure_backend)
+        self._entries = entries
+        self.rescued: list[tuple[Reservation, JobLost]] = []
         self._policies = Policies.of(settings)
-        self._on_failed = on_failed
         self._sleep = sleep
         self._hostname = socket.gethostname()
         self._alive: dict[str, Identity] = {}  # what was found alive, and needs no second look
@@ -222,7 +218,7 @@ class Pruner:
                 queue=job.queue,
                 raw=raw,
                 counted_by=digest(job.payload.raw),
-                entries=self._entries(found, action.failure or Failure.of(error), job),
+                entries=self._entries.of(job, action.failure or Failure.of(error), worker_id),
                 max_attempts=attempts,
                 heeding_ruby=heeding_ruby,
             )
@@ -230,14 +226,8 @@ class Pruner:
             if answer == "changed":
                 self._workers.release(worker_id)
         if answer == "failed" and job.class_name:
-            self._on_failed(job, error)
+            self.rescued.append((job, error))
         return answer
-
-    def _entries(self, found: Found, failure: Failure, job: Reservation) -> Sequence[FailedEntry]:
-        entry = failure.entry(
-            failed_at=time.time(), payload=job.shown, worker=found.worker_id, queue=job.queue
-        )
-        return self._backends.entries(entry, self._keys, job.queue, saved=False)
 
 
 def _outcome(found: Found, job: Reservation, error: JobLost) -> Outcome:

@@ -1,4 +1,4 @@
-"""The parent: reserve a job, fork, watch the child, keep the books, again."""
+"""The parent: reserve a job, fork, wait for the child, write the outcome, again."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from redis.exceptions import RedisError
 
 from ..child.fork import ForkedPerformer
+from ..child.performer import Performer
 from ..client.resque import Resque
 from ..errors import NotOnMainThread, ResqueError
-from ..failure import Backends
+from ..failure import Backends, FailedEntries
 from ..job.hooks import worker_hooks
 from ..job.reservation import Reservation
 from ..logs import LogFiles, life
-from ..policies.outcome import FAILED, NOT_STARTED, Outcome
+from ..policies import Outcome
+from ..policies.outcome import FAILED, NOT_STARTED
 from ..settings import Settings, load
 from ..store.access import check_access
 from ..store.bell import Bell
-from ..store.books import Books
+from ..store.books import Books, Finish
 from ..store.line import Dispensable, Line
 from ..store.server import REDIS_ERRORS
 from ..store.workers import Workers
 from ..system import huge_pages, process
 from ..system.closers import closers
 from ..system.identity import Identity
-from ..system.loop import Loop
-from ..system.shield import Shield
-from ..system.signals import Handler, Signals, can_handle_signals
+from ..system.service import Service
+from ..system.signals import can_handle_signals
 from ..system.streams import HarmlessOutput
-from ..system.surroundings import Surroundings
-from ..wire.procline import Procline
 from ..wire.queue_list import QueueList
-from .idle import Pace
+from .finish import Finisher
+from .idle import IdleBackoff, Idler
 from .in_place import InPlacePerformer
-from .maintenance import Upkeep
-from .reserve import Bookkeeper
+from .maintenance import Maintenance
+from .pruning import Pruner
+from .reserve import Reserver
+from .restorer import Restorer
 from .sockets import ConnectionCheck
 
 log = logging.getLogger("resque_fork")
@@ -48,7 +49,7 @@ log = logging.getLogger("resque_fork")
 FORK_RETRY_SECONDS = 1.0  # before the next try when no process could be had
 
 
-class Worker:
+class Worker(Service):
     """A worker that serves `queues`, in order of priority.
 
     ``Worker("urgent", "*", resque=resque).work()`` is what the command line
@@ -56,19 +57,13 @@ class Worker:
     what HUP opens anew, by default where output goes now; `connections` knows
     which open sockets are not the application's. Raises NoQueueError if there is
     no queue, SettingsError for a failure backend that cannot be loaded.
+
+    It can also be used step by step: ``startup()``, ``work_one_job()`` as often
+    as you like, ``shutdown()``, ``close()``.
     """
 
-    _loop: Loop
+    _performer: Performer
     _line: Line
-    _bell: Bell
-    _books: Books
-    _bookkeeper: Bookkeeper
-    _upkeep: Upkeep
-    _performer: ForkedPerformer | InPlacePerformer
-    _signals: Signals
-    _shield: Shield
-    _surroundings: Surroundings
-    _harmless_output: HarmlessOutput
 
     def __init__(
         self,
@@ -78,19 +73,16 @@ class Worker:
         log_files: LogFiles | None = None,
         connections: ConnectionCheck | None = None,
     ) -> None:
-        self.settings = settings or load({}, os.environ)[0]
+        settings = settings or load({}, os.environ)[0]
         self.resque = resque or Resque()
-        self.queue_list = QueueList(queues or self.settings.queues)
-        self.backends = Backends.named(self.settings.failure_backend)
+        self.queue_list = QueueList(queues or settings.queues)
+        self.backends = Backends.named(settings.failure_backend)
         self.connections = connections or ConnectionCheck()
-        self._log_files = log_files or LogFiles()
         self.hostname = socket.gethostname()
-        self.pid = os.getpid()
         self.job: Reservation | None = None  # the present one, or the last
-        self.paused = False
-        self.stopping = False
-        self._stop_asked = 0.0
-        self._woken = self._was_rung = self._first_fork_announced = False
+        self._first_fork_announced = False
+        super().__init__(settings, log_files)
+        self._assemble()
 
     @property
     def id(self) -> str:
@@ -109,14 +101,16 @@ class Worker:
         """Work until told to stop; returns the exit status for a program.
 
         `interval` is the longest time in seconds between two looks at empty
-        queues; with 0 the worker ends when they are empty. Raises
-        NotOnMainThread outside the main thread.
+        queues; with 0 the worker ends when they are empty. Leaves this process
+        as it found it, whatever is raised. Raises NotOnMainThread outside the
+        main thread.
         """
-        status = self.run(interval)
-        self._signals.restore()
-        process.unblock_signals()
-        gc.unfreeze()
-        return status
+        try:
+            return self.run(interval)
+        finally:
+            self._signals.restore()
+            self._procline.restore()
+            gc.unfreeze()
 
     def run(self, interval: float | None = None) -> int:
         """`work` for a program that leaves next: all signals stay blocked.
@@ -126,14 +120,14 @@ class Worker:
         2. Work: jobs are reserved and performed, one after the other.
         3. Teardown: the last outcome is written, and the worker unregistered.
         """
-        self._set_up()
+        self._begin()
         status = 1
         try:
             self.startup()
             self._work(self.settings.interval if interval is None else interval)
-            self._performer.rest()
+            self._performer.retire_child()
             self.done_working()
-            self._mourn()
+            self._run_failure_hooks()
             self.unregister_worker()
             status = 0
         except ResqueError as error:
@@ -149,120 +143,122 @@ class Worker:
             process.block_signals()
             self._line.close()
             life.info("Worker %s has left", self.id)
+            self._closed = True
         return status
 
     def _work(self, interval: float) -> None:
-        pace = Pace(interval, self.settings)
+        backoff = IdleBackoff(interval, self.settings)
         worked = False
         while not self.stopping:
             if self.work_one_job():
                 worked = True
-                pace.after_job()
-                self._mourn()
+                backoff.after_job()
+                self._run_failure_hooks()
                 continue
-            self._performer.rest()
-            self._mourn()
+            self._performer.retire_child()
+            self._run_failure_hooks()
             if worked and not self._is_paused():
                 self._run_hooks("queue_empty")
                 worked = False
             if interval == 0:
                 break
-            self._sleep(pace)
+            self._idle(backoff)
 
     def work_one_job(self) -> bool:
         """Reserve one job and perform it; False if there is none, or the worker is paused.
 
         Its outcome is written with the next reservation, or by `done_working`.
         """
-        reservation = self.reserve()
-        if reservation is None:
+        job = self.reserve()
+        if job is None:
             return False
-        self.perform(reservation)
+        self.working_on(job)
+        if self.settings.fork_per_job:
+            self.perform_with_fork(job)
+        else:
+            self.perform(job)
         return True
 
-    def _sleep(self, pace: Pace) -> None:
-        """Sleep until the bell rings, a signal says so, or the interval is over."""
-        bell = self._bell
-        if self._was_rung and bell.armed:  # somebody else was faster
-            bell.disarm()  # and be deaf for a while, so that few wake for each job
-            self._pause(pace.after_lost_race(self._upkeep.fleet))
-            if pace.listens(self._upkeep.fleet):
-                bell.arm()
+    def _idle(self, backoff: IdleBackoff) -> None:
+        """Sleep until a push, a signal that matters, or the end of the interval."""
+        if self._idler.listen(backoff, self._pruner.fleet, self.paused):
             return
-        if self.paused or not pace.listens(self._upkeep.fleet):
-            bell.disarm()
-        elif not (self._woken or bell.armed) and bell.arm():
-            return  # look once more, now that pushes are announced
-        seconds = pace.next()
+        seconds = backoff.next()
         self._show_idle()
         log.debug("Sleeping for %s seconds", seconds)
-        self._pause(None if self.paused else seconds)
-
-    def _pause(self, seconds: float | None) -> None:
-        until = None if seconds is None else self._loop.clock() + seconds
-        while not (self.stopping or self._woken or self._bell.rung):
-            if until is not None and self._loop.clock() >= until:
-                break
-            self._wait(until)
-        self._woken = False
+        self._idler.sleep(None if self.paused else seconds)
 
     # --- one job
 
     def queues(self) -> list[str]:
         """The queues that it looks at now, in order of priority."""
-        return list(self._bookkeeper.queues())
+        return list(self._reserver.queues())
 
     def reserve(self) -> Reservation | None:
-        """Finish the last job and take the next, in one step; None if there is none to take."""
-        bell = self._bell
-        self._was_rung = bell.rung
-        bell.forget()
+        """Finish the last job and take the next, in one step; None if there is none to take.
+
+        What cannot be a job here is failed on the way.
+        """
+        self._idler.before_look()
         if self.paused:
             self.done_working()
             return None
-        changed, bell.queues_changed = bell.queues_changed, False
-        reservation = self._bookkeeper.reserve(look_again=changed)
+        job = None
+        bell = self._bell
+        while not self.stopping:
+            changed, bell.queues_changed = bell.queues_changed, False
+            reserved = self._reserver.finish_and_reserve(look_again=changed)
+            if reserved is None:
+                break
+            if reserved.problem is None:
+                job = reserved.job
+                break
+            self._finish(reserved.job, Outcome.of(FAILED, reserved.problem))
+            self._loop.run_tasks()
         self._line.let_in = True
-        bell.hush(reservation is not None)
-        return reservation
+        bell.hush(job is not None)
+        return job
 
-    def perform(self, reservation: Reservation) -> None:
+    def working_on(self, job: Reservation) -> None:
+        """This is the job that it performs now; the step that reserved it put it on record."""
+        self.job = job
+        if job.class_name and not self.stopping:
+            log.info("got: %s", job)
+
+    def perform_with_fork(self, job: Reservation) -> None:
+        """Run the before_fork hooks, then `perform`; what they raise fails the job."""
+        if worker_hooks.any("before_fork") and not self.stopping:
+            try:
+                self._run_hook("before_fork", job)
+            # a hook of the application's may raise anything, and leaving is an error too
+            except BaseException as error:
+                self._finish(job, Outcome.of(FAILED, error))
+                return
+            self._loop.poll()  # a signal that came meanwhile
+        self.perform(job)
+
+    def perform(self, job: Reservation) -> None:
         """Perform a job. What became of it is written with the next step."""
-        outcome = None if self.stopping else self._before_fork(reservation)
-        if outcome is None and self.stopping:
-            self._bookkeeper.put_back()
+        if self.stopping:
+            self._reserver.finish = Finish("back")
             return
-        self.job = reservation
-        outcome = outcome or self._performer.perform(
-            reservation, self._told, more=self._bookkeeper.more
-        )
-        self._bookkeeper.conclude(self.job, outcome)
+        self.job = job
+        outcome = self._performer.perform(job, self._read_by_child, more=self._reserver.more)
+        self._finish(self.job, outcome)
         if outcome.kind == NOT_STARTED:
-            self._pause(FORK_RETRY_SECONDS)
-
-    def _before_fork(self, reservation: Reservation) -> Outcome | None:
-        """Run the hooks, and hear of signals that came meanwhile; what is raised fails the job."""
-        if reservation.payload.decoded:
-            log.info("got: %s", reservation)
-        if not (self.settings.fork_per_job and worker_hooks.any("before_fork")):
-            return None
-        try:
-            self._run_hook("before_fork", reservation)
-        # a hook of the application's may raise anything, and leaving is an error too
-        except BaseException as error:
-            return Outcome.of(FAILED, error)
-        self._loop.poll()
-        return None
-
-    def _told(self, reservation: Reservation) -> None:
-        """The child has read a payload that was too large for us."""
-        self.job = reservation
-        log.info("got: %s", reservation)
-        self._bookkeeper.told(reservation)
+            self._idler.sleep(FORK_RETRY_SECONDS)
 
     def done_working(self) -> None:
         """Write what became of the last job, if that is still to be written."""
-        self._bookkeeper.done_working()
+        self._reserver.finish_last()
+
+    def _finish(self, job: Reservation, outcome: Outcome) -> None:
+        self._reserver.finish = self._finisher.finish_of(job, outcome)
+
+    def _read_by_child(self, job: Reservation) -> None:
+        """The child has read a payload that was too large for us."""
+        self.working_on(job)
+        self._reserver.describe(job)
 
     def _write_what_is_known(self) -> None:
         """The last job may have had its end before the worker has its own."""
@@ -274,7 +270,11 @@ class Worker:
     # --- being alive
 
     def startup(self) -> None:
-        """Take over from a dead predecessor, rescue other dead workers, register."""
+        """Take over from a dead predecessor, rescue other dead workers, register.
+
+        From then on it handles signals. Raises NotOnMainThread outside the main thread.
+        """
+        self._begin()
         self._procline.starting()
         life.info("Worker %s is starting", self.id)
         self._line.open_or_refuse()
@@ -285,9 +285,48 @@ class Worker:
             self._first_fork_announced = True
         self._look_for_shared_connections()
         self._settle_memory()
-        self._upkeep.replace()
-        self._upkeep.heartbeat()
-        self._upkeep.prune_fleet()
+        self._maintenance.replace()
+        self.register_worker()
+        self._maintenance.prune_fleet()
+
+    def register_worker(self) -> None:
+        """Have all Resques know of this worker."""
+        self._maintenance.heartbeat()
+
+    def unregister_worker(self) -> None:
+        """Leave nothing of this worker in Redis."""
+        self._books.unregister()
+
+    def prune_dead_workers(self) -> None:
+        """Rescue what dead workers of this host have left."""
+        self._maintenance.prune_here()
+
+    def close(self) -> None:
+        """After the last of its steps: write the last outcome, leave Redis and this process.
+
+        `work` does all of it by itself.
+        """
+        self._performer.retire_child()
+        self.done_working()
+        self._run_failure_hooks()
+        self.unregister_worker()
+        self._performer.close()
+        self._line.close()
+        self._signals.restore()
+        self._procline.restore()
+        gc.unfreeze()
+        self._closed = True
+
+    def _begin(self) -> None:
+        """Handle signals; in a new process, or after the former life, with all parts made anew."""
+        if not can_handle_signals():
+            raise NotOnMainThread()
+        if self._closed or self.pid != os.getpid():
+            self._make_loop()
+            self._assemble()
+        if not self._signals.installed:
+            self._signals.install(self._signal_table())
+            self._performer.open()
 
     def _look_for_shared_connections(self) -> None:
         if self.settings.fork_per_job:
@@ -305,41 +344,24 @@ class Worker:
             for _ in huge_pages.collapse():
                 self._loop.poll()
 
-    def prune_dead_workers(self) -> None:
-        """Rescue what dead workers of this host have left."""
-        self._upkeep.prune_here()
-
-    def _mourn(self) -> None:
-        """Have the hooks run of jobs that were rescued, once our own is off the record."""
-        if self._upkeep.mourns:
+    def _run_failure_hooks(self) -> None:
+        """Run on_failure hooks of rescued jobs, after our own job's outcome is written."""
+        rescued = self._pruner.rescued
+        if rescued:
             self.done_working()
-            self._upkeep.mourn(self._performer.handle_failure)
-
-    def unregister_worker(self) -> None:
-        """Leave nothing of this worker in Redis."""
-        self._books.unregister()
-
-    def _wait(self, until: float | None = None) -> None:
-        """Let one round of events happen, then do what is due."""
-        due = self._upkeep.due
-        self._loop.wait(due if until is None else min(due, until))
-        with self._shield("heartbeats and looking for dead workers"):
-            self._upkeep.attend()
-
-    def _patience(self) -> float | None:
-        """Until when to wait for Redis: for ever, unless told to stop with no job running."""
-        if not self.stopping or self._performer.busy:
-            return None
-        return max(self._stop_asked, self._performer.idle_since) + self.settings.term_timeout
+        while rescued:
+            self._performer.handle_failure(*rescued.pop(0))
 
     def _is_paused(self) -> bool:
-        return self.paused or self._bookkeeper.paused
+        return self.paused or self._reserver.paused
 
     def _show_idle(self) -> None:
         if self._is_paused():
             self._procline.paused()
         else:
             self._procline.waiting_for(self.queues(), self.queue_list.included)
+
+    # --- hooks
 
     def _announce_first_fork(self) -> None:
         try:
@@ -363,95 +385,45 @@ class Worker:
                 with self._harmless_output:
                     worker_hooks.run(name, *args)
             finally:
-                self._reinstate(f"The hook {name}")
+                self._restorer.after(f"The hook {name}")
 
-    def _reinstate(self, who: str) -> None:
-        """After application code in this process: see to it that what the worker needs stands."""
-        with self._shield("putting back what the application has changed"):
-            self._signals.reinstate()
-            self._surroundings.put_back(who)
+    # --- its parts
 
-    def _come_back_from_job(self) -> None:
-        """A job was performed in this process."""
-        self._reinstate("A job")
-        self._loop.poll()
-
-    def _set_up(self) -> None:
-        if not can_handle_signals():
-            raise NotOnMainThread()
-        self.pid = os.getpid()
-        keys, settings = self.resque.key_names, self.settings
-        self._loop = Loop()
-        self._shield = Shield()
-        self._surroundings = Surroundings()
+    def _assemble(self) -> None:
+        """Make all parts. They hold no descriptor and no connection yet."""
+        keys, settings, loop = self.resque.key_names, self.settings, self._loop
+        self.paused = self._closed = False
+        self._restorer = Restorer(loop, self._signals)
         self._harmless_output = HarmlessOutput()
-        self._procline = Procline(settings.procline_prefix)
+        self._performer = self._make_performer()
         self._line = Line(
             self.resque.server,
-            self._loop,
+            loop,
             keys.queues,
-            self._patience,
-            lambda work, wait: self._performer.apart(work, wait),
+            self._stop.deadline,
+            self._performer.run_in_subprocess,
         )
+        loop.owners.append(self._line)
         self._bell = Bell(self._line, keys)
-        identity = Identity.here().to_fields()
+        self._idler = Idler(loop, self._bell, self._stop)
         lesser = Dispensable(self._line)
+        identity = Identity.here().to_fields()
         self._books = Books(self._line, keys, self.id, identity, settings.max_attempts, lesser)
-        self._upkeep = Upkeep(
-            self._loop,
-            self._books,
-            Workers(lesser, keys),
-            keys,
-            settings,
-            self.backends,
-            self.queue_list.included,
-            lambda: self._performer.look_around(),
-        )
-        self._performer = self._make_performer()
-        self._bookkeeper = Bookkeeper(
-            self._books,
-            keys,
-            settings,
-            self.queue_list,
-            self.backends,
-            self._performer.handle_failure,
-            lambda: self.stopping,
-            self._upkeep.attend,
-        )
-        self._signals = Signals(self._loop, self._signal_table())
-        self._signals.install()
+        entries = FailedEntries(self.backends, keys)
+        self._pruner = Pruner(Workers(lesser, keys), settings, entries, loop.sleep)
+        queues = self.queue_list.included
+        self._maintenance = Maintenance(loop, self._books, self._pruner, settings, queues)
+        loop.tasks.append(self._maintenance)
+        self._reserver = Reserver(self._books, self.queue_list, settings)
+        self._finisher = Finisher(settings, entries, self.id, self._performer, self._stop)
 
-    def _make_performer(self) -> ForkedPerformer | InPlacePerformer:
+    def _make_performer(self) -> Performer:
         settings = self.settings
-        if not settings.fork_per_job:
-            return InPlacePerformer(
-                self.backends,
-                self.id,
-                self._procline,
-                self._beat_from_a_thread,
-                settings.heartbeat_interval,
-                self._raising,
-                self._come_back_from_job,
-            )
-        return ForkedPerformer(
-            self._loop,
-            settings,
-            self.backends,
-            self.id,
-            self._procline,
-            self._wait,
-            self._fds,
-            self._shield,
+        if settings.fork_per_job:
+            return ForkedPerformer(self._loop, settings, self.backends, self.id, self._stop)
+        return InPlacePerformer(
+            settings, self.backends, self.id, self._beat_from_a_thread, self._restorer
         )
-
-    def _raising(self, handler: Handler) -> AbstractContextManager[None]:
-        graceful = self.settings.graceful_term
-        stopping = [signal.SIGINT] if graceful else [signal.SIGTERM, signal.SIGINT]
-        return self._signals.raising(stopping, handler)
-
-    def _fds(self) -> list[int]:
-        """What a child must not keep: it is the parent's alone."""
-        return [*self._signals.fds, *self._line.fds]
 
     def _beat_from_a_thread(self) -> None:
         try:
@@ -493,10 +465,7 @@ class Worker:
         self._performer.stop()
 
     def _begin_shutdown(self) -> None:
-        if not self.stopping:
-            life.info("Exiting...")
-            self.stopping = True
-            self._stop_asked = self._loop.clock()
+        if self._ask_to_stop():
             self._run_hooks("shutdown", self)
 
     def kill_child(self) -> None:
@@ -506,16 +475,18 @@ class Worker:
     def reopen_logs(self) -> None:
         """Open log files anew, after they were moved away."""
         self._log_files.reopen()
-        self._performer.refresh()
+        self._performer.discard_spare()
 
     def pause_processing(self) -> None:
         """Take no new job until told to go on."""
         life.info("USR2 received; pausing job processing")
         self._run_hooks("before_pause", self)
-        self.paused = self._woken = True
+        self.paused = True
+        self._idler.wake()
 
     def unpause_processing(self) -> None:
         """Take jobs again."""
         life.info("CONT received; resuming job processing")
-        self.paused, self._woken = False, True
+        self.paused = False
+        self._idler.wake()
         self._run_hooks("after_pause", self)

@@ -60,7 +60,7 @@ def test_without_proc_its_group_is_ended(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_sweep_that_saw_nothing_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the next fork, when there is a descriptor to look with again."""
-    process.adopt_orphans()
+    process.become_subreaper()
     sweeper = Sweeper(Loop(), list)
     forked = process.ticks()
     child, left = left_behind()
@@ -104,7 +104,7 @@ def test_an_errand_is_reaped_and_not_swept(own_session: bool) -> None:
     """Whatever session it is in by the time of its end."""
     sweeper = Sweeper(Loop(), list)
     child = subprocess.Popen(["sleep", "60"], start_new_session=own_session)
-    sweeper.note_errand(child.pid)
+    sweeper.note_subprocess(child.pid)
     sweeper.note_present()
     sweeper.sweep(os.getpid(), 0)
     assert is_alive(child.pid)

@@ -28,6 +28,7 @@ from life.harness import SOURCES
 from redis import Redis
 
 from resque_fork import embedded
+from resque_fork.failure import Backends, FailedEntries
 from resque_fork.settings import Settings
 from resque_fork.store.bell import BUSY_RINGS
 from resque_fork.store.scripts import script
@@ -151,7 +152,7 @@ class Lives:
 
     def _wrong(self, keys: Keys, ledger: Path, how: str) -> list[str]:
         if how == POSTHUMOUS:  # a registration that came too late is that of a dead worker
-            Pruner(Workers(self.redis, keys), keys, Settings()).prune()
+            Pruner(Workers(self.redis, keys), Settings(), FailedEntries(Backends(), keys)).prune()
         entries: Any = self.redis.lrange(keys.failed, 0, -1)
         left: Any = self.redis.keys(f"{keys.prefix}*")
         lock = keys.own_pruning_lock if how == POSTHUMOUS else ""  # which expires

@@ -11,7 +11,7 @@ def run(script: str) -> str:
     """In a process of its own, which may do to its signals what it likes."""
     beginning = """
         import os, signal, sys
-        from resque_fork import process
+        from resque_fork.system import process
         from resque_fork.system.dispositions import Dispositions
         def of_the_job(*_): raise TimeoutError
     """

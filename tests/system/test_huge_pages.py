@@ -11,7 +11,7 @@ from resque_fork.system import huge_pages, process
 
 PROGRAM = """
 import sys
-from resque_fork import huge_pages
+from resque_fork.system import huge_pages
 
 kept = bytearray(int(sys.argv[1]) * 1024 * 1024)
 kept[::4096] = b"x" * len(kept[::4096])

@@ -207,3 +207,44 @@ def test_more_descriptors_than_are_allowed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout == b"[b'x', 'room']\n"
+
+
+class Beat:
+    """A task that is due every second, and counts."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.count = 0
+        self.due = loop.clock() + 1
+
+    def run(self) -> None:
+        self.count += 1
+        self.due = self.loop.clock() + 1
+
+
+def test_tasks_run_while_idle_and_in_no_other_wait(clock: Clock, loop: Loop) -> None:
+    """Waiting for a reply runs timers and callbacks, and no task; being idle runs what is due."""
+    beat = Beat(loop)
+    loop.tasks.append(beat)
+    clock.now += 5
+    loop.wait(clock.now)
+    loop.sleep(0)
+    loop.poll()
+    assert beat.count == 0
+    loop.idle(clock.now)
+    loop.idle(clock.now)
+    assert beat.count == 1
+    clock.now += 1
+    loop.run_tasks()
+    assert beat.count == 2
+
+
+def test_being_idle_ends_when_a_task_is_due() -> None:
+    """However long it may sleep."""
+    loop = Loop()
+    beat = Beat(loop)
+    beat.due = loop.clock() + 0.01
+    loop.tasks.append(beat)
+    loop.idle()
+    loop.idle(loop.clock() + 600)
+    assert beat.count == 2

@@ -21,7 +21,7 @@ from resque_fork.system import process
 # A process that has the kernel do nothing for it, and a child that dies with it all the same.
 ELSEWHERE = """
 import os, sys, time
-from resque_fork import process
+from resque_fork.system import process
 
 process._libc = None
 parent = os.getpid()

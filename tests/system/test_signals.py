@@ -38,8 +38,9 @@ def loop() -> Loop:
 def signals(loop: Loop, heard: Heard) -> Iterator[Signals]:
     """Installed for two signals, and put back in the end."""
     before = {number: signal.getsignal(number) for number in (USR1, USR2)}
-    signals = Signals(loop, {USR1: heard.note("USR1"), USR2: heard.note("USR2")})
-    signals.install()
+    signals = Signals(loop)
+    table = {USR1: heard.note("USR1"), USR2: heard.note("USR2")}
+    signals.install(table)
     yield signals
     if signal.getsignal(USR1) is not before[USR1]:
         signals.restore()
@@ -83,8 +84,9 @@ def test_more_than_a_pipe_takes(loop: Loop, heard: Heard) -> None:
 
 def test_an_action_may_restore(loop: Loop) -> None:
     """The action of one signal may be to have done with all of them."""
-    signals = Signals(loop, {USR1: lambda: signals.restore()})
-    signals.install()
+    signals = Signals(loop)
+    table = {USR1: lambda: signals.restore()}
+    signals.install(table)
     send(USR1)
     loop.wait()
     assert signal.getsignal(USR1) is signal.SIG_DFL
@@ -98,8 +100,9 @@ def test_what_was_before_is_put_back(loop: Loop, heard: Heard) -> None:
     before = signal.signal(USR1, lambda number, frame: own.append(number))
     wakeup = signal.set_wakeup_fd(writer)
     try:
-        signals = Signals(loop, {USR1: heard.note("USR1")})
-        signals.install()
+        signals = Signals(loop)
+        table = {USR1: heard.note("USR1")}
+        signals.install(table)
         signals.restore()
         send(USR1)
         assert own == [USR1]
@@ -116,8 +119,9 @@ def test_blocked_signals_are_unblocked(loop: Loop, heard: Heard) -> None:
     """What was sent before it was installed is heard."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [USR1])
     signal.raise_signal(USR1)  # to this thread: another might have it unblocked
-    signals = Signals(loop, {USR1: heard.note("USR1")})
-    signals.install()
+    signals = Signals(loop)
+    table = {USR1: heard.note("USR1")}
+    signals.install(table)
     try:
         loop.wait()
         assert heard == ["USR1"]
@@ -132,7 +136,7 @@ def test_only_in_the_main_thread(loop: Loop) -> None:
 
     def install() -> None:
         try:
-            Signals(loop, {USR1: lambda: None}).install()
+            Signals(loop).install({USR1: lambda: None})
         except ValueError as error:
             errors.append(error)
 
@@ -207,8 +211,9 @@ def test_a_pipe_that_was_closed(signals: Signals, loop: Loop, heard: Heard) -> N
 
 def test_children_are_looked_at(loop: Loop, heard: Heard) -> None:
     """The end of one may have been missed."""
-    signals = Signals(loop, {signal.SIGCHLD: heard.note("CHLD")})
-    signals.install()
+    signals = Signals(loop)
+    table = {signal.SIGCHLD: heard.note("CHLD")}
+    signals.install(table)
     try:
         signals.reinstate()
         loop.poll()
@@ -242,14 +247,15 @@ def test_signals_that_raise(signals: Signals, loop: Loop, heard: Heard) -> None:
 
 CHILD = """
 import os, signal
-from resque_fork import process
+from resque_fork.system import process
 from resque_fork.system.loop import Loop
 from resque_fork.system.signals import Signals
 
 heard = []
 loop = Loop()
-signals = Signals(loop, {signal.SIGUSR1: lambda: heard.append("parent")})
-signals.install()
+signals = Signals(loop)
+table = {signal.SIGUSR1: lambda: heard.append("parent")}
+signals.install(table)
 pid = os.fork()
 if pid == 0:
     process.let_go(signals.fds)

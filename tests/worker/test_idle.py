@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from resque_fork.settings import Settings
-from resque_fork.worker.idle import Pace
+from resque_fork.worker.idle import IdleBackoff
 
 
 def pauses(interval: float, *events: str, **settings: Any) -> list[float]:
     """The pauses of a worker that finds nothing (``.``) or a job (``j``)."""
-    pace = Pace(interval, Settings(**settings))
+    pace = IdleBackoff(interval, Settings(**settings))
     found = []
     for event in "".join(events):
         if event == "j":
@@ -47,7 +47,7 @@ def test_races_that_were_lost() -> None:
         longest.append(high)
         return high
 
-    pace = Pace(5, Settings(), choose)
+    pace = IdleBackoff(5, Settings(), choose)
     for _ in range(20):
         pace.after_lost_race(1)
     assert longest[:2] == [0.01, 0.01]  # one that is alone need not be deaf
@@ -69,7 +69,7 @@ def test_who_listens() -> None:
         assert (low, high) == (0, 500)
         return next(chances)
 
-    pace = Pace(5, Settings(), choose)
+    pace = IdleBackoff(5, Settings(), choose)
     assert pace.listens(500)
     pace.next()
     assert [pace.listens(500) for _ in range(2)] == [True, False]
@@ -77,19 +77,19 @@ def test_who_listens() -> None:
     assert pace.listens(500)
     pace.next()
     assert not pace.listens(500)
-    assert Pace(5, Settings()).listens(500)
+    assert IdleBackoff(5, Settings()).listens(500)
 
 
 def test_a_small_fleet_always_listens() -> None:
     """However quiet it is, and whatever chance says."""
-    pace = Pace(5, Settings())
+    pace = IdleBackoff(5, Settings())
     pace.next()
     assert all(pace.listens(fleet) for fleet in range(1, 20) for _ in range(50))
 
 
 def test_who_lost_a_race_listens_by_chance() -> None:
     """As after a whole interval: of those who wake for each job, few should be left."""
-    pace = Pace(5, Settings(), lambda low, high: high)
+    pace = IdleBackoff(5, Settings(), lambda low, high: high)
     assert pace.listens(500)
     pace.after_lost_race(500)
     assert not pace.listens(500)

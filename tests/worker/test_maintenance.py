@@ -12,14 +12,15 @@ from redis import Redis
 
 from resque_fork import Resque, Settings
 from resque_fork.errors import WrongKeyType
-from resque_fork.failure import Backends
+from resque_fork.failure import Backends, FailedEntries
 from resque_fork.store.books import Books
 from resque_fork.store.workers import Workers
 from resque_fork.system.identity import Identity
 from resque_fork.system.loop import Loop
 from resque_fork.wire.record import WorkerRecord
 from resque_fork.wire.times import run_time
-from resque_fork.worker.maintenance import Upkeep
+from resque_fork.worker.maintenance import Maintenance
+from resque_fork.worker.pruning import Pruner
 
 HOST = socket.gethostname()
 ID = f"{HOST}:{os.getpid()}:mail"
@@ -42,22 +43,17 @@ class Named:
 class Scene:
     def __init__(self, resque: Resque) -> None:
         self.now = 100.0
-        self.looked = 0
         loop = Loop(lambda: self.now)
         keys, redis = resque.key_names, Named(resque.redis)
         self.redis: Redis = resque.redis
         books = Books(redis, keys, ID, Identity.here().to_fields())
         settings = Settings(heartbeat_interval=60)
-        self.upkeep = Upkeep(
-            loop, books, Workers(redis, keys), keys, settings, Backends(), ["mail"], self._look
-        )
-
-    def _look(self) -> None:
-        self.looked += 1
+        self.pruner = Pruner(Workers(redis, keys), settings, FailedEntries(Backends(), keys))
+        self.maintenance = Maintenance(loop, books, self.pruner, settings, ["mail"])
 
     def later(self, seconds: float) -> None:
         self.now += seconds
-        self.upkeep.attend()
+        self.maintenance.run()
 
 
 @pytest.fixture
@@ -67,32 +63,31 @@ def scene(resque: Resque) -> Scene:
 
 def test_what_is_due_is_done(scene: Scene) -> None:
     """All of it at first, then each in its time, and nothing before."""
+    scene.redis.sadd("resque:workers", f"{HOST}:1:mail")
     scene.later(0)
     assert scene.redis.hexists(HEARTBEATS, ID)
-    assert scene.looked == 1
-    assert scene.now < scene.upkeep.due < scene.now + 60
+    assert scene.pruner.fleet == 2
+    assert scene.now < scene.maintenance.due < scene.now + 60
     scene.redis.hdel(HEARTBEATS, ID)
+    scene.redis.sadd("resque:workers", f"{HOST}:2:mail")
     scene.later(59)
-    assert scene.looked == 2
+    assert scene.pruner.fleet == 3
     assert not scene.redis.hexists(HEARTBEATS, ID)
     scene.later(1)
     assert scene.redis.hexists(HEARTBEATS, ID)
 
 
-def test_the_rescued_are_mourned_once(scene: Scene) -> None:
+def test_the_rescued_are_kept_for_their_hooks(scene: Scene) -> None:
     """With the job and the error that explains its end, when there is time for it."""
     record = WorkerRecord("mail", run_time(time.time()), b'{"class":"Job","args":[1]}')
     scene.redis.sadd("resque:workers", DEAD)
     scene.redis.hset(HEARTBEATS, DEAD, "2020-01-01T00:00:00+00:00")
     scene.redis.set(f"resque:worker:{DEAD}", record.to_json())
-    assert not scene.upkeep.mourns
+    assert scene.pruner.rescued == []
     scene.later(0)
-    assert scene.upkeep.mourns
-    told: list[str] = []
-    for _ in range(2):
-        scene.upkeep.mourn(lambda job, error: told.append(f"{job.class_name}: {error}"))
-    assert told == [f"Job: Worker {DEAD} did not gracefully exit while processing Job"]
-    assert not scene.upkeep.mourns
+    ((job, error),) = scene.pruner.rescued
+    assert job.class_name == "Job"
+    assert str(error) == f"Worker {DEAD} did not gracefully exit while processing Job"
 
 
 def test_a_key_in_the_way_is_said_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resque_fork import Resque, embedded
-from resque_fork.errors import JobLost
-from resque_fork.job.reservation import Reservation
+from resque_fork.failure import Backends, FailedEntries
 from resque_fork.settings import Settings
 from resque_fork.store.books import NOTHING, Books
 from resque_fork.store.workers import Workers
@@ -37,15 +36,18 @@ class Fleet:
     def __init__(self, resque: Resque) -> None:
         self.resque = resque
         self.redis = resque.redis
-        self.told: list[tuple[str, str]] = []
         self.pruner = self.looking()
 
     def looking(self, **settings: Any) -> Pruner:
-        def tell(reservation: Reservation, error: JobLost) -> None:
-            self.told.append((reservation.class_name, str(error)))
+        keys = self.resque.key_names
+        return Pruner(
+            Workers(self.redis, keys), Settings(**settings), FailedEntries(Backends(), keys)
+        )
 
-        workers = Workers(self.redis, self.resque.key_names)
-        return Pruner(workers, self.resque.key_names, Settings(**settings), on_failed=tell)
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """The jobs that hooks are to be told of, and why they have failed."""
+        return [(job.class_name, str(error)) for job, error in self.pruner.rescued]
 
     def foreign(self, worker_id: str, beat_ago: float | None, record: str | None = RECORD) -> str:
         """A worker of another implementation, with a job, whose heartbeat is so old."""

@@ -4,7 +4,7 @@ import re
 import signal
 import sys
 
-from life.harness import Running, Stage
+from life.harness import Running, Stage, until
 
 # A program of its own that works, and tells what its worker does.
 PROGRAM = """
@@ -161,3 +161,109 @@ def test_a_shutdown_is_logged_once(stage: Stage) -> None:
     worker.send(signal.SIGQUIT, signal.SIGTERM)
     assert worker.ended() == 0
     assert lines(worker, "Exiting...") == ["I"]
+
+
+def test_step_by_step(stage: Stage) -> None:
+    """Without work(): it starts, takes jobs one by one, can be paused and stopped, and leaves."""
+    for number in range(3):
+        stage.push("quick", number)
+    ended = program(
+        stage,
+        "worker = Worker('jobs', resque=resque)\n"
+        "assert not resque.workers()\n"
+        "worker.startup()\n"
+        "assert resque.workers() == [worker.id]\n"
+        "assert worker.work_one_job()\n"
+        "worker.pause_processing()\n"
+        "assert not worker.work_one_job()\n"
+        "worker.unpause_processing()\n"
+        "job = worker.reserve()\n"
+        "worker.working_on(job)\n"
+        "worker.perform_with_fork(job)\n"
+        "worker.done_working()\n"
+        "assert resque.info()['processed'] == 2\n"
+        "worker.unregister_worker()\n"
+        "assert not resque.workers()\n"
+        "worker.register_worker()\n"
+        "assert resque.workers() == [worker.id]\n"
+        "worker.shutdown()\n"
+        "assert not worker.work_one_job()\n"
+        "worker.close()\n"
+        "assert not resque.workers()\n"
+        "assert resque.size('jobs') == 1\n"
+        "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
+        "assert worker.work(0) == 0\n"
+        "assert resque.size('jobs') == 0\n",
+    )
+    assert ended.ended() == 0, ended.said
+    assert [m["args"] for m in stage.everything_told() if m["what"] == "quick"] == [[0], [1], [2]]
+    stage.assert_left(ended)
+
+
+def test_every_method_works_without_work(stage: Stage) -> None:
+    """Also before the start: what stops, pauses or describes a worker, and a single job."""
+    stage.push("quick", 1)
+    ended = program(
+        stage,
+        "worker = Worker('jobs', '*', resque=resque)\n"
+        "assert str(worker) == worker.id and worker.queues() == ['jobs']\n"
+        "worker.pause_processing()\n"
+        "worker.unpause_processing()\n"
+        "worker.kill_child()\n"
+        "worker.reopen_logs()\n"
+        "worker.prune_dead_workers()\n"
+        "worker.done_working()\n"
+        "assert worker.work_one_job()\n"
+        "worker.done_working()\n"
+        "assert resque.info()['processed'] == 1\n"
+        "worker.unregister_worker()\n"
+        "worker.shutdown_now()\n"
+        "worker.shutdown()\n"
+        "assert worker.stopping and worker.reserve() is None\n"
+        "worker.close()\n",
+    )
+    assert ended.ended() == 0, ended.said
+    stage.assert_left(ended)
+
+
+def test_program_is_left_as_it_was(stage: Stage) -> None:
+    """Whatever is raised: no signal is blocked or handled, and its title is its own."""
+    ended = program(
+        stage,
+        "import setproctitle, sys\n"
+        "def state():\n"
+        "    handlers = [signal.getsignal(n) for n in signal.valid_signals()]\n"
+        "    return handlers, signal.pthread_sigmask(signal.SIG_BLOCK, ())\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: None)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])\n"
+        "setproctitle.setproctitle('mine')\n"
+        "before = state()\n"
+        "assert Worker('jobs', resque=resque).work(0) == 0\n"
+        "assert state() == before\n"
+        "before_first_fork(sys.exit)\n"
+        "assert Worker('jobs', resque=resque).work(0) == 1\n"
+        "assert state() == before\n"
+        "class Interrupted(Worker):\n"
+        "    def work_one_job(self):\n"
+        "        raise KeyboardInterrupt\n"
+        "try:\n"
+        "    Interrupted('jobs', resque=resque).work(0)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+        "assert state() == before\n"
+        "assert setproctitle.getproctitle() == 'mine'\n",
+    )
+    assert ended.ended() == 0, ended.said
+
+
+def test_which_tasks_run_while_a_job_runs(stage: Stage) -> None:
+    """However long a job takes: heartbeats are sent, and the job of a dead worker is rescued."""
+    worker, _ = stage.holding("--heartbeat-interval", "0.3")
+    dead, _ = stage.holding("--heartbeat-interval", "0.3")
+    beats = {stage.redis.hget("resque:fork:" + stage.id_of(worker), "beat")}
+    until(lambda: beats.add(stage.redis.hget("resque:fork:" + stage.id_of(worker), "beat"))
+          or len(beats) > 3)  # fmt: skip
+    dead.kill()
+    assert len(stage.failed(1)) == 1
+    stage.open_gate()
+    assert worker.stop() == 0

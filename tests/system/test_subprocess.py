@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisClusterException
 
-from resque_fork.system import errand, process
+from resque_fork.system import process, subprocess
 from resque_fork.system.loop import Loop
 from resque_fork.system.signals import Signals
 
@@ -27,8 +27,8 @@ def loop() -> Iterator[Loop]:
     loop = Loop()
     before = process.children()
     open_before = set(os.listdir("/proc/self/fd"))
-    signals = Signals(loop, {signal.SIGCHLD: lambda: process.reap_strangers(before)})
-    signals.install()
+    signals = Signals(loop)
+    signals.install({signal.SIGCHLD: lambda: process.reap_strangers(before)})
     yield loop
     late = loop.clock() + 10
     while process.children() - before:
@@ -39,7 +39,7 @@ def loop() -> Iterator[Loop]:
 
 
 def run(loop: Loop, work: Callable[[], Any], **more: Any) -> Any:
-    return errand.run(loop, work, loop.wait, **more)
+    return subprocess.run(loop, work, loop.wait, **more)
 
 
 def test_the_answer_comes_from_a_child(loop: Loop) -> None:
@@ -84,7 +84,7 @@ def test_the_loop_goes_on(loop: Loop) -> None:
         loop.wait(late)
 
     with pytest.raises(TimeoutError):
-        errand.run(loop, lambda: time.sleep(600), wait)
+        subprocess.run(loop, lambda: time.sleep(600), wait)
     assert len(happened) == 1
     assert loop.clock() - late < 5
 

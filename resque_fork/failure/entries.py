@@ -1,0 +1,28 @@
+"""Failed entries: what the worker's step, or a rescuer, writes about a job that has failed."""
+
+from __future__ import annotations
+
+import time
+
+from ..job.reservation import Reservation
+from ..store.books import FailedEntry
+from ..wire.keys import Keys
+from .base import Failure
+from .multiple import Backends
+
+
+class FailedEntries:
+    """Makes the entries for the lists that `backends` keep."""
+
+    def __init__(self, backends: Backends, keys: Keys) -> None:
+        self._backends = backends
+        self._keys = keys
+
+    def of(
+        self, job: Reservation, failure: Failure, worker_id: str, *, saved: bool = False
+    ) -> list[FailedEntry]:
+        """`saved` says that all other backends have taken the failure."""
+        entry = failure.entry(
+            failed_at=time.time(), payload=job.shown, worker=worker_id, queue=job.queue
+        )
+        return self._backends.entries(entry, self._keys, job.queue, saved)
