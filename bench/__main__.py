@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from . import tables
+from . import doors, tables
 from .arena import Arena
 from .figures import Result
 from .lane import ROOT, Failed
@@ -26,6 +26,7 @@ from .plan import PLANS, Bench, Plan
 from .rows import ROWS
 
 PAGE = ROOT / "docs" / "performance.md"
+DOORS = "bin/bench doors counts the functions that a job enters; bin/bench doors --help says more."
 
 
 def measure(numbers: list[int], plan: Plan, options: list[str]) -> tuple[list[Result], Any]:
@@ -72,7 +73,7 @@ def _teller(number: int) -> Any:
     return tell
 
 
-@click.command(help=__doc__)
+@click.command(help=__doc__, epilog=DOORS)
 @click.argument("rows", nargs=-1, type=click.IntRange(1, max(ROWS)))
 @click.option("--quick", "size", flag_value="quick", help="Rows 1 to 10 in about two minutes.")
 @click.option("--tiny", "size", flag_value="tiny", help="Only to see that it runs.")
@@ -109,8 +110,6 @@ def main(
     docs: bool,
     from_file: Path | None,
 ) -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # leave, and leave nothing running
     plan = PLANS[size or "full"]
     plan = dataclasses.replace(
         plan,
@@ -145,4 +144,8 @@ def _plot(results: list[Result], file: Path) -> None:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # leave, and leave nothing running
+    if sys.argv[1:2] == ["doors"]:
+        doors.main(sys.argv[2:], "bin/bench doors")
     main()

@@ -29,7 +29,7 @@ PATIENCE = 60  # seconds for a worker to empty its queues
 FOREIGN_OPTIONS = {"--data", "--time"}
 
 # Those of the project's own programs, of which importing one would declare its jobs.
-PROGRAMS = ("bench/__main__.py",)
+PROGRAMS = ("bench/__main__.py", "bench/doors.py")
 
 
 def text_of(name: str) -> str:
