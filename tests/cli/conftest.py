@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -48,14 +49,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start the program as a process of its own, in `tmp_path`; it ends with the test."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*args: str, env: Mapping[str, str] | None = None, **how: object) -> object:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    def start(
+        *args: str, env: Mapping[str, str] | None = None, **how: Any
+    ) -> subprocess.Popen[str]:
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(
             [sys.executable, "-m", "resque_fork", *args],
             cwd=tmp_path,
             text=True,
             env={**os.environ, **(env or {})},
-            **{**pipes, **how},  # type: ignore[call-overload]
+            **{**pipes, **how},
         )
         started.append(process)
         return process

@@ -297,10 +297,11 @@ class Stage:
         return list(found)
 
     def stat(self, name: str) -> int:
-        return int(self.redis.get(f"resque:stat:{name}") or 0)  # type: ignore[arg-type]
+        return int(self.redis.get(f"resque:stat:{name}") or 0)
 
     def workers(self) -> list[str]:
-        return sorted(member.decode() for member in self.redis.smembers("resque:workers"))
+        members: Any = self.redis.smembers("resque:workers")
+        return sorted(member.decode() for member in members)
 
     def id_of(self, worker: Running, queues: str = "jobs") -> str:
         return f"{os.uname().nodename}:{worker.pid}:{queues}"
@@ -309,7 +310,7 @@ class Stage:
         """Every key, member and field in Redis that names this worker."""
         mark = f":{worker.pid}:".encode()
         keys: Any = self.redis.keys("*")
-        members: Any = self.redis.sunion("resque:workers", "resque:fork:workers")
+        members: Any = self.redis.sunion(["resque:workers", "resque:fork:workers"])
         fields: Any = self.redis.hkeys("resque:workers:heartbeat")
         return [name for name in (*keys, *members, *fields) if mark in name]
 

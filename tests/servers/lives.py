@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 
 from resque_fork import Resque, Settings, Worker, job
 
 
-def note(what):
+def note(what: str) -> None:
     """In the ledger of this life; a short line is written in one piece."""
     ledger = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(ledger, f"{what}\n".encode())
@@ -21,24 +22,24 @@ def note(what):
 
 
 @job(queue="jobs")
-def good(name, padding=""):
+def good(name: str, padding: str = "") -> None:
     note(name)
 
 
 @job(queue="jobs")
-def bad():
+def bad() -> None:
     note("bad")
     raise ValueError("bad")
 
 
 @job(queue="jobs")
-def deadly():
+def deadly() -> None:
     note("deadly")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @job(queue="jobs")
-def last():
+def last() -> None:
     """Has its worker stopped, once that is deaf, and waits to be stopped by it."""
     note("last")
     late = time.monotonic() + 1  # where the bell was lost with its connection, it need not be
@@ -48,7 +49,7 @@ def last():
     time.sleep(60)
 
 
-def live(life):
+def live(life: dict[str, Any]) -> int:
     os.environ["LEDGER"] = life["ledger"]
     settings = Settings(
         on_lost="requeue",
@@ -61,7 +62,7 @@ def live(life):
     return Worker("*", resque=resque, settings=settings).run(interval=0.3)
 
 
-def start(life):
+def start(life: dict[str, Any]) -> None:
     """The worker, and over it somebody who waits for its end."""
     if os.fork():
         return

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,7 +77,7 @@ class Sentinels:
         self._processes = [self._start(port) for port in self.ports]
         self.talk = [Redis(port=port, password=self._password or None) for port in self.ports]
         for sentinel in self.talk:
-            until(lambda sentinel=sentinel: _answers(sentinel))
+            until(partial(_answers, sentinel))
             # everything ten times as often as it is done in earnest
             sentinel.execute_command(
                 *[
@@ -92,7 +93,7 @@ class Sentinels:
                 *["PUBLISH-PERIOD", "200", "ELECTION-TIMEOUT", "1000"],
             )
         for sentinel in self.talk:
-            until(lambda sentinel=sentinel: self._knows_all(sentinel), lambda: self.said)
+            until(partial(self._knows_all, sentinel), lambda: self.said)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -108,7 +109,9 @@ class Sentinels:
 
     def addresses(self) -> set[tuple[str, int]]:
         """Where the Sentinels say that the primary is."""
-        found = [sentinel.sentinel_get_master_addr_by_name(PRIMARY) for sentinel in self.talk]
+        found: list[Any] = [
+            sentinel.sentinel_get_master_addr_by_name(PRIMARY) for sentinel in self.talk
+        ]
         return {(host.decode(), port) for host, port in found}
 
     @property
@@ -134,7 +137,8 @@ class Sentinels:
             return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def _knows_all(self, sentinel: Redis) -> bool:
-        state = sentinel.sentinel_masters()[PRIMARY]
+        masters: Any = sentinel.sentinel_masters()
+        state = masters[PRIMARY]
         return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
 
 
@@ -167,7 +171,7 @@ class Cluster:
         for node, bus in zip(others, ports[4:], strict=True):
             first.redis.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
         for node in self.nodes:
-            until(lambda node=node: self._is_ready(node))
+            until(partial(self._is_ready, node))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -201,7 +205,7 @@ class Cluster:
 
     def _is_ready(self, node: Node) -> bool:
         state = node.redis.execute_command("CLUSTER INFO")
-        return state["cluster_state"] == "ok" and state["cluster_known_nodes"] == "3"
+        return bool(state["cluster_state"] == "ok" and state["cluster_known_nodes"] == "3")
 
 
 def _owner_port(node: Node, slot: int) -> int:

@@ -15,9 +15,10 @@ from redis.utils import HIREDIS_AVAILABLE
 
 from resque_fork import embedded
 from resque_fork.store.books import Books
+from resque_fork.store.connections import Place
 from resque_fork.store.line import Line
 from resque_fork.store.scripts import script
-from resque_fork.store.server import Place, Server
+from resque_fork.store.server import Server
 from resque_fork.system.loop import Loop
 from resque_fork.wire.keys import Keys
 
@@ -126,7 +127,7 @@ class ParsedBy(Server):
         self.parser = parser
 
     def connection(self, place: Place | None, on_connect: Callable[[Any], None]) -> Connection:
-        connection = super().connection(place, on_connect)
+        connection: Connection = super().connection(place, on_connect)
         connection.set_parser(self.parser)
         return connection
 
