@@ -52,7 +52,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def start(
         *args: str, env: Mapping[str, str] | None = None, **how: Any
     ) -> subprocess.Popen[str]:
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = subprocess.Popen(
             [sys.executable, "-m", "resque_fork", *args],
             cwd=tmp_path,
