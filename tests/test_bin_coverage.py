@@ -1,0 +1,58 @@
+"""`bin/coverage` fails if a test does, or if too little of the code was run."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+STAND_IN = """#!/bin/sh
+echo "$*" >>"$RUNS"
+case "$*" in *"$FAILS"*) exit 1 ;; esac
+"""
+
+
+def run(tmp_path: Path, *args: str, fails: str = "nothing") -> tuple[int, list[str]]:
+    """How `bin/coverage` ends if one of its steps fails, and what it has asked Python for."""
+    (tmp_path / "bin").mkdir()
+    shutil.copy(ROOT / "bin/coverage", tmp_path / "bin/coverage")
+    (tmp_path / "bin/python").write_text(STAND_IN)
+    (tmp_path / "bin/python").chmod(0o755)
+    environment = {**os.environ, "RUNS": str(tmp_path / "runs"), "FAILS": fails}
+    done = subprocess.run([tmp_path / "bin/coverage", *args], env=environment, timeout=60)
+    return done.returncode, (tmp_path / "runs").read_text().splitlines()
+
+
+def test_everything_is_measured_against_the_floor(tmp_path: Path) -> None:
+    """What all processes have run is put together, and held to the floor of setup.cfg."""
+    status, (erase, tests, combine, report) = run(tmp_path)
+    assert (status, erase) == (0, "-m coverage erase")
+    assert tests.startswith("-m coverage run -m pytest ")
+    assert combine.startswith("-m coverage combine")
+    assert report == "-m coverage report"
+
+
+@pytest.mark.parametrize(
+    ("fails", "last"),
+    [
+        ("coverage run", "coverage report"),
+        ("coverage combine", "coverage combine"),
+        ("coverage report", "coverage report"),
+    ],
+)
+def test_any_step_may_fail(tmp_path: Path, fails: str, last: str) -> None:
+    """A failed test is a failure, which is still reported on, and so is a floor not reached."""
+    status, runs = run(tmp_path, fails=fails)
+    assert status == 1
+    assert last in runs[-1]
+
+
+def test_some_tests_have_no_floor(tmp_path: Path) -> None:
+    """Of some tests it is shown what they run, and no floor is asked of them."""
+    status, runs = run(tmp_path, "tests/test_job.py")
+    assert status == 0
+    assert runs[1].endswith(" tests/test_job.py")
+    assert runs[3] == "-m coverage report --fail-under=0"
