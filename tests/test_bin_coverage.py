@@ -1,4 +1,4 @@
-"""`bin/coverage` fails if a test does, or if too little of the code was run."""
+"""`bin/coverage` fails if too little of the code was run."""
 
 import os
 import shutil
@@ -35,19 +35,18 @@ def test_everything_is_measured_against_the_floor(tmp_path: Path) -> None:
     assert report == "-m coverage report"
 
 
-@pytest.mark.parametrize(
-    ("fails", "last"),
-    [
-        ("coverage run", "coverage report"),
-        ("coverage combine", "coverage combine"),
-        ("coverage report", "coverage report"),
-    ],
-)
-def test_any_step_may_fail(tmp_path: Path, fails: str, last: str) -> None:
-    """A failed test is a failure, which is still reported on, and so is a floor not reached."""
+@pytest.mark.parametrize("fails", ["coverage combine", "coverage report"])
+def test_a_floor_that_is_not_reached(tmp_path: Path, fails: str) -> None:
+    """It fails if the floor is not reached, or if there is nothing to hold to it."""
     status, runs = run(tmp_path, fails=fails)
     assert status == 1
-    assert last in runs[-1]
+    assert fails in runs[-1]
+
+
+def test_a_test_that_fails_is_for_bin_test(tmp_path: Path) -> None:
+    """A test that is too slow here is still measured, and does not decide."""
+    status, runs = run(tmp_path, fails="coverage run")
+    assert (status, runs[-1]) == (0, "-m coverage report")
 
 
 def test_some_tests_have_no_floor(tmp_path: Path) -> None:
