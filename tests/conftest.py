@@ -21,6 +21,23 @@ settings.load_profile("patient")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# What `bin/test fast` runs: tests that start a Redis server, and no workers.
+FAST = ("wire", "system", "store", "job", "failure", "policies", "client", "child", "worker")
+SLOW = ("test_worker.py", "test_changes.py", "test_books_fit.py")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="only tests that start no workers")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast, folders of tests that start workers are left out."""
+    if not config.getoption("--fast"):
+        return None
+    path = collection_path.relative_to(Path(__file__).parent)
+    return path.parts != () and (path.parts[0] not in FAST or path.name in SLOW) or None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """A run that is cut off says so."""
     config.pluginmanager.register(NotRun())

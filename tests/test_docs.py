@@ -337,3 +337,16 @@ def test_behaviours_are_held_by_tests() -> None:
         for name in held_by.split(", "):
             assert re.fullmatch(r"`tests/([a-z]+/)?test_\w+\.py`", name), held_by
             assert (ROOT / name.strip("`")).is_file(), f"{name} is not there"
+
+
+def test_folders_are_described() -> None:
+    """CONTRIBUTING.md says what every folder of the package is for, and of nothing else."""
+    section = text_of("CONTRIBUTING.md").partition("\n## Where things are\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+`) \|", section, re.MULTILINE)
+    named = {name.rstrip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    package = ROOT / "resque_fork"
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert folders - named == set()
+    assert {name for name in named if not (package / name).is_dir()} <= {
+        path.stem for path in package.glob("*.py")
+    }

@@ -355,7 +355,7 @@ def test_while_a_ruby_worker_looks_for_the_dead(workers: Workers, client: Any) -
     assert workers.rescue(found, "failed", entries=entry(), heeding_ruby=True) == "changed"
     found = workers.find(ID)
     assert workers.rescue(found, "failed", entries=entry(), heeding_ruby=True) == "failed"
-    assert workers.rescue(found, "failed", entries=entry()) == "failed"
+    assert workers.rescue(workers.find(RUBY), "failed", entries=entry()) == "failed"
     assert client.get("resque:pruning_dead_workers_in_progress") == b"ruby:1:*"
 
 
