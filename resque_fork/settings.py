@@ -23,7 +23,7 @@ RUBY_PRUNES_AFTER = 300.0  # seconds without a heartbeat
 
 @dataclass(frozen=True)
 class Kind:
-    """How a setting's text is read: `parse` raises ValueError with what it must be."""
+    """How a setting's text is read: `parse` raises ValueError with what it expects."""
 
     metavar: str
     parse: Callable[[Any], Any]
@@ -36,21 +36,21 @@ def _seconds(value: Any) -> float:
     except (TypeError, ValueError):
         seconds = -1.0
     if isinstance(value, bool) or not 0 <= seconds < float("inf"):
-        raise ValueError("must be a number of seconds, 0 or more")
+        raise ValueError("a number of seconds, 0 or more")
     return seconds
 
 
 def _limit(value: Any) -> float:
     seconds = _seconds(value)
     if not seconds:
-        raise ValueError("must be a number of seconds, more than 0")
+        raise ValueError("a number of seconds, more than 0")
     return seconds
 
 
 def _count(value: Any) -> int:
     text = str(value)
     if isinstance(value, bool) or not text.isdecimal() or int(text) < 1:
-        raise ValueError("must be a whole number, 1 or more")
+        raise ValueError("a whole number, 1 or more")
     return int(text)
 
 
@@ -62,7 +62,7 @@ def _boolean(value: Any) -> bool:
     try:
         return words[str(value).strip().lower()]
     except KeyError:
-        raise ValueError("must be true or false") from None
+        raise ValueError("true or false") from None
 
 
 def _size(value: Any) -> int:
@@ -71,7 +71,7 @@ def _size(value: Any) -> int:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be text")
+        raise ValueError("text")
     return value
 
 
@@ -82,7 +82,7 @@ def _optional_text(value: Any) -> str | None:
 def _names(value: Any) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, (list, tuple)) or not all(isinstance(i, str) for i in items):
-        raise ValueError("must be names, separated by commas")
+        raise ValueError("names, separated by commas")
     parts = [name.strip() for item in items for name in item.split(",")]
     return tuple(dict.fromkeys(name for name in parts if name))
 
@@ -90,7 +90,7 @@ def _names(value: Any) -> tuple[str, ...]:
 def _choice(*choices: str) -> Kind:
     def parse(value: Any) -> str:
         if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
+            raise ValueError(f"one of {', '.join(choices)}")
         return str(value)
 
     return Kind("|".join(choices), parse, choices)
@@ -286,7 +286,7 @@ def load(
 def find(
     flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None = None
 ) -> dict[str, Found]:
-    """Every setting, also those that will not do. Raises SettingsError for a bad file only."""
+    """Every setting, also those that are not valid. Raises SettingsError for a bad file only."""
     in_file = _read_file(config) if config else {}
     found: dict[str, Found] = {}
     for setting in table():
@@ -317,12 +317,12 @@ def _found(setting: dataclasses.Field[Any], value: Any, source: str) -> Found:
 def _parse(setting: dataclasses.Field[Any], value: Any, source: str) -> Any:
     if setting.name == "verbose" and isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
-            raise SettingsError(f"{source}: {value!r} will not do, it must be 0, 1 or 2.")
+            raise SettingsError(f"{source}: {value!r} is not valid: expected 0, 1 or 2.")
         return value
     try:
         return setting.metadata["kind"].parse(value)
     except ValueError as error:
-        raise SettingsError(f"{source}: {value!r} will not do, it {error}.") from None
+        raise SettingsError(f"{source}: {value!r} is not valid: expected {error}.") from None
 
 
 def _boolean_or_off(value: str | None) -> bool:

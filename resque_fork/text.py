@@ -19,11 +19,11 @@ def _escape(character: str) -> str:
 
 
 def parse_size(text: str) -> int:
-    """``8M`` in bytes. Raises ValueError for what is no size, or none above zero."""
+    """``8M`` in bytes. Raises ValueError, with what it expects, unless it is a size above zero."""
     text = text.strip().upper().removesuffix("B")
     number = text[:-1] if text[-1:] in UNITS else text
     if not number.isdecimal() or int(number) < 1:
-        raise ValueError("must be a size such as 512K, 8M or 1G")
+        raise ValueError("a size such as 512K, 8M or 1G")
     return int(number) * UNITS.get(text[-1:], 1)
 
 

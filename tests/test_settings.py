@@ -51,7 +51,7 @@ def test_some_alone(config: Path) -> None:
     environ = {"COUNT": "0", "INTERVAL": "2", "RESQUE_PRUNE_INTERVAL": "1"}
     values, _ = load({"namespace": "n"}, environ, None, {"namespace"})
     assert values == Settings(namespace="n")
-    with pytest.raises(SettingsError, match=r"^environment COUNT: '0' will not do"):
+    with pytest.raises(SettingsError, match=r"^environment COUNT: '0' is not valid"):
         load({}, environ, None, {"namespace", "count"})
 
 
@@ -63,7 +63,7 @@ def test_bad_ones_are_found_with_the_others() -> None:
     assert found["count"].problem is None
     assert (found["interval"].value, found["interval"].source) == ("soon", "--interval")
     assert str(found["interval"].problem) == (
-        "--interval: 'soon' will not do, it must be a number of seconds, 0 or more."
+        "--interval: 'soon' is not valid: expected a number of seconds, 0 or more."
     )
 
 
@@ -154,30 +154,30 @@ def test_values_are_read_as_their_kind(name: str, given: Any, value: Any) -> Non
 @pytest.mark.parametrize(
     ("name", "given", "what"),
     [
-        ("interval", "soon", "it must be a number of seconds, 0 or more"),
-        ("interval", "-1", "it must be a number of seconds, 0 or more"),
-        ("interval", "inf", "it must be a number of seconds, 0 or more"),
-        ("interval", "nan", "it must be a number of seconds, 0 or more"),
-        ("interval", True, "it must be a number of seconds, 0 or more"),
-        ("timeout", "0", "it must be a number of seconds, more than 0"),
-        ("count", "0", "it must be a whole number, 1 or more"),
-        ("count", "1.5", "it must be a whole number, 1 or more"),
-        ("count", True, "it must be a whole number, 1 or more"),
-        ("fork_per_job", "perhaps", "it must be true or false"),
-        ("max_payload", "big", "it must be a size such as 512K, 8M or 1G"),
-        ("max_payload", "0", "it must be a size such as 512K, 8M or 1G"),
-        ("queues", 5, "it must be names, separated by commas"),
-        ("queues", [5], "it must be names, separated by commas"),
-        ("namespace", 5, "it must be text"),
-        ("on_lost", "retry", "it must be one of fail, requeue"),
-        ("log_format", "xml", "it must be one of text, ruby, json"),
+        ("interval", "soon", "a number of seconds, 0 or more"),
+        ("interval", "-1", "a number of seconds, 0 or more"),
+        ("interval", "inf", "a number of seconds, 0 or more"),
+        ("interval", "nan", "a number of seconds, 0 or more"),
+        ("interval", True, "a number of seconds, 0 or more"),
+        ("timeout", "0", "a number of seconds, more than 0"),
+        ("count", "0", "a whole number, 1 or more"),
+        ("count", "1.5", "a whole number, 1 or more"),
+        ("count", True, "a whole number, 1 or more"),
+        ("fork_per_job", "perhaps", "true or false"),
+        ("max_payload", "big", "a size such as 512K, 8M or 1G"),
+        ("max_payload", "0", "a size such as 512K, 8M or 1G"),
+        ("queues", 5, "names, separated by commas"),
+        ("queues", [5], "names, separated by commas"),
+        ("namespace", 5, "text"),
+        ("on_lost", "retry", "one of fail, requeue"),
+        ("log_format", "xml", "one of text, ruby, json"),
     ],
 )
 def test_bad_value_is_named_with_its_source(name: str, given: Any, what: str) -> None:
-    """A value that makes no sense is refused with its source and what it must be."""
+    """A value that makes no sense is refused with its source and what is expected."""
     with pytest.raises(SettingsError) as caught:
         loaded({name: given})
-    assert str(caught.value) == f"{flag(TABLE[name])}: {given!r} will not do, {what}."
+    assert str(caught.value) == f"{flag(TABLE[name])}: {given!r} is not valid: expected {what}."
 
 
 def test_bad_value_in_the_environment() -> None:
@@ -185,7 +185,7 @@ def test_bad_value_in_the_environment() -> None:
     with pytest.raises(SettingsError) as caught:
         loaded(COUNT="many")
     assert str(caught.value) == (
-        "environment COUNT: 'many' will not do, it must be a whole number, 1 or more."
+        "environment COUNT: 'many' is not valid: expected a whole number, 1 or more."
     )
 
 
@@ -247,7 +247,7 @@ def test_one_setting_alone() -> None:
     with pytest.raises(SettingsError) as caught:
         settings_module.parse("memory", "x", "the job")
     assert str(caught.value) == (
-        "the job: 'x' will not do, it must be a size such as 512K, 8M or 1G."
+        "the job: 'x' is not valid: expected a size such as 512K, 8M or 1G."
     )
 
 

@@ -29,5 +29,5 @@ def test_shown_sizes_can_be_given_again(size: str) -> None:
 @pytest.mark.parametrize("text", ["", "M", "0", "-1", "1.5M", "1T", "\u00bd"])
 def test_no_sizes(text: str) -> None:
     """What is no size is refused with examples of sizes."""
-    with pytest.raises(ValueError, match=r"^must be a size such as 512K, 8M or 1G$"):
+    with pytest.raises(ValueError, match=r"^a size such as 512K, 8M or 1G$"):
         parse_size(text)

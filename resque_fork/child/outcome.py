@@ -60,7 +60,7 @@ def outcome_of(end: ChildEnd) -> Outcome:
        its report it left in good order.
     """
     if end.broken and not isinstance(end.report, Failed):
-        what = f"what it sent its worker is no report ({end.broken})"
+        what = f"what it sent to its worker is not a report ({end.broken})"
         return Outcome.of(FAILED, DirtyExit(f"Child process {end.pid} was killed: {what}"))
     if isinstance(end.report, Failed):
         return _reported(end, end.report)

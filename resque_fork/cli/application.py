@@ -113,7 +113,7 @@ def _hidden(directory: str) -> str:
         os.listdir(directory)
         os.stat(os.path.join(directory, os.curdir))
     except OSError as error:
-        return f"(which cannot be looked into: {error.strerror}) "
+        return f"(which cannot be read: {error.strerror}) "
     return ""
 
 

@@ -45,4 +45,4 @@ def _check_free(port: int) -> None:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise ResqueError(f"The port {port} cannot be had: {reason}. Choose another.") from None
+        raise ResqueError(f"Port {port} is not available: {reason}. Choose another.") from None

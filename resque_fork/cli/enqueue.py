@@ -105,7 +105,7 @@ def _from_json(text: str) -> Any:
     except ValueError:  # all that is left
         raise ValueError("has a number of too many digits") from None
     if words:  # and not sooner: NaNcy is a name
-        raise ValueError(f"has {words[0]}, which JSON cannot say")
+        raise ValueError(f"has {words[0]}, which JSON cannot express")
     return value
 
 
@@ -149,10 +149,12 @@ class Lines:
             try:
                 yield self._read(line)
             except ValueError as error:
-                self.problem = f"Line {number} {error}, so nothing from it on was queued."
+                self.problem = (
+                    f"Line {number} {error}. Neither it nor the lines after it were queued."
+                )
                 return
             except ArgumentsError as error:
-                self.problem = f"Line {number} was not queued, nor what follows: {error}"
+                self.problem = f"Line {number} was not queued, nor were the lines after it: {error}"
                 return
 
     def _read(self, line: bytes) -> list[Any]:

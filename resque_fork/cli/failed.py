@@ -144,7 +144,7 @@ def requeue(
         if job.redacted:
             left_out["whose arguments are redacted"] += 1
         elif job.retried_at is not None and not again:
-            left_out["that had been before (--again takes them in)"] += 1
+            left_out["requeued before (--again takes them in)"] += 1
         else:
             return True
         return False
@@ -248,7 +248,7 @@ class Unclear:
 
     def __str__(self) -> str:
         zones = ", ".join(sorted(self._zones))
-        return f"{self.count} whose age cannot be told, because of their time zone ({zones})"
+        return f"{self.count} whose age is unknown because of their time zone ({zones})"
 
 
 def _left_out(told: list[str], unclear: Unclear) -> str:

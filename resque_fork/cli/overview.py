@@ -72,7 +72,7 @@ def config(app: App) -> int:
     ]
     listing(app, rows, columns, "")
     if any(row["problem"] for row in rows):
-        note("Settings that will not do stop every command that uses them.")
+        note("A command that uses a setting that is not valid does not run.")
         return 2
     settings.load(app.flags, os.environ, app.config)  # they may contradict each other
     return 0

@@ -155,11 +155,11 @@ def _sentence(error: Exception, app: App) -> tuple[int, str]:
     if isinstance(error, ResqueError):
         return 1, str(error)
     if isinstance(error, UnicodeError) and "idna" in str(error):
-        return 2, "The Redis URL names a host that can be none: a part of it is empty or too long."
+        return 2, "The host name in the Redis URL is not valid: a part of it is empty or too long."
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return 1, f"{where}{error.strerror or error}."
-    return 1, f"Unexpectedly, {type(error).__name__}: {error}. The option -vv shows where."
+    return 1, f"Unexpected {type(error).__name__}: {error}. The option -vv shows where."
 
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -57,7 +57,7 @@ def _heartbeat_of(app: App, worker: str, ours: bool) -> str | None:
         now = app.workers.now()
     if beat is None:
         told = "sends heartbeats that cannot be read" if worker in beats else "sends no heartbeats"
-        return f"{told}, so nobody can tell here whether it lives"
+        return f"{told}, so it is not known here whether it is alive"
     if int(now - beat) > app.settings.prune_interval:
         return None
     return f"sent a heartbeat {duration(now - beat)} ago"

@@ -30,7 +30,7 @@ FATES = {
 }
 
 GONE = "The process of {} is gone already: resque-fork prune rescues its job."
-NOT_OURS = "The process of {} belongs to another user: call this as that user, or as root."
+NOT_OURS = "The process of {} belongs to another user: run this command as that user, or as root."
 
 RESCUE = options.of_settings("on_lost", "max_attempts", "max_payload", "failure_backend")
 PRUNE = options.of_settings("heartbeat_interval", "prune_interval")
@@ -104,8 +104,8 @@ def remove(app: App, worker: str, force: bool) -> None:
     life = life_of(app, worker)
     if life and not force:
         raise ResqueError(
-            f"{worker} {life.sign}. A job that it is doing would be taken for lost, and go on all "
-            f"the same. {life.instead} --force removes it even so."
+            f"{worker} {life.sign}. Its job, if it has one, would be treated as lost, but would "
+            f"go on. {life.instead} --force removes it anyway."
         )
     fate = _take_off(app, worker)
     say(f"Removed {worker}; {FATES[fate]}.")
@@ -169,10 +169,10 @@ def process_of(app: App, worker: str) -> psutil.Process:
         identity = Identity.from_fields(app.workers.process(worker))
     if identity is None or parts.pid is None:
         raise ResqueError(
-            f"{worker} is not a worker of resque-fork, so its process cannot be told for certain."
+            f"{worker} is not a worker of resque-fork, so its process cannot be identified."
         )
     if not Census(app).is_here(parts, identity):
-        raise ResqueError(f"{worker} runs on another host: call this there.")
+        raise ResqueError(f"{worker} runs on another host: run this command there.")
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(parts.pid)  # from here on it notices if the pid is used again
         if Identity.of(parts.pid) == identity:
@@ -185,7 +185,9 @@ def _wait_for_end(worker: str, pid: int) -> None:
     deadline = time.monotonic() + PATIENCE
     while is_alive(pid):
         if time.monotonic() > deadline:
-            raise ResqueError(f"{worker} was killed, but lives on after {PATIENCE:g} seconds.")
+            raise ResqueError(
+                f"{worker} was killed, but is still there after {PATIENCE:g} seconds."
+            )
         time.sleep(0.01)
 
 
@@ -198,4 +200,4 @@ def _take_off(app: App, worker: str) -> str:
                 return fate
             if not app.workers.exists(worker):
                 raise ResqueError(f"{worker} has just left by itself.")
-    raise ResqueError(f"{worker} goes on working and cannot be caught: try again.")
+    raise ResqueError(f"{worker} took another job each time that it was to be removed: try again.")

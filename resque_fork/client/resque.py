@@ -393,7 +393,7 @@ class _Told:
 def _after_push(problem: ResqueError, error: Exception, queue: str, before: int) -> ResqueError:
     """The same problem, with what has become of the push."""
     if getattr(error, "pushed", False):
-        fate = f"All was pushed to {queue!r} all the same; it may be missing among the queues."
+        fate = f"All jobs were pushed to {queue!r}, but it may be missing from the list of queues."
     elif isinstance(problem, WrongKeyType):
         return problem  # it names the key that stands where the queue would be
     elif was_said(error) or never_sent(error):

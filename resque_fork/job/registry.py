@@ -244,4 +244,4 @@ def declaration_of(what: Any) -> Declaration:
 
 
 def _not_here(*args: Any) -> None:
-    raise NoClassError("This job is only known by name here, so it cannot be performed here.")
+    raise NoClassError("Only the name of this job is known here, so it cannot be performed here.")

@@ -297,7 +297,7 @@ class _Sentinels(Sentinel):
 
 def _database(text: str) -> int:
     if text and not text.isdecimal():
-        raise ValueError(f"a database has a number, and {text!r} is none")
+        raise ValueError(f"a database is a number, not {text!r}")
     return int(text or 0)
 
 
@@ -343,7 +343,7 @@ def in_our_words(error: Exception, server: Server, key: str | None = None) -> Re
     if isinstance(error, OtherProtocol) or "WRONG_VERSION_NUMBER" in text:
         return _of_another_protocol(text, server)
     if isinstance(error, redis.exceptions.InvalidResponse):
-        return RedisUnavailable(f"What Redis at {server} sent is no reply ({text}).")
+        return RedisUnavailable(f"Redis at {server} sent something that is not a reply ({text}).")
     if was_said(error) and isinstance(error, redis.exceptions.ConnectionError):
         return RedisUnavailable(f"Redis at {server} said: {text}.")
     if isinstance(
@@ -359,7 +359,7 @@ def _of_another_protocol(text: str, server: Server) -> RedisUnavailable:
     else:
         other, which = server.scheme.replace("redis", "rediss", 1), "If it is"
     return RedisUnavailable(
-        f"Redis at {server} cannot be spoken to ({text}): is that port TLS? "
+        f"Redis at {server} cannot be used ({text}): is that port TLS? "
         f"{which}, the URL begins with {other}://."
     )
 
@@ -370,7 +370,7 @@ def _of_a_cluster(error: Exception, server: Server) -> ResqueError:
     if isinstance(cause, Exception):
         return in_our_words(cause, server)
     if "not enabled" in str(error):
-        return SettingsError(f"Redis at {server} is no cluster: name it with a redis:// URL.")
+        return SettingsError(f"Redis at {server} is not a cluster: use a redis:// URL.")
     return RedisUnavailable(f"The Redis Cluster at {server} does not answer ({error}).")
 
 

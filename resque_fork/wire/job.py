@@ -161,7 +161,7 @@ def _not_json(value: Any, path: str, depth: int) -> tuple[str, str] | None:
     if value is None or isinstance(value, (str, int)):
         return None
     if isinstance(value, float):
-        return None if math.isfinite(value) else (path, f"is {value}, which JSON cannot say")
+        return None if math.isfinite(value) else (path, f"is {value}, which JSON cannot express")
     if depth > MAX_DEPTH:
         return "", f"refers to itself, or is nested more than {MAX_DEPTH - 2} levels deep"
     if isinstance(value, (list, tuple)):

@@ -109,8 +109,8 @@ def test_a_missing_file_in_a_directory_that_is_there(tmp_path: Path) -> None:
     [
         (
             (*WORK, "--require", "app"),
-            "There is no module app to --require: it is neither in {here} (which cannot be looked "
-            "into: Permission denied) nor installed.",
+            "There is no module app to --require: it is neither in {here} (which cannot be read: "
+            "Permission denied) nor installed.",
         ),
         ((*WORK, "--logfile", "log"), "log: Permission denied."),
         (

@@ -70,7 +70,7 @@ def test_what_json_cannot_say_is_refused(run, redis: Redis, text: str) -> None:
     result = run("enqueue", "mail", "Job", "ok", text, status=1)
     word = text.strip("[1, ]")
     assert result.stderr == (
-        f"resque-fork: Job: argument 2 has {word}, which JSON cannot say; "
+        f"resque-fork: Job: argument 2 has {word}, which JSON cannot express; "
         f"as text it is written '\"{text}\"'.\n"
     )
     assert redis.keys() == []
@@ -79,7 +79,7 @@ def test_what_json_cannot_say_is_refused(run, redis: Redis, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("1e999", "Job: argument 1 is inf, which JSON cannot say"),
+        ("1e999", "Job: argument 1 is inf, which JSON cannot express"),
         ("[" * 100_000, "Job: argument 1 is nested too deeply"),
         ("\udcff", "Job: argument 1 is not UTF-8."),
         ("9" * 5000, "Job: argument 1 has a number of too many digits"),
@@ -138,7 +138,7 @@ def test_many_lines_from_stdin(run, redis: Redis) -> None:
         (b"[1", "is not JSON (Expecting ',' delimiter, at character 3)"),
         (b'{"a": 1}', 'is not a JSON array of arguments, such as [7, "ada"]'),
         (b"7", "is not a JSON array of arguments"),
-        (b"[NaN]", "has NaN, which JSON cannot say"),
+        (b"[NaN]", "has NaN, which JSON cannot express"),
         (b'["\xff"]', "is not UTF-8"),
         (b"[" * 100_000, "is nested too deeply"),
     ],
@@ -155,7 +155,7 @@ def test_argument_in_a_line_that_cannot_travel(run, redis: Redis) -> None:
     """The line of an argument that JSON cannot carry is named too."""
     result = run("enqueue", "mail", "Job", "--stdin", input="[1]\n[1e999]\n", status=1)
     assert result.stderr.startswith(
-        "resque-fork: Line 2 was not queued, nor what follows: Job: argument 1 is inf"
+        "resque-fork: Line 2 was not queued, nor were the lines after it: Job: argument 1 is inf"
     )
     assert args_in(redis) == [[1]]
 

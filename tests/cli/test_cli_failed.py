@@ -293,7 +293,7 @@ def test_requeue_all_leaves_out_what_was_retried(run, redis: Redis) -> None:
     run("failed", "requeue", "1")
     redis.delete("resque:queue:mail")
     assert run("failed", "requeue", "--all").stdout == (
-        "Queued 2 failed jobs again; left out 1 that had been before (--again takes them in).\n"
+        "Queued 2 failed jobs again; left out 1 requeued before (--again takes them in).\n"
     )
     oldest_first = [b'{"class":"Job","args":[0]}', b'{"class":"Job","args":[2]}']
     assert redis.lrange("resque:queue:mail", 0, -1) == oldest_first
@@ -376,7 +376,7 @@ def fail_in(redis: Redis, *zones: str) -> None:
 def test_ages_in_unknown_zones(run, redis: Redis) -> None:
     """A job whose time is in a zone that is not known matches no age, and that is said."""
     fail_in(redis, " XST", " UTC", "", " XST", " +0545")
-    left_out = "3 whose age cannot be told, because of their time zone (XST, none)"
+    left_out = "3 whose age is unknown because of their time zone (XST, none)"
     result = run("failed", "--older-than=1h")
     assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["4", "1"]
     assert result.stderr == f"Left out {left_out}.\n"

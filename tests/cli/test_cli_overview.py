@@ -70,8 +70,8 @@ def test_config_marks_what_will_not_do(run, tmp_path: Path) -> None:
     result = run(*args, "--json", env=env, status=2)
     rows = {row["name"]: row for row in json.loads(result.stdout)}
     assert set(rows) == {setting.name for setting in settings.table()}
-    count = "environment COUNT: '0' will not do, it must be a whole number, 1 or more."
-    queues = f"file {file}, queues: [1] will not do, it must be names, separated by commas."
+    count = "environment COUNT: '0' is not valid: expected a whole number, 1 or more."
+    queues = f"file {file}, queues: [1] is not valid: expected names, separated by commas."
     assert {name: row["problem"] for name, row in rows.items() if row["problem"]} == {
         "count": count,
         "queues": queues,
@@ -82,7 +82,7 @@ def test_config_marks_what_will_not_do(run, tmp_path: Path) -> None:
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert f"count 0 {count}" in lines
     assert f"queues [1] {queues}" in lines
-    assert result.stderr == "Settings that will not do stop every command that uses them.\n"
+    assert result.stderr == "A command that uses a setting that is not valid does not run.\n"
 
 
 def test_config_shows_values_of_any_kind(run, tmp_path: Path) -> None:

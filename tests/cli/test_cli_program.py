@@ -131,7 +131,7 @@ def test_without_a_command_it_shows_help(run) -> None:
         ),
         (
             ["--redis", f"redis://{'a' * 70}", "info"],
-            "The Redis URL names a host that can be none: a part of it is empty or too long.",
+            "The host name in the Redis URL is not valid: a part of it is empty or too long.",
         ),
     ],
 )
@@ -157,11 +157,11 @@ def test_options_stand_before_and_after_the_command(run, redis_url: str) -> None
 
 
 def test_wrong_setting_names_its_source(run, tmp_path: Path) -> None:
-    """A setting that will not do is wrong usage, wherever it came from."""
+    """A setting that is not valid is wrong usage, wherever it came from."""
     result = run("work", "--queues=q", env={"INTERVAL": "soon"}, status=2)
     assert result.stderr == (
-        "resque-fork: environment INTERVAL: 'soon' will not do, "
-        "it must be a number of seconds, 0 or more.\n"
+        "resque-fork: environment INTERVAL: 'soon' is not valid: "
+        "expected a number of seconds, 0 or more.\n"
     )
     result = run("--redis", "http://x", "info", status=2)
     assert result.stderr.startswith("resque-fork: The Redis URL 'http://x' must begin with")
@@ -177,7 +177,7 @@ def test_wrong_setting_names_its_source(run, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_only_settings_that_a_command_uses_stop_it(run, tmp_path: Path, args: list[str]) -> None:
-    """A worker's setting that will not do is no reason for another command to fail."""
+    """A worker's setting that is not valid is no reason for another command to fail."""
     file = tmp_path / "resque.toml"
     file.write_text('on_lost = "perhaps"\n')
     result = run(
@@ -185,7 +185,7 @@ def test_only_settings_that_a_command_uses_stop_it(run, tmp_path: Path, args: li
         env={"COUNT": "0", "RESQUE_HEARTBEAT_INTERVAL": "900", "RESQUE_PRUNE_INTERVAL": "1"},
         status=1 if args[0] == "stacks" else 0,
     )
-    assert "will not do" not in result.stderr
+    assert "is not valid" not in result.stderr
 
 
 @pytest.mark.parametrize("args", [["kill", "x"], ["remove", "x"], ["prune"]])
@@ -193,8 +193,8 @@ def test_what_rescues_heeds_the_settings_of_rescue(run, args: list[str]) -> None
     """What takes a worker off the books has to know where its job goes."""
     result = run(*args, env={"RESQUE_ON_LOST": "perhaps"}, status=2)
     assert result.stderr == (
-        "resque-fork: environment RESQUE_ON_LOST: 'perhaps' will not do, "
-        "it must be one of fail, requeue.\n"
+        "resque-fork: environment RESQUE_ON_LOST: 'perhaps' is not valid: "
+        "expected one of fail, requeue.\n"
     )
 
 
@@ -230,7 +230,7 @@ def test_traceback_only_if_asked_for(run) -> None:
 def test_unexpected_error_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     """Even a mistake of ours ends as a sentence, which tells how to see more."""
     assert _report(KeyError("x"), App()) == 1
-    sentence = "resque-fork: Unexpectedly, KeyError: 'x'. The option -vv shows where.\n"
+    sentence = "resque-fork: Unexpected KeyError: 'x'. The option -vv shows where.\n"
     assert capsys.readouterr().err == sentence
 
 

@@ -43,7 +43,7 @@ def test_port_in_use(call) -> None:
         ended = call("redis", "--port", str(port))
     assert ended.returncode == 1
     assert ended.stderr == (
-        f"resque-fork: The port {port} cannot be had: Address already in use. Choose another.\n"
+        f"resque-fork: Port {port} is not available: Address already in use. Choose another.\n"
     )
 
 

@@ -165,9 +165,9 @@ def test_application_without_jobs(call) -> None:
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        (["--interval", "soon"], "--interval: 'soon' will not do, it must be a number of seconds"),
+        (["--interval", "soon"], "--interval: 'soon' is not valid: expected a number of seconds"),
         (["--heartbeat-interval", "300"], "The heartbeat interval must be under 300 seconds"),
-        (["--on-lost", "maybe"], "--on-lost: 'maybe' will not do, it must be one of fail, requeue"),
+        (["--on-lost", "maybe"], "--on-lost: 'maybe' is not valid: expected one of fail, requeue"),
         (["--failure-backend", "paper"], "No failure backend is called 'paper': use redis,"),
         (["--failure-backend", "a:B"], "The failure backend 'a:B' cannot be loaded: No module"),
     ],

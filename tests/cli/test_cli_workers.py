@@ -222,10 +222,10 @@ def test_kill_only_kills_that_worker(run, redis: Redis, ended: int, sleeper) -> 
     gone_already = "is gone already: resque-fork prune rescues its job."
     assert refusal(gone) == f"The process of {gone} {gone_already}"
     assert refusal(reused) == f"The process of {reused} {gone_already}"
-    assert refusal(elsewhere) == f"{elsewhere} runs on another host: call this there."
-    assert refusal(other_host) == f"{other_host} runs on another host: call this there."
+    assert refusal(elsewhere) == f"{elsewhere} runs on another host: run this command there."
+    assert refusal(other_host) == f"{other_host} runs on another host: run this command there."
     assert refusal(foreign) == (
-        f"{foreign} is not a worker of resque-fork, so its process cannot be told for certain."
+        f"{foreign} is not a worker of resque-fork, so its process cannot be identified."
     )
     assert refusal("vm:1:q") == "No worker is registered as vm:1:q: see resque-fork list."
     assert sleeper.poll() is None
@@ -292,10 +292,10 @@ def test_worker_that_ruby_took_off(run, redis: Redis, ended: int) -> None:
 def refused(run, worker: str) -> str:
     """What remove says of a worker that may be alive."""
     error = run("remove", worker, status=1).stderr
-    beginning, end = f"resque-fork: {worker} ", " --force removes it even so.\n"
+    beginning, end = f"resque-fork: {worker} ", " --force removes it anyway.\n"
     assert error.startswith(beginning)
     assert error.endswith(end)
-    job = "A job that it is doing would be taken for lost, and go on all the same. "
+    job = "Its job, if it has one, would be treated as lost, but would go on. "
     sign, _, instead = error.removeprefix(beginning).removesuffix(end).partition(job)
     return f"{sign}{instead}"
 
@@ -365,7 +365,8 @@ def test_remove_of_a_worker_that_sends_no_heartbeats(run, redis: Redis, worker: 
     """Of a worker without heartbeats, such as Node's, nobody can tell whether it lives."""
     redis.sadd("resque:workers", worker)
     assert refused(run, worker) == (
-        "sends no heartbeats, so nobody can tell here whether it lives. End it first where it runs."
+        "sends no heartbeats, so it is not known here whether it is alive. "
+        "End it first where it runs."
     )
     assert forced(run, worker)[0] == "it had no job."
 
@@ -378,7 +379,7 @@ def test_heartbeat_of_an_unknown_time(run, redis: Redis, beat: str) -> None:
     assert run("prune").stderr == "No worker is dead.\n"
     assert listed(run)["other:1:q"]["heartbeat_age"] is None
     assert refused(run, "other:1:q") == (
-        "sends heartbeats that cannot be read, so nobody can tell here whether it lives. "
+        "sends heartbeats that cannot be read, so it is not known here whether it is alive. "
         "End it first where it runs."
     )
 

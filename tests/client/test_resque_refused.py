@@ -113,7 +113,7 @@ def test_what_was_pushed_all_the_same(own: embedded.Server, admin: Redis) -> Non
     """Where only the queue could not be made known, the job is in it, and that is said."""
     admin.execute_command("ACL", "SETUSER", "ada", "on", ">pw", "~*", "+@all", "-sadd")
     resque = Resque(own.url.replace("unix://", "unix://ada:pw@"))
-    pushed = "All was pushed to 'q' all the same; it may be missing among the queues."
+    pushed = "All jobs were pushed to 'q', but it may be missing from the list of queues."
     assert str(refused(lambda: resque.enqueue_to("q", "A"))).endswith(pushed)
     assert resque.size("q") == 1
     admin.set("resque:queues", "x")

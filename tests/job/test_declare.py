@@ -194,7 +194,7 @@ def test_options() -> None:
     with pytest.raises(SettingsError) as caught:
         job(timeout=-1)(lambda: None)
     assert str(caught.value) == (
-        "timeout=: -1 will not do, it must be a number of seconds, 0 or more."
+        "timeout=: -1 is not valid: expected a number of seconds, 0 or more."
     )
 
 

@@ -18,12 +18,12 @@ def test_declared() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"timeout": 0}, "timeout=: 0 will not do, it must be a number of seconds, more than 0."),
-        ({"cpu": "x"}, "cpu=: 'x' will not do, it must be a number of seconds"),
-        ({"timeout": True}, "timeout=: True will not do"),
-        ({"timeout": float("nan")}, "timeout=: nan will not do"),
-        ({"memory": "much"}, "memory=: 'much' will not do, it must be a size such as 512K, 8M or"),
-        ({"memory": 0}, "memory=: 0 will not do"),
+        ({"timeout": 0}, "timeout=: 0 is not valid: expected a number of seconds, more than 0."),
+        ({"cpu": "x"}, "cpu=: 'x' is not valid: expected a number of seconds"),
+        ({"timeout": True}, "timeout=: True is not valid"),
+        ({"timeout": float("nan")}, "timeout=: nan is not valid"),
+        ({"memory": "much"}, "memory=: 'much' is not valid: expected a size such as 512K, 8M or"),
+        ({"memory": 0}, "memory=: 0 is not valid"),
     ],
 )
 def test_limit_that_makes_no_sense(given: dict[str, Any], message: str) -> None:

@@ -174,7 +174,7 @@ def test_name_without_code() -> None:
     with pytest.raises(NoClassError) as caught:
         unheard.perform()
     assert str(caught.value) == (
-        "This job is only known by name here, so it cannot be performed here."
+        "Only the name of this job is known here, so it cannot be performed here."
     )
 
 

@@ -484,7 +484,7 @@ def test_a_word_that_is_none(stage: Stage, text: str) -> None:
     (entry,) = stage.failed(1)
     assert entry["forensics"]["signal"] == "SIGKILL"
     assert re.fullmatch(
-        r"Child process \d+ was killed: what it sent its worker is no report \(not .*\)",
+        r"Child process \d+ was killed: what it sent to its worker is not a report \(not .*\)",
         entry["error"],
     )
     assert worker.stop() == 0
@@ -534,7 +534,7 @@ def test_words_that_do_not_follow(stage: Stage, bodies: list[str]) -> None:
     stage.told("quick", by=worker)
     (entry,) = stage.failed(1)
     assert entry["exception"] == "Resque::DirtyExit"
-    assert "what it sent its worker is no report" in entry["error"]
+    assert "what it sent to its worker is not a report" in entry["error"]
     assert worker.stop() == 0
     assert stage.stat("processed") == 2
 
@@ -577,5 +577,8 @@ def test_who_goes_on_talking_is_stopped(stage: Stage, stop: int | None) -> None:
     worker = stage.work("--timeout", "60", "--term-timeout", "30", require="more_jobs")
     stage.told("begun", by=worker)
     (entry,) = stage.failed(1)
-    assert "what it sent its worker is no report ('performed' after 'performed')" in entry["error"]
+    assert (
+        "what it sent to its worker is not a report ('performed' after 'performed')"
+        in entry["error"]
+    )
     assert worker.stop(stop or signal.SIGQUIT) == 0

@@ -93,7 +93,7 @@ def test_a_worker_that_cannot_be_seen_is_not_dead(open_stage: Stage) -> None:
         *HIDING, *_without_rights("daemon"), *command, open_stage.id_of(working)
     )
     assert killing.ended() == 1
-    assert "belongs to another user: call this as that user, or as root." in killing.said
+    assert "belongs to another user: run this command as that user, or as root." in killing.said
     assert "Pruned" not in other.said
     open_stage.open_gate()
     until(lambda: open_stage.stat("processed") == 1)

@@ -208,10 +208,10 @@ def test_a_node_under_a_plain_url(cluster: Cluster, on: Stages) -> None:
 def test_a_server_that_is_no_cluster(node: Node, on: Stages) -> None:
     """An error that names the right kind of URL."""
     url = node.url.removesuffix("/0").replace("redis://", "redis+cluster://")
-    with pytest.raises(SettingsError, match="is no cluster: name it with a redis:// URL"):
+    with pytest.raises(SettingsError, match="is not a cluster: use a redis:// URL"):
         Resque(url, namespace="{resque}").enqueue_to("jobs", "quick")
     worker = on(url).work(*TAGGED)
-    assert_left(worker, 2, "is no cluster: name it with a redis:// URL")
+    assert_left(worker, 2, "is not a cluster: use a redis:// URL")
 
 
 def test_nobody_there(on: Stages) -> None:

@@ -183,7 +183,7 @@ def test_what_hangs_up_at_everything(node: Node, line_to: Callable[[str], Line])
         with pytest.raises(RedisUnavailable) as raised:
             Resque(behind(proxy)).enqueue_to("jobs", "quick")
     assert str(raised.value) == (
-        f"Redis at {behind(proxy)} cannot be spoken to (no reply: Connection closed by server): "
+        f"Redis at {behind(proxy)} cannot be used (no reply: Connection closed by server): "
         "is that port TLS? If it is, the URL begins with rediss://. Nothing was queued."
     )
 

@@ -181,7 +181,7 @@ def test_a_port_that_wants_tls(front: Proxy, on: Stages) -> None:
     """Who speaks to it without is asked whether that is meant, at once."""
     url = f"redis://127.0.0.1:{front.port}/0"
     said = told_by_all(url, on)
-    assert said.startswith(f"Redis at {url} cannot be spoken to (no reply: ")
+    assert said.startswith(f"Redis at {url} cannot be used (no reply: ")
     assert said.endswith("): is that port TLS? If it is, the URL begins with rediss://.")
 
 
@@ -189,7 +189,7 @@ def test_a_port_without_tls(node: Node, on: Stages) -> None:
     """Who speaks TLS to it is asked whether that is meant, when the handshake has had its time."""
     url = f"rediss://127.0.0.1:{node.port}/0"
     said = told_by_all(url, on)
-    assert said.startswith(f"Redis at {url} cannot be spoken to (no TLS handshake: ")
+    assert said.startswith(f"Redis at {url} cannot be used (no TLS handshake: ")
     assert said.endswith("): is that port TLS? If it is not, the URL begins with redis://.")
 
 

@@ -77,12 +77,11 @@ def test_connecting_is_bounded() -> None:
         (
             "redis+sentinel://h/p/x",
             "The Redis URL 'redis+sentinel://h/p/x' cannot be understood: "
-            "a database has a number, and 'x' is none.",
+            "a database is a number, not 'x'.",
         ),
         (
             "redis://h/x",
-            "The Redis URL 'redis://h/x' cannot be understood: "
-            "a database has a number, and 'x' is none.",
+            "The Redis URL 'redis://h/x' cannot be understood: a database is a number, not 'x'.",
         ),
     ],
 )
