@@ -123,72 +123,73 @@ class Settings:
     # fmt: off
     redis: str = _setting(
         DEFAULT_URL, TEXT,
-        "Where Redis is, as a redis, rediss, unix, redis+sentinel or redis+cluster URL.",
+        "URL of Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://.",
         "RESQUE_REDIS", "REDIS_URL", group="common")
     namespace: str = _setting(
-        DEFAULT_NAMESPACE, TEXT, "What every key in Redis begins with.", group="common")
+        DEFAULT_NAMESPACE, TEXT, "Prefix of every key in Redis.", group="common")
     queues: tuple[str, ...] = _setting(
-        (), NAMES, "Queues by priority, comma-separated; globs and !exclusions are welcome.",
+        (), NAMES, "Queues, most urgent first, separated by commas; globs and !exclusions work.",
         "QUEUES", "QUEUE", flags=("-q",))
     require: tuple[str, ...] = _setting(
         (), NAMES, "Module that declares the application's jobs; may be given several times.",
         flags=("-r",))
     interval: float = _setting(
-        5.0, SECONDS, "Longest time between two looks; 0 works until the queues are empty.",
+        5.0, SECONDS,
+        "Longest time between two checks of empty queues; 0 exits when they are empty.",
         "INTERVAL")
     min_interval: float | None = _setting(
-        None, SECONDS, "Shortest time between two looks at empty queues.", "MIN_INTERVAL")
+        None, SECONDS, "Shortest time between two checks, if the interval grows.", "MIN_INTERVAL")
     max_interval: float | None = _setting(
-        None, SECONDS, "Longest time between two looks when the interval grows.", "MAX_INTERVAL")
+        None, SECONDS, "Longest time between two checks, if the interval grows.", "MAX_INTERVAL")
     backoff_interval: float | None = _setting(
-        None, SECONDS, "How much the interval grows with each look that found nothing.",
+        None, SECONDS, "How much the interval grows with each check that finds no job.",
         "BACKOFF_INTERVAL")
     count: int = _setting(
         1, COUNT, "Number of workers; if more than one, a supervisor keeps them running.", "COUNT")
     fork_per_job: bool = _setting(
-        True, BOOLEAN, "Fork a child for each job; without, jobs run in the worker, for debugging.",
+        True, BOOLEAN, "Fork a child for each job; if off, jobs run in the worker, for debugging.",
         "FORK_PER_JOB")
     jobs_per_fork: int = _setting(
-        1, COUNT, "Jobs that one child performs, one after the other, before it is replaced.")
+        1, COUNT, "Number of jobs that one child performs before it is replaced.")
     fork_ahead: bool = _setting(
-        True, BOOLEAN, "While a job runs and more are waiting, fork the child of the next one.")
+        True, BOOLEAN, "Fork the child of the next job while a job runs and more are waiting.")
     huge_pages: bool = _setting(
-        True, BOOLEAN, "Have the kernel put a large application into huge pages, to fork faster.")
+        True, BOOLEAN, "Move a large application into huge pages, to fork faster.")
     term_timeout: float = _setting(
-        4.0, SECONDS, "Time a child has to end after TERM, before it is killed.",
+        4.0, SECONDS, "Time that a child has after TERM before it is killed.",
         "RESQUE_TERM_TIMEOUT")
     pre_shutdown_timeout: float = _setting(
-        0.0, SECONDS, "Time a child has to finish its job before it gets TERM.",
+        0.0, SECONDS, "Time that a child has to finish its job before it gets TERM.",
         "RESQUE_PRE_SHUTDOWN_TIMEOUT")
     term_child: bool = _setting(
         True, BOOLEAN, "Stop a child with TERM first, which raises TermException in its job.",
         "TERM_CHILD")
     graceful_term: bool = _setting(
-        False, BOOLEAN, "Let TERM finish the running job, as QUIT does.", "GRACEFUL_TERM")
+        False, BOOLEAN, "On TERM, finish the running job first, as on QUIT.", "GRACEFUL_TERM")
     run_at_exit_hooks: bool = _setting(
-        False, BOOLEAN, "Run atexit functions of jobs when a child leaves.", "RUN_AT_EXIT_HOOKS")
+        False, BOOLEAN, "Run the atexit functions of jobs when a child exits.", "RUN_AT_EXIT_HOOKS")
     on_lost: str = _setting(
-        "fail", FATE, "What becomes of a job whose worker or child died.")
+        "fail", FATE, "What happens to a job whose worker or child died.")
     on_term: str = _setting(
-        "fail", FATE, "What becomes of a job that is stopped with its worker.")
+        "fail", FATE, "What happens to a job that is stopped together with its worker.")
     max_attempts: int = _setting(
-        3, COUNT, "How often a job may be lost before it fails as a poison pill.")
+        3, COUNT, "Number of times a job is lost until it fails as a poison pill.")
     timeout: float | None = _setting(
-        None, LIMIT, "Time one job may take; its own declaration wins.")
+        None, LIMIT, "Time limit of a job, unless the job declares its own.")
     memory: int | None = _setting(
-        None, SIZE, "Memory one job may add, e.g. 512M; its own declaration wins.")
+        None, SIZE, "Memory that a job may add, such as 512M, unless the job declares its own.")
     cpu: float | None = _setting(
-        None, LIMIT, "CPU time one job may use; its own declaration wins.")
+        None, LIMIT, "CPU time limit of a job, unless the job declares its own.")
     max_payload: int = _setting(
-        MAX_PAYLOAD, SIZE, "Largest payload that is performed.")
+        MAX_PAYLOAD, SIZE, "Largest payload; a job with a larger one fails.")
     heartbeat_interval: float = _setting(
-        60.0, SECONDS, "Time between two heartbeats, under 300.")
+        60.0, SECONDS, "Time between two heartbeats; less than 300.")
     prune_interval: float = _setting(
         300.0, SECONDS, "Time without a heartbeat after which a worker counts as dead.")
     pidfile: str | None = _setting(
         None, FILE, "Write the worker's process id to this file.", "PIDFILE")
     logfile: str | None = _setting(
-        None, FILE, "Append output and log lines to this file; HUP opens it anew.", "LOGFILE")
+        None, FILE, "Append output and log lines to this file; HUP reopens it.", "LOGFILE")
     daemon: bool = _setting(
         False, BOOLEAN, "Run in the background.", "BACKGROUND")
     failure_backend: tuple[str, ...] = _setting(
@@ -201,7 +202,7 @@ class Settings:
         0, VERBOSITY, "Log each job; -vv logs every step, with tracebacks.", "VERBOSE",
         flags=("-v",), group="common")
     log_format: str = _setting(
-        "text", _choice("text", "ruby", "json"), "How log lines look.")
+        "text", _choice("text", "ruby", "json"), "Format of log lines.")
     # fmt: on
 
     def __post_init__(self) -> None:

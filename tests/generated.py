@@ -31,30 +31,35 @@ EXAMPLES: dict[str, Any] = {
 CONFIG_HEAD = """\
 # Settings of resque-fork, for resque-fork --config FILE or RESQUE_CONFIG=FILE.
 #
-# Flags and environment variables come before what stands here. Each setting is shown with its
-# default, or where it has none with an example. Passwords of Redis are better kept in the
-# environment (RESQUE_REDIS). Times are in seconds; resque-fork config shows what is in force.
+# Flags and environment variables take precedence over this file. Each setting is shown with its
+# default, or with an example if it has no default. Keep passwords of Redis in the environment
+# instead (RESQUE_REDIS). Times are in seconds. resque-fork config shows the values in use.
 """
 
 SETTINGS_HEAD = """\
 # Settings
 
-A setting is looked for as a flag, then as an environment variable, then in the file that
-`--config` or `RESQUE_CONFIG` names; else it has its default. Where two variables are named, the
-first one wins. `resque-fork config` prints every setting, its value and where it came from.
+A flag takes precedence over an environment variable, and a variable over the file that `--config`
+or `RESQUE_CONFIG` names. A setting that none of them gives has its default. If a row has two
+variables, the first takes precedence. `resque-fork config` prints every setting, its value and
+where it came from.
 
 - Times are seconds, and may have a fraction.
 - Sizes are bytes, or a number with K, M or G: `512K`, `8M`, `1G`.
-- Names are separated by commas; in the file they may be an array.
-- Of a flag that switches something, `--no-...` is the opposite. In the environment `1`, `true`,
-  `yes` and `on` are true; `0`, `false`, `no`, `off` and the empty string are false.
-- `-v` is given once or twice. `VERBOSE=1` is `-v`, `VVERBOSE=1` is `-vv`; in the file it is
+- Names are separated by commas. In the file they may be an array.
+- `--no-...` turns a switch off. In the environment `1`, `true`, `yes` and `on` are true; `0`,
+  `false`, `no` and `off` are false. An empty variable counts as not set.
+- Give `-v` once or twice. `VERBOSE=1` means `-v`, `VVERBOSE=1` means `-vv`. In the file, write
   `verbose = 1` or `verbose = 2`.
-- In the file a setting has the name of its flag, with underscores or dashes:
-  [conf/resque-fork.toml](../conf/resque-fork.toml) has them all.
+- In the file a setting has the name of its flag, with underscores or dashes.
+  [conf/resque-fork.toml](../conf/resque-fork.toml) has all of them.
 
-`--redis`, `--namespace`, `--config` and `-v` are for every command, before or after its name; the
-rest is for `work`.
+`--redis`, `--namespace`, `--config` and `-v` work with every command, before or after its name. The
+others are for `work`; a few other commands take some of them.
+
+The glossary explains the words in the table: [worker](glossary.md#worker),
+[child](glossary.md#child), [fork ahead](glossary.md#fork-ahead), [lost](glossary.md#lost), [poison
+pill](glossary.md#poison-pill) and [heartbeat](glossary.md#heartbeat).
 """
 
 

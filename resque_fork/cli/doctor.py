@@ -30,11 +30,11 @@ STYLES: dict[str, dict[str, Any]] = {
 )
 @pass_app
 def doctor(app: App) -> int:
-    """Check what commonly goes wrong: the server, the workers, this host.
+    """Check for common problems of the server, the workers and this host.
 
-    With --require the application is loaded too, to see whether it starts
-    threads or opens connections. Exits 1 if anything fails. With --json: an array of {"check",
-    "result" (ok, warn or fail), "message"}.
+    With --require the application is loaded too, to check whether it starts
+    threads or opens connections. The exit status is 1 if a check fails. With
+    --json: an array of {"check", "result" (ok, warn or fail), "message"}.
     """
     findings = [*_look(app)]
     columns = [

@@ -18,12 +18,14 @@ ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 @command()
-@click.option("--port", type=click.IntRange(1, 65535), help="Listen on 127.0.0.1 at this port too.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Also listen on this port of 127.0.0.1."
+)
 @pass_app
 def redis(app: App, port: int | None) -> None:
     """Run a Redis server in the foreground and print its URL.
 
-    It saves nothing to disk, and ends with Ctrl-C or TERM.
+    It saves nothing to disk. Ctrl-C or TERM ends it.
     """
     if port:
         _check_free(port)

@@ -46,11 +46,11 @@ rest = click.argument("args", metavar="[ARG]...", nargs=-1, type=click.UNPROCESS
 def enqueue(app: App, queue: str, class_name: str, args: tuple[str, ...], from_stdin: bool) -> None:
     """Queue a job for the workers that know CLASS.
 
-    Each ARG is JSON, or else it is taken as plain text: 7, '{"id": 7}' and
-    ada@example.com all do. A number as text is '"7"'. What begins with a dash
-    is an ARG too, unless it is an option of this command; after -- everything is.
+    An ARG that is not JSON is plain text: 7, '{"id": 7}' and ada@example.com are
+    all valid. To pass a number as text, write '"7"'. A word that begins with a
+    dash is an ARG, unless it is an option of this command; after -- every word is.
 
-    With --stdin each line is the arguments of one job, such as [7, "ada"].
+    With --stdin each line has the arguments of one job, such as [7, "ada"].
     """
     if from_stdin and args:
         raise click.UsageError("Give arguments either here or with --stdin.")
@@ -67,9 +67,9 @@ def enqueue(app: App, queue: str, class_name: str, args: tuple[str, ...], from_s
 @rest
 @pass_app
 def dequeue(app: App, queue: str, class_name: str, args: tuple[str, ...]) -> None:
-    """Remove the jobs of CLASS from a queue: those with these ARGs, or without any, all.
+    """Remove the jobs of CLASS from a queue: those with these ARGs, or all if none are given.
 
-    Each ARG is JSON, or else plain text, as for enqueue.
+    An ARG that is not JSON is plain text, as for enqueue.
     """
     wanted = _arguments(class_name, args)
     jobs = app.resque.size(queue)

@@ -52,7 +52,7 @@ COLUMNS = (
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Leave out the newest N.",
+    help="Skip the newest N.",
 )
 @click.option(
     "--count",
@@ -60,7 +60,7 @@ COLUMNS = (
     default=SHOWN,
     show_default=True,
     metavar="N",
-    help="Number of jobs shown.",
+    help="Number of jobs to show.",
 )
 @which_list
 @pass_app
@@ -68,14 +68,15 @@ COLUMNS = (
 def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any) -> None:
     """Show failed jobs, the newest first, each with its index (0 is the oldest) and id.
 
-    An index names whatever job stands there when it is used. Index and id, as
-    in 3:5f1c09ab, name the job that was shown, also when others have been
-    removed meanwhile, and no job once it has been removed or queued again.
+    Indexes shift when entries are removed. Add the id, as in 3:5f1c09ab, to name
+    the entry that you saw: it is found although its index has changed, and once
+    it has been removed or queued again, nothing is done.
 
-    NAMEs may be globs; an AGE is in seconds, or 10m, 2h, 3d. A job has no age if
-    its time is in a zone that is neither UTC nor this host's: that is said. With --json: an
-    array of {"index", "id", "failed_at", "queue", "class", "args", "exception",
-    "error", "backtrace", "worker", "retried_at", "forensics", "raw"}.
+    NAMEs may be globs. An AGE is in seconds, or 10m, 2h, 3d. A job whose time is in
+    a zone that is neither UTC nor this host's has no age, so an AGE skips it; the
+    command says how many it skipped. With --json: an array of {"index", "id",
+    "failed_at", "queue", "class", "args", "exception", "error", "backtrace",
+    "worker", "retried_at", "forensics", "raw"}.
     """
     if ctx.invoked_subcommand:
         refuse_filters(ctx)
@@ -101,7 +102,7 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any
 @which_list
 @pass_app
 def show(app: App, /, chosen: Chosen) -> None:
-    """Show all that is known of one failed job.
+    """Show everything about one failed job.
 
     With --json: an object, as in the listing.
     """
@@ -114,7 +115,7 @@ def show(app: App, /, chosen: Chosen) -> None:
 
 @failed.command(cls=Command)
 @selectors
-@click.option("--again", is_flag=True, help="Take in those that were requeued before.")
+@click.option("--again", is_flag=True, help="Include jobs that were requeued before.")
 @which_list
 @pass_app
 def requeue(
@@ -128,10 +129,10 @@ def requeue(
 ) -> None:
     """Queue failed jobs again, by index or all that match.
 
-    Their entries stay, marked as retried; those that are already marked are left
-    out unless named by their index, or with --again. For an index without an id
-    a terminal is asked whether the job that stands there is meant. A job whose
-    arguments are redacted cannot be queued again.
+    Their entries stay and are marked as retried. Entries that are already marked
+    are skipped, unless you name them by index or give --again. In a terminal, the
+    command asks you to confirm an index without an id. A job whose arguments are
+    redacted cannot be queued again.
     """
     check_selection(chosen, everything, which)
     jobs = _jobs(app)
@@ -167,8 +168,7 @@ def remove(
 ) -> None:
     """Remove failed jobs for good, by index or all that match.
 
-    For an index without an id a terminal is asked whether the job that stands
-    there is meant.
+    In a terminal, the command asks you to confirm an index without an id.
     """
     check_selection(chosen, everything, which)
     jobs = _jobs(app)

@@ -67,7 +67,7 @@ which_list = click.option(
     expose_value=False,
     callback=_note_list,
     shell_complete=complete_failed_list,
-    help="Another list than failed, such as mail_failed of redis_multi_queue.",
+    help="The list of failed jobs; redis_multi_queue has lists such as mail_failed.",
 )
 
 filters = _all_of(
@@ -92,13 +92,13 @@ filters = _all_of(
         "--older-than",
         type=Age(),
         metavar="AGE",
-        help="Only jobs that failed longer ago.",
+        help="Only jobs that failed longer ago than AGE.",
     ),
     click.option(
         "--newer-than",
         type=Age(),
         metavar="AGE",
-        help="Only jobs that failed since.",
+        help="Only jobs that failed within AGE.",
     ),
 )
 
@@ -108,7 +108,7 @@ selectors = _all_of(
     click.option(
         "--yes",
         is_flag=True,
-        help="Do not ask whether the jobs that stand at N are those that were meant.",
+        help="Do not ask to confirm the jobs at N.",
     ),
     filters,
 )

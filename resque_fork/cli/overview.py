@@ -17,7 +17,7 @@ from .output import Column, Row, listing, note, print_json, say
 def info(app: App) -> None:
     """Show the numbers of pending, processed and failed jobs, of queues and workers.
 
-    With --json: an object with these, and the servers' URLs.
+    With --json: an object with these numbers and the URLs of the servers.
     """
     numbers = app.resque.info()
     if app.json:
@@ -33,7 +33,7 @@ def info(app: App) -> None:
 @command()
 @pass_app
 def pause(app: App) -> None:
-    """Keep all workers, on every host, from taking new jobs."""
+    """Stop all workers, on every host, from taking new jobs."""
     app.resque.pause()
     say("Paused: no worker takes a new job until resque-fork resume.")
 
@@ -51,8 +51,8 @@ def resume(app: App) -> None:
 def config(app: App) -> int:
     """Show each setting, its value and where it came from.
 
-    What will not do is marked, and the exit status is then 2. Passwords are
-    hidden. With --json: an array of {"name", "value", "source", "problem"}.
+    Values that are not valid are marked, and the exit status is then 2. Passwords
+    are hidden. With --json: an array of {"name", "value", "source", "problem"}.
     """
     texts = {}
     rows = []

@@ -25,20 +25,20 @@ INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell reports of a death by SIGINT
 COMMANDS = {
     "work": ("work:work", "Run a worker."),
     "enqueue": ("enqueue:enqueue", "Queue a job, or many."),
-    "list": ("workers:list_workers", "Show workers and what they do."),
+    "list": ("workers:list_workers", "Show workers and their jobs."),
     "kill": ("workers:kill", "Kill a worker of this host."),
-    "remove": ("workers:remove", "Take a worker off the books."),
+    "remove": ("workers:remove", "Remove a worker from Redis."),
     "queues": ("queues:queues", "Show, look into, clear or remove queues."),
     "dequeue": ("enqueue:dequeue", "Remove jobs from a queue."),
     "failed": ("failed:failed", "Show, requeue or remove failed jobs."),
     "info": ("overview:info", "Show the numbers."),
-    "pause": ("overview:pause", "Keep all workers from taking jobs."),
+    "pause": ("overview:pause", "Stop all workers from taking jobs."),
     "resume": ("overview:resume", "End a pause."),
     "prune": ("workers:prune", "Rescue the jobs of dead workers now."),
     "stacks": ("stacks:stacks", "Show where a running job is."),
     "config": ("overview:config", "Show every setting and where it came from."),
     "redis": ("embedded:redis", "Run a Redis server in the foreground."),
-    "doctor": ("doctor:doctor", "Check what commonly goes wrong."),
+    "doctor": ("doctor:doctor", "Check for common problems."),
 }
 
 
@@ -172,7 +172,7 @@ program = Program(
     name=PROGRAM,
     help="Resque for Python: a worker forks one child per job.",
     epilog=f"Options of a command: {PROGRAM} COMMAND --help. "
-    "The options above may also stand after the command.",
+    "The options above also work after the command.",
     params=[
         *options.common(),
         click.Option(

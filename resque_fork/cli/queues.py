@@ -37,7 +37,7 @@ def queues(ctx: click.Context, app: App) -> None:
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="First job shown, 0 being the next in turn.",
+    help="First job to show; 0 is the next one.",
 )
 @click.option(
     "--count",
@@ -45,11 +45,11 @@ def queues(ctx: click.Context, app: App) -> None:
     default=20,
     show_default=True,
     metavar="N",
-    help="Number of jobs shown.",
+    help="Number of jobs to show.",
 )
 @pass_app
 def peek(app: App, queue: str, start: int, count: int) -> None:
-    """Show the jobs of a queue, the next in turn first.
+    """Show the jobs of a queue, the next one first.
 
     With --json: an array of {"index", "class", "args", "payload"}; a payload
     that is not JSON is a string.
@@ -70,7 +70,7 @@ def peek(app: App, queue: str, start: int, count: int) -> None:
 @queue_argument
 @pass_app
 def remove(app: App, queue: str) -> None:
-    """Delete a queue with all its jobs."""
+    """Delete a queue and all its jobs."""
     say(f"Removed {queue} with {counted(app.resque.remove_queue(queue), 'job')}.")
 
 
@@ -78,7 +78,7 @@ def remove(app: App, queue: str) -> None:
 @queue_argument
 @pass_app
 def clear(app: App, queue: str) -> None:
-    """Delete all jobs of a queue, which stays listed."""
+    """Delete all jobs of a queue but keep the queue."""
     say(f"Removed {counted(app.resque.clear_queue(queue), 'job')} from {queue}.")
 
 

@@ -15,7 +15,7 @@ from .workers import process_of, worker_argument
 def stacks(app: App, worker: str) -> None:
     """Show the Python stacks of a worker's running job, innermost frame first.
 
-    The job is not disturbed. Only on the worker's own host. With --json: an
+    The job is not disturbed. Run this on the worker's own host. With --json: an
     array of {"child", "stack"}.
     """
     children = children_with_jobs(process_of(app, worker).pid)

@@ -35,17 +35,18 @@ log = logging.getLogger("resque_fork")
 @command(params=options.of_group("work"))
 @pass_app
 def work(app: App) -> int:
-    """Run a worker: it forks a child for each job, until it is told to stop.
+    """Run a worker, which forks a child for each job until it is told to stop.
 
     \b
       resque-fork work --queues=urgent,mail --require=app
       resque-fork work --queues='*' --require=app --count=4
 
-    Queues are served in the order given. '*', '?' and '[..]' are globs, and
-    '!name' excludes. The application is imported from the current directory.
+    The worker serves its queues in the order given. '*', '?' and '[..]' are
+    globs, and '!name' excludes a queue. The application is imported from the
+    current directory.
 
-    TERM and INT stop it now, QUIT after the running job. USR2 pauses it, CONT
-    ends that, USR1 stops the running job, HUP opens log files anew.
+    TERM and INT stop the worker now, QUIT stops it after the running job. USR2
+    pauses it, CONT resumes it, USR1 stops the running job, HUP reopens log files.
     """
     settings = app.settings
     with Starting() as starting:

@@ -41,7 +41,7 @@ worker_argument = click.argument("worker", shell_complete=complete_worker)
 @command("list", cls=Listing)
 @pass_app
 def list_workers(app: App) -> None:
-    """Show every worker with what it is doing.
+    """Show every worker and its job.
 
     With --json: an array of {"id", "host", "pid", "queues", "state" (working or
     idle), "queue", "class", "run_at", "running_seconds", "started_at",
@@ -67,10 +67,10 @@ def list_workers(app: App) -> None:
 @worker_argument
 @pass_app
 def kill(app: App, worker: str) -> None:
-    """Kill a worker of this host, with the job that it is doing.
+    """Kill a worker of this host together with its job.
 
-    Its job is rescued first: it goes where --on-lost says. The process is only
-    killed if it certainly is that worker.
+    The job is rescued first: --on-lost decides whether it fails or is queued
+    again. The process is killed only if it certainly is that worker.
     """
     process = process_of(app, worker)
     try:
@@ -92,13 +92,13 @@ def kill(app: App, worker: str) -> None:
 
 @command(params=[*RESCUE, *PRUNE])
 @worker_argument
-@click.option("--force", is_flag=True, help="Also one that lives, or of which nobody can tell.")
+@click.option("--force", is_flag=True, help="Remove it even if it is or may be alive.")
 @pass_app
 def remove(app: App, worker: str, force: bool) -> None:
-    """Take a dead worker off the books; its job is rescued.
+    """Remove a dead worker from Redis and rescue its job.
 
-    It goes where --on-lost says. A worker that may be alive is removed only with
-    --force, which does not end it, nor the job that it is doing.
+    --on-lost decides whether the job fails or is queued again. A worker that may
+    be alive is removed only with --force, which ends neither it nor its job.
     """
     _check_registered(app, worker)
     life = life_of(app, worker)
@@ -116,12 +116,12 @@ def remove(app: App, worker: str, force: bool) -> None:
 @command(cls=Listing, params=[*RESCUE, *PRUNE])
 @pass_app
 def prune(app: App) -> int:
-    """Take all dead workers off the books and rescue their jobs.
+    """Remove all dead workers from Redis and rescue their jobs.
 
-    Dead are those of this host whose process is gone, and those without a
-    heartbeat for --prune-interval. With --json: an array of {"worker", "job"
-    (failed, requeued, or rescued if it had none)}. Exit status 1 if one could
-    not be rescued.
+    A worker is dead if it ran on this host and its process is gone, or if it has
+    sent no heartbeat for --prune-interval. With --json: an array of {"worker",
+    "job" (failed, requeued, or rescued if it had none)}. The exit status is 1 if
+    a worker could not be rescued.
     """
     pruner = _pruner(app)
     with app.speaking(), silenced():
