@@ -35,20 +35,20 @@ def fork_per_job(bench: Bench) -> Result:
         at_least(2 * RUBY, "of the loop with redis-py", of_ratio(found[OURS], found[REDIS_LOOP]))
     )
     result.notes.append(
-        f"Ruby Resque reached {RUBY} of the loop with redis-py on one machine, measured once and "
-        "quoted here: twice that is the goal."
+        f"Ruby Resque reached {RUBY} of the loop with redis-py on one machine. That was measured "
+        "once and is quoted here; the goal is twice that."
     )
     result.figures += _figures(found)
     bench.tell("where the time goes")
     try:
         result.figures += breakdown(arena, 1.5 if plan.rounds > 1 else 0.5)
     except Failed as problem:
-        result.notes.append(f"Where the time goes could not be told: {problem}")
+        result.notes.append(f"Where the time goes could not be measured: {problem}")
     else:
         result.notes.append(
-            "Times on the way of a job are those with --no-fork-ahead, medians, with the 10th and "
-            "90th percentile as spread; the clocks add some, and the parts overlap where parent "
-            "and child run side by side."
+            "The times of one job are with --no-fork-ahead: medians, with the 10th and 90th "
+            "percentile as spread. Reading the clocks adds some time, and the parts overlap where "
+            "parent and child run side by side."
         )
     return result
 

@@ -55,8 +55,8 @@ def idle_fleet(bench: Bench) -> Result:
     ]
     result.notes.append(
         f"The workers are threads of {PROCESSES} processes with our worker's own code and a "
-        f"connection each; a job takes 3 ms and no child. What is commands of an idle worker "
-        "includes those that take and finish the jobs."
+        f"connection each; a job takes 3 ms without a child. The commands of an idle worker "
+        "include those that take and finish the jobs."
     )
     return result
 

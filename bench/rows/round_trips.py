@@ -41,7 +41,7 @@ def round_trips(bench: Bench) -> Result:
     result.notes.append(
         "Between two jobs that are held: "
         + ", ".join(f"{n} {c}" for c, n in commands.items())
-        + ". What is not EVALSHA is looked at every few seconds, whatever the number of jobs."
+        + ". Any others are sent every few seconds, whatever the number of jobs."
     )
     return result
 
