@@ -149,7 +149,7 @@ class ForkedPerformer(Performer):
         return subprocess.run(self._loop, work, wait, fds, self._sweeper.note_subprocess)
 
     def reap(self) -> None:
-        """Also one that we did not know we had."""
+        """Reap our children and adopted orphans."""
         for child in self._children():
             child.reap()
         if self._child is not None and self._child.ended:
@@ -222,9 +222,9 @@ class ForkedPerformer(Performer):
         child.swept = child.swept and _is_swept(reservation)
 
     def _fork_spare(self) -> None:
-        """Fork the next child ahead of its job, unless it could not be told from one forked then.
+        """Fork the next child ahead of its job, while a job runs and more are waiting.
 
-        Only while a job runs and more are waiting, after that job's child.
+        Skipped if there is a before_fork hook, which would run too late.
         """
         wanted = self._settings.fork_ahead and self._jobs_left == 0
         if not wanted or self._spare is not None or worker_hooks.any("before_fork"):

@@ -22,7 +22,8 @@ log = logging.getLogger("resque_fork")
 
 SHORTEST_CHECK = 0.01  # seconds between two looks at the CPU clock of a child
 MEMORY_CHECK = 0.1  # seconds between two at its memory, which it may fill at 2 GB a second
-DUMP_SECONDS = 0.05  # to write down where it is, before it is killed: meanwhile it takes more
+# Grace for faulthandler to write the stack; short, because the job goes on allocating.
+DUMP_SECONDS = 0.05
 FIRST_LOOK, LAST_LOOK = 0.01, 10.0  # seconds between looks for the end of a child without a pipe
 LEAVE_SECONDS = 10.0  # for hooks, backends and flushing, once the child has reported
 
@@ -142,7 +143,7 @@ class ChildHandle:
             used = process.cpu_seconds(self.pid) or 0.0
             self._check_cpu(used + limits.cpu, limits.out_of_cpu())
         if limits.memory is not None:
-            # A first job inherits what we have, and may have added to it already.
+            # A new child's baseline is our own size: it may already have allocated.
             before = process.own_memory_kib(self.pid if self.rss_before else "self")
             if before is not None:
                 self._check_memory_later(before + limits.memory // 1024)
@@ -381,8 +382,8 @@ class ChildHandle:
         self._limit_timers["memory"] = self._loop.after(DUMP_SECONDS, self._kill_over_memory)
 
     def _kill_over_memory(self) -> None:
-        """No JobTimeout and no TERM before it: the job would go on taking memory."""
-        if not self.killed:  # for something else, of which so large a process dies slowly
+        """Send neither JobTimeout nor TERM first: the job would go on allocating."""
+        if not self.killed:  # for another reason: a large process takes time to die
             self.exceeded = self.exceeded or self._limits.out_of_memory()
             self._escalate(LIMIT, [(0, "KILL")])
 

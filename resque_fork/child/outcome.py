@@ -52,7 +52,7 @@ def outcome_of(end: ChildEnd) -> Outcome:
     1. No report, no success: whatever the exit status.
     2. "performed" holds, unless the child then died of something else than us: of our
        impatience with its leaving, or of being stopped at that moment; or unless the job
-       exceeded a limit and minded no JobTimeout.
+       exceeded a limit and ignored its JobTimeout.
     3. A failure that was reported holds, whatever came after. One that a stop explains is a stop.
     4. A child that we stopped, or that exceeded a limit, died of that.
     5. One that died of another signal close to its limit of memory may have died of that.

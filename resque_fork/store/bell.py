@@ -4,9 +4,9 @@ Redis' client tracking, in broadcast mode, announces every change of a key
 under our prefixes on the very connection that sends the commands, whoever made
 the change. A ring is a hint, never truth: look, and be ready to find nothing.
 
-Each armed connection gets a message for every push and every pop of the whole
-fleet, so a worker that is busy is armed only until a few of them have come: not
-at all would cost it two commands for every short job.
+Each armed connection gets a message for every push and every pop on all hosts.
+A busy worker stays subscribed for its first ten messages: unsubscribing around
+each short job would cost two commands.
 """
 
 from __future__ import annotations

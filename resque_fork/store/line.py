@@ -118,7 +118,7 @@ class Line:
         self.server = server
         self.bell_supported = False
         self.let_in = True
-        self.rings = False  # whether more may come than what is expected: the bell is armed
+        self.rings = False  # true while subscribed: pushes may arrive between replies
         # told of the keys that the bell rang for, or of None: all of them, or the line went dead
         self.on_ring: Callable[[list[bytes] | None], None] = lambda keys: None
         self._loop = loop
