@@ -35,7 +35,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not config.getoption("--fast"):
         return None
     path = collection_path.relative_to(Path(__file__).parent)
-    return path.parts != () and (path.parts[0] not in FAST or path.name in SLOW) or None
+    return (path.parts != () and (path.parts[0] not in FAST or path.name in SLOW)) or None
 
 
 def pytest_configure(config: pytest.Config) -> None:

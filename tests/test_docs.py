@@ -341,7 +341,9 @@ def test_behaviours_are_held_by_tests() -> None:
 
 def test_folders_are_described() -> None:
     """CONTRIBUTING.md says what every folder of the package is for, and of nothing else."""
-    section = text_of("CONTRIBUTING.md").partition("\n## Where things are\n")[2].partition("\n## ")[0]
+    section = (
+        text_of("CONTRIBUTING.md").partition("\n## Where things are\n")[2].partition("\n## ")[0]
+    )
     rows = re.findall(r"^\| (`.+`) \|", section, re.MULTILINE)
     named = {name.rstrip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)}
     package = ROOT / "resque_fork"
