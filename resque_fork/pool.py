@@ -79,7 +79,7 @@ class Pool(Service):
 
     def _be_a_worker(self) -> None:
         """In the new process: forget the supervisor, and work."""
-        process.let_go(self._signals.fds)
+        process.let_go(self._loop.fds)
         os.setpgid(0, 0)  # Ctrl-C in a terminal is for the supervisor, which passes it on
         handled = (*STOPPING, *PASSED_ON, signal.SIGHUP, signal.SIGCHLD)
         for number in handled:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..failure import Backends
 from ..job.hooks import worker_hooks
-from ..job.limits import NO_LIMITS, Limits
+from ..job.limits import Limits
 from ..job.registry import registry
 from ..job.reservation import Reservation
 from ..policies.outcome import NOT_STARTED, Outcome
@@ -216,10 +216,10 @@ class ForkedPerformer(Performer):
         return self._child
 
     def _enforce_declared(self, child: ChildHandle, reservation: Reservation) -> None:
-        child.enforce_limits(
-            _limits_of(reservation).or_else(self._limits), self._files.asked_stack.take
-        )
-        child.swept = child.swept and _is_swept(reservation)
+        declaration = registry.get(reservation.class_name)
+        limits = declaration.limits.or_else(self._limits) if declaration else self._limits
+        child.enforce_limits(limits, self._files.asked_stack.take)
+        child.swept = child.swept and (declaration is None or declaration.sweep)
 
     def _fork_spare(self) -> None:
         """Fork the next child ahead of its job, while a job runs and more are waiting.
@@ -288,26 +288,26 @@ class ForkedPerformer(Performer):
 
     def _wonder_at(self, child: ChildHandle) -> None:
         """Say once that how our children end is not to be known."""
-        if child.end is not None and child.end.wait_status is None and not self._robbed:
-            self._robbed = True
-            log.warning(
-                "How child %d ended is not known: something else in the worker's process, such "
-                "as a thread with os.wait(), waits for its children. What a child says of its "
-                "job counts; of one that says nothing, the cause of its death cannot be told.",
-                child.pid,
-            )
+        self._robbed = True
+        log.warning(
+            "How child %d ended is not known: something else in the worker's process, such "
+            "as a thread with os.wait(), waits for its children. What a child says of its "
+            "job counts; of one that says nothing, the cause of its death cannot be told.",
+            child.pid,
+        )
 
     def _outcome_of(self, child: ChildHandle, job: Reservation) -> Outcome:
-        self._wonder_at(child)
+        if child.end is not None and child.end.wait_status is None and not self._robbed:
+            self._wonder_at(child)
         outcome = outcome_of(child.ending(job))
-        if child.ended or child.exceeded:  # else it lives, and there is nothing to explain
+        if outcome.failure is not None and (child.ended or child.exceeded):
             with self._shield("finding out why a job has failed"):
                 return self._explained(child, outcome)
         return outcome
 
     def _explained(self, child: ChildHandle, outcome: Outcome) -> Outcome:
         stack = self._files.take_stack(asked=bool(child.exceeded))
-        if outcome.failure is not None and child.end is not None and outcome.error is not None:
+        if child.end is not None and outcome.error is not None:
             oom = self._was_oom_killed(child)
             return outcome.explained(
                 describe(child, child.end, stack, self._files.stderr.lines(), oom)
@@ -351,13 +351,3 @@ class ForkedPerformer(Performer):
 def _begin(reservation: Reservation) -> str:
     """Where a child begins to speak of this job."""
     return report.GIVEN if reservation.payload.decoded else report.UNREAD
-
-
-def _limits_of(reservation: Reservation) -> Limits:
-    declaration = registry.get(reservation.class_name)
-    return declaration.limits if declaration else NO_LIMITS
-
-
-def _is_swept(reservation: Reservation) -> bool:
-    declaration = registry.get(reservation.class_name)
-    return declaration is None or declaration.sweep

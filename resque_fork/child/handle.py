@@ -86,7 +86,9 @@ class ChildHandle:
         self._said_halted = False  # and that has been said, in its present job
         self._to_act = False  # it has been sent what it is to act on
         loop.watch(reports, self._read)
-        loop.owners.append(self)
+        loop.fds.add(reports)
+        if jobs is not None:
+            loop.fds.add(jobs)
 
     @property
     def killed(self) -> bool:
@@ -243,16 +245,11 @@ class ChildHandle:
                 self.pid,
             )
 
-    @property
-    def fds(self) -> list[int]:
-        """The pipes, which another child of the parent's must let go of."""
-        return [self._inbox.fd] if self._jobs is None else [self._inbox.fd, self._jobs]
-
     def close(self) -> None:
         """Let go of the pipes of a child that has ended."""
         self._cancel()
-        self._loop.owners.remove(self)
         self._loop.forget(self._inbox.fd)
+        self._loop.fds.discard(self._inbox.fd)
         process.close(self._inbox.fd)
         self._close_jobs()
 
@@ -307,6 +304,7 @@ class ChildHandle:
     def _close_jobs(self) -> None:
         if self._jobs is not None:
             self._loop.forget(self._jobs)
+            self._loop.fds.discard(self._jobs)
             process.close(self._jobs)
             self._jobs = None
 

@@ -15,19 +15,12 @@ class Inherited:
     """Made once, before the first fork."""
 
     def __init__(self, loop: Loop) -> None:
-        self._loop = loop
         self.null = os.open(os.devnull, os.O_RDONLY)
         self.stdout = Stream(loop, 1, "stdout")
         self.stderr = StderrTail(loop)
         self.crash_stack = StackFile(CRASH)  # written when a child crashes
         self.asked_stack = StackFile(STACKS)  # written when it is asked where it is
         faulthandler.register(process.DUMP_SIGNAL, self.asked_stack.fd, all_threads=True)
-        loop.owners.append(self)
-
-    @property
-    def fds(self) -> list[int]:
-        """The ends of the streams that are the worker's own."""
-        return [*self.stdout.fds, *self.stderr.fds]
 
     def begin_job(self) -> None:
         """Take in what the last job wrote, and forget it."""
@@ -51,7 +44,6 @@ class Inherited:
     def close(self) -> None:
         """Let go of the rest."""
         faulthandler.unregister(process.DUMP_SIGNAL)
-        self._loop.owners.remove(self)
         self.crash_stack.close()
         self.asked_stack.close()
         process.close(self.null)

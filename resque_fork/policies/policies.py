@@ -8,9 +8,9 @@ from ..job.registry import registry
 from ..job.reservation import Reservation, with_second_error
 from ..settings import Settings
 from .action import Action
-from .failures import DoneOrFailed
+from .failures import InFailedList
 from .losses import OnLost
-from .outcome import FAILED, Outcome
+from .outcome import DONE, FAILED, Outcome
 from .policy import Policy
 from .stops import NotStarted, OnTerm
 
@@ -32,7 +32,7 @@ class Policies:
     """`built_in` decide about every end, the first that answers; the last always does."""
 
     def __init__(self, built_in: Sequence[Policy]) -> None:
-        self._built_in = [*built_in, DoneOrFailed()]
+        self._built_in = [*built_in, InFailedList()]
 
     @classmethod
     def of(cls, settings: Settings) -> Policies:
@@ -45,7 +45,9 @@ class Policies:
         return cls(found)
 
     def of_end(self, job: Reservation, outcome: Outcome) -> Action:
-        """What is to be done about a job that has ended."""
+        """What is to be done about a job that has ended; one that is done needs no policy."""
+        if outcome.kind == DONE:
+            return Action.DONE
         answers = (policy.of_end(job, outcome) for policy in self._built_in)
         return next(answer for answer in answers if answer is not None)
 

@@ -41,12 +41,13 @@ class Bell:
 
     @property
     def rung(self) -> bool:
-        """Whether it has rung since `forget`; never while it is hushed."""
+        """Whether it has rung since `begin_look`; never while it is hushed."""
         return self._rung and not self._hushed
 
-    def forget(self) -> None:
-        """Somebody looks now: what rings from now on wants another look."""
-        self._rung = False
+    def begin_look(self) -> bool:
+        """Somebody looks now; whether it had rung. What rings from now on wants another look."""
+        rung, self._rung = self._rung and not self._hushed, False
+        return rung
 
     def hush(self, busy: bool) -> None:
         """While there is a job to do, it rings for nobody, and before long not at all."""

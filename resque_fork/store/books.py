@@ -104,7 +104,7 @@ class Books:
         self._lesser = lesser or redis
         self._number = 0  # of the last step that went through
         self._held: Step | None = None  # the job on record
-        self._digest = ""  # of its payload
+        self.counted_by = b""  # the payload by whose bytes losses of that job are counted
         self._started = started_time(time.time())
         self._identity = [part for pair in identity.items() for part in pair]
         self._keys = keys
@@ -195,12 +195,8 @@ class Books:
         )
         self._number += 1
         self._held = step if step.found in ("job", "unread") else None
-        self._digest = ""
+        self.counted_by = b""
         return step
-
-    def count_by(self, raw: bytes) -> None:
-        """The payload by whose bytes losses of the job on record are counted."""
-        self._digest = digest(raw)
 
     def _tried(self, finish: Finish, queues: Sequence[str] | None) -> Any:
         try:
@@ -224,7 +220,7 @@ class Books:
                 # as bytes: the line remembers how text is packed, and this comes but once
                 run_time(int(time.time())).encode() if queues is not None else b"",
                 *self._constants,
-                self._digest.encode(),
+                digest(self.counted_by).encode() if self.counted_by else b"",
                 *(
                     part
                     for failed in finish.entries

@@ -214,6 +214,7 @@ class Line:
         if connection is None:
             return
         self._loop.forget(self._fd)
+        self._loop.fds.discard(self._fd)
         connection.disconnect()
         self._unsent.clear()
         self._expected.clear()
@@ -221,7 +222,7 @@ class Line:
 
     @property
     def fds(self) -> list[int]:
-        """The connection, which a forked child must close without speaking on it."""
+        """The connection, if there is one."""
         return [] if self._connection is None else [self._fd]
 
     # --- one command
@@ -313,6 +314,7 @@ class Line:
         connection._parser.set_invalidation_push_handler(_Ring)
         self._connection = connection
         self._fd = connection._sock.fileno()
+        self._loop.fds.add(self._fd)
         self._why_closed = ""
         self._loop.watch(self._fd, self._read)
 

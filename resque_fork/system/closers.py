@@ -18,19 +18,19 @@ class Closers:
     """
 
     def __init__(self) -> None:
-        self._closers: list[Callable[[], object]] = []
+        self.closers: list[Callable[[], object]] = []
 
     def add(self, close: Callable[[], object]) -> None:
         """Raises HookError for one that would do nothing when called."""
         if reason := does_nothing_when_called(close):
             shown = getattr(close, "__qualname__", repr(close))
             raise HookError(f"{shown} cannot be called before a fork: {reason}.")
-        if close not in self._closers:
-            self._closers.append(close)
+        if close not in self.closers:
+            self.closers.append(close)
 
     def run(self) -> None:
         """All of them; one that raises is logged, and keeps nobody from forking."""
-        for close in self._closers:
+        for close in self.closers:
             try:
                 close()
             except Exception as error:

@@ -65,13 +65,6 @@ class Repeated:
         self._action()
 
 
-class Owner(Protocol):
-    """Whoever has descriptors that are this process's alone."""
-
-    @property
-    def fds(self) -> list[int]: ...
-
-
 class Loop:
     """Waits for descriptors and timers. The clock is in seconds and never steps back.
 
@@ -79,6 +72,9 @@ class Loop:
     `idle`: all `tasks` that are due run, however long a job takes. While it waits for a reply,
     a connection or a handshake, it calls `wait`: signals are noted and what children report is
     taken in, and nothing else. So no task runs in the middle of a command of its own.
+
+    `fds` are descriptors that are this process's alone, which a forked child must close; whoever
+    opens one notes it there.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -91,12 +87,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self.tasks: list[Task] = []
-        self.owners: list[Owner] = []
-
-    @property
-    def fds(self) -> list[int]:
-        """What a forked child must close: it is this process's alone."""
-        return [fd for owner in self.owners for fd in owner.fds]
+        self.fds: set[int] = set()
 
     def watch(self, fd: int, callback: Callback) -> None:
         """Call back whenever `fd` is readable."""

@@ -85,7 +85,8 @@ def fork(main: Callable[[], object]) -> int:
     leaves the parent's process group, and here nothing may do that for it: a process that
     leads a group already cannot begin a session.
     """
-    closers.run()
+    if closers.closers:
+        closers.run()
     mask = set_mask(signal.SIG_BLOCK, HANDLED)
     try:
         pid = system.fork()

@@ -56,7 +56,6 @@ class Service:
         self._loop = Loop()
         self._stop = Stop(self._loop.clock, self.settings.term_timeout)
         self._signals = Signals(self._loop)
-        self._loop.owners.append(self._signals)
 
     @property
     def stopping(self) -> bool:

@@ -80,6 +80,7 @@ class Signals:
         moved = not self._has_pipe()
         if moved:  # those descriptors were closed, and may be somebody else's by now
             self._loop.forget(self._reader)
+            self._loop.fds -= {self._reader, self._writer}
             self._open()
         before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         moved = moved or before != self._writer
@@ -101,6 +102,7 @@ class Signals:
             process.set_handler(number, process.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(self._wakeup_before)
         self._loop.forget(self._reader)
+        self._loop.fds -= {self._reader, self._writer}
         process.close(self._reader)
         process.close(self._writer)
         process.set_mask(signal.SIG_SETMASK, self._mask_before)
@@ -114,15 +116,11 @@ class Signals:
         finally:
             self._raising = ((), _nothing)
 
-    @property
-    def fds(self) -> list[int]:
-        """The pipe, which a forked child must let go of."""
-        return [self._reader, self._writer] if self.installed else []
-
     def _open(self) -> None:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
+        self._loop.fds |= {self._reader, self._writer}
         self._pipe = (os.fstat(self._reader).st_ino, os.fstat(self._writer).st_ino)
         self._loop.watch(self._reader, self._act)
 

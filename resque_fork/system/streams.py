@@ -45,6 +45,7 @@ class Stream:
         self._dropping = False
         self._said = False  # that something was dropped
         self._stuck: Timer | None = None
+        loop.fds.add(self._reader)
         loop.watch(self._reader, self._pass_on)
 
     def start(self) -> None:
@@ -55,17 +56,13 @@ class Stream:
         """The worker's own stream is another now: what is wrong with it has not been said."""
         self._said = False
 
-    @property
-    def fds(self) -> list[int]:
-        """What a forked child must close: it keeps only the writing end, as its own stream."""
-        return [self._reader]
-
     def close(self) -> None:
         self._empty()
         while self._waiting and self._room.poll(0):
             self._write(b"")
         self._flow()
         self._loop.forget(self._reader)
+        self._loop.fds.discard(self._reader)
         process.close(self._reader)
         process.close(self.writer)
 

@@ -68,7 +68,7 @@ class Procline:
         self._set(self._found)
 
     def _show(self, what: str) -> None:
-        self._set(self._before + printable(what))
+        self._set(self._before + (what if what.isprintable() else printable(what)))
 
     def _set(self, title: str) -> None:
         setproctitle(title)

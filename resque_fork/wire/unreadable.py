@@ -25,7 +25,7 @@ UNREADABLE = "ResqueFork::Unreadable"
 LONGEST_TEXT = 1000  # characters of arguments that are shown as text
 LONGEST_FRAME = 16 * 1024  # bytes around the base64 of a payload
 
-_NAME = UNREADABLE.encode()
+WRAPPED = UNREADABLE.encode()
 _BASE64 = re.compile(
     rb'(?<=\[)\s*"([A-Za-z0-9+/=\\]*+)"(?=\s*\])|"ResqueFork::Unreadable"\s*:\s*"([A-Za-z0-9+/=\\]*+)"'
 )
@@ -33,7 +33,7 @@ _BASE64 = re.compile(
 
 def wrapped(raw: bytes) -> bytes:
     """A payload for bytes that nobody could read."""
-    return b'{"class":"%b","args":["%b"]}' % (_NAME, base64.b64encode(raw))
+    return b'{"class":"%b","args":["%b"]}' % (WRAPPED, base64.b64encode(raw))
 
 
 def wrapped_job(class_name: str, args: Sequence[Any] | None, raw: bytes) -> bytes:
@@ -57,13 +57,13 @@ def reference(key: str) -> bytes:
 
 def unwrapped(raw: bytes) -> bytes:
     """The bytes that `wrapped` or `wrapped_job` hold, unwrapped once; other payloads stay."""
-    if _NAME not in raw:
+    if WRAPPED not in raw:
         return raw
     found = _BASE64.search(raw)
     if found is None or len(raw) - len(found[0]) > LONGEST_FRAME:
         return raw
     held = found[1] if found[1] is not None else found[2]
-    frame = raw[: found.start()] + (b'""' if found[2] is None else b'"%b":""' % _NAME)
+    frame = raw[: found.start()] + (b'""' if found[2] is None else b'"%b":""' % WRAPPED)
     item = _object(frame + raw[found.end() :])
     args = item.get("args")
     whole = item.get("class") == UNREADABLE and args == [""]
@@ -77,7 +77,7 @@ def unwrapped(raw: bytes) -> bytes:
 
 def key_of(raw: bytes) -> str | None:
     """The key that a `reference` names; None for other payloads."""
-    if _NAME not in raw or len(raw) > LONGEST_FRAME:
+    if WRAPPED not in raw or len(raw) > LONGEST_FRAME:
         return None
     item = _object(raw)
     args = item.get("args")

@@ -94,8 +94,7 @@ class Idler:
 
     def before_look(self) -> None:
         """The worker looks for a job: what is pushed from now on wants another look."""
-        self._was_rung = self._bell.rung
-        self._bell.forget()
+        self._was_rung = self._bell.begin_look()
 
     def listen(self, backoff: IdleBackoff, fleet: int, paused: bool) -> bool:
         """Whether to look again at once, because it has just subscribed or lost a race."""

@@ -17,7 +17,7 @@ from ..settings import Settings
 from ..store.books import NOTHING, Books, Step
 from ..wire.job import Payload
 from ..wire.queue_list import QueueList
-from ..wire.unreadable import key_of, unwrapped
+from ..wire.unreadable import WRAPPED, key_of, unwrapped
 
 log = logging.getLogger("resque_fork")
 
@@ -88,24 +88,27 @@ class Reserver:
             log.error("The job was lost %d times and has failed", self._settings.max_attempts)
         self._stale = self._stale or step.known != len(self._known)
         self.more = step.more
-        self._complain_of(step.wrong)
+        if step.wrong or self._wrong:
+            self._complain_of(step.wrong)
         return step
 
     def _read(self, step: Step) -> Reserved:
         """What was reserved, as far as it can be read here."""
         raw = step.raw
         problem: Exception | None = None
-        payload = Payload.unread(raw)
+        payload: Payload | None = None
         try:
-            raw = self._bytes_of(raw)
-            payload = Payload.unread(raw)
-            payload = self._payload_of(raw)
+            if WRAPPED in raw:
+                raw = self._bytes_of(raw)
+            take = Payload.take if self._settings.fork_per_job else Payload.read
+            payload = take(raw, self._settings.max_payload)
             if payload.decoded:
                 registry.find(payload.class_name)
                 refuse_redacted(payload)
         except (UnreadablePayload, UnknownJob) as error:
             problem = error
-        self._books.count_by(raw)
+            payload = payload or Payload.unread(raw)
+        self._books.counted_by = raw
         if problem is None and step.found == "unread" and payload.decoded:
             self._books.describe(payload.class_name, payload.portable)
         return Reserved(Reservation(step.queue, payload, step.run_at), problem)
@@ -123,13 +126,6 @@ class Reserver:
             )
         return unwrapped(kept)
 
-    def _payload_of(self, raw: bytes) -> Payload:
-        """Read here if it is small, or if there will be no child to read it."""
-        limit = self._settings.max_payload
-        if self._settings.fork_per_job:
-            return Payload.take(raw, limit)
-        return Payload.read(raw, limit)
-
     def describe(self, reservation: Reservation) -> None:
         """A child has read the payload of the job on record, which was too large for us."""
         self._books.describe(reservation.class_name, reservation.payload.portable)
@@ -145,7 +141,7 @@ class Reserver:
                 self._known, self._unreadable = [], str(problem)
             self._queues = self._queue_list.over(self._known)
         self._stale = False
-        return self.queues()
+        return self._queues
 
     def _complain_of(self, wrong: Sequence[str]) -> None:
         for key in set(wrong) - self._wrong:

@@ -149,7 +149,7 @@ class Worker(Service):
     def _work(self, interval: float) -> None:
         backoff = IdleBackoff(interval, self.settings)
         worked = False
-        while not self.stopping:
+        while not self._stop.asked:
             if self.work_one_job():
                 worked = True
                 backoff.after_job()
@@ -205,7 +205,7 @@ class Worker(Service):
             return None
         job = None
         bell = self._bell
-        while not self.stopping:
+        while not self._stop.asked:
             changed, bell.queues_changed = bell.queues_changed, False
             reserved = self._reserver.finish_and_reserve(look_again=changed)
             if reserved is None:
@@ -222,12 +222,12 @@ class Worker(Service):
     def working_on(self, job: Reservation) -> None:
         """This is the job that it performs now; the step that reserved it put it on record."""
         self.job = job
-        if job.class_name and not self.stopping:
+        if job.class_name and not self._stop.asked:
             log.info("got: %s", job)
 
     def perform_with_fork(self, job: Reservation) -> None:
         """Run the before_fork hooks, then `perform`; what they raise fails the job."""
-        if worker_hooks.any("before_fork") and not self.stopping:
+        if worker_hooks.any("before_fork") and not self._stop.asked:
             try:
                 self._run_hook("before_fork", job)
             # a hook of the application's may raise anything, and leaving is an error too
@@ -239,7 +239,7 @@ class Worker(Service):
 
     def perform(self, job: Reservation) -> None:
         """Perform a job. What became of it is written with the next step."""
-        if self.stopping:
+        if self._stop.asked:
             self._reserver.finish = Finish("back")
             return
         self.job = job
@@ -403,7 +403,6 @@ class Worker(Service):
             self._stop.deadline,
             self._performer.run_in_subprocess,
         )
-        loop.owners.append(self._line)
         self._bell = Bell(self._line, keys)
         self._idler = Idler(loop, self._bell, self._stop)
         lesser = Dispensable(self._line)

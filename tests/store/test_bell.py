@@ -100,11 +100,11 @@ def test_what_rang_during_the_last_look_is_heard(worker: Worker, redis: Redis) -
     worker.bell.hush(True)
     redis.rpush("resque:queue:email", "x")
     assert not worker.hears()
-    worker.bell.forget()
+    worker.bell.begin_look()
     worker.bell.hush(False)
     assert not worker.bell.rung  # that was before the look
     worker.bell.hush(True)
-    worker.bell.forget()
+    worker.bell.begin_look()
     redis.rpush("resque:queue:email", "x")
     assert not worker.hears()
     worker.bell.hush(False)
