@@ -24,7 +24,7 @@ PIECE = 1000  # characters: at most 4,000 bytes, which a pipe takes if it takes 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)  # by number of -v
 
 log = logging.getLogger("resque_fork")
-life = logging.getLogger("resque_fork.life")
+lifecycle = logging.getLogger("resque_fork.life")
 
 
 class TextFormatter(logging.Formatter):
@@ -79,7 +79,7 @@ def set_up(log_format: str = "text", verbose: int = 0) -> None:
     log.handlers = [handler]
     log.propagate = False
     log.setLevel(LEVELS[min(verbose, 2)])
-    life.setLevel(min(logging.INFO, log.level))
+    lifecycle.setLevel(min(logging.INFO, log.level))
 
 
 @contextlib.contextmanager

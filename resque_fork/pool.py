@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from .logs import LogFiles, life
+from .logs import LogFiles, lifecycle
 from .settings import Settings
 from .system import leaving, process
 from .system.service import Service
@@ -56,12 +56,12 @@ class Pool(Service):
         self._signals.install(table)
         process.become_subreaper()
         self._procline.supervising(self.settings.count)
-        life.info("Supervising %d workers", self.settings.count)
+        lifecycle.info("Supervising %d workers", self.settings.count)
         self._start_missing()
         while self._workers or self._missing:
             self._loop.wait()
         process.block_signals()
-        life.info("All workers have left")
+        lifecycle.info("All workers have left")
         return 1 if self._failed else 0
 
     def _start_missing(self) -> None:
@@ -79,7 +79,7 @@ class Pool(Service):
 
     def _be_a_worker(self) -> None:
         """In the new process: forget the supervisor, and work."""
-        process.let_go(self._loop.fds)
+        process.close_inherited_fds(self._loop.fds)
         os.setpgid(0, 0)  # Ctrl-C in a terminal is for the supervisor, which passes it on
         handled = (*STOPPING, *PASSED_ON, signal.SIGHUP, signal.SIGCHLD)
         for number in handled:

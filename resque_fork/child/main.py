@@ -115,7 +115,7 @@ def settle_in(context: ChildContext, term: TermSwitch) -> Dispositions:
     INT, QUIT, HUP, USR1 and USR2 are the parent's business. Its handlers, which do
     nothing, stay: ignored signals would stay so even in programs that a job starts.
     """
-    process.let_go(context.parents_fds)
+    process.close_inherited_fds(context.parents_fds)
     process.set_handler(signal.SIGCHLD, process.SIG_DFL)
     process.set_handler(signal.SIGCONT, process.SIG_DFL)
     os.setsid()
@@ -124,7 +124,7 @@ def settle_in(context: ChildContext, term: TermSwitch) -> Dispositions:
     os.dup2(context.null, 0)
     os.dup2(context.stdout, 1)
     os.dup2(context.stderr, 2)
-    process.offer_to_oom_killer()
+    process.raise_oom_score()
     if context.run_at_exit_hooks:
         leaving.forget_exit_functions()
     _arm(context, set())
@@ -179,7 +179,7 @@ class TermSwitch:
         """Whether the present job, or the last, was told to stop."""
         return self._raised
 
-    def hold_to(self, limits: Limits) -> None:
+    def begin_job(self, limits: Limits) -> None:
         """The limits of the job that begins now."""
         if self._raised:  # in the job before, which has swallowed it
             self._asked = self._raised = False
@@ -266,7 +266,7 @@ def _perform_one(
             reservation = _read(context, term, outbox, reservation)
         declaration = registry.get(reservation.class_name)
         limits = declaration.limits.or_else(context.limits) if declaration else context.limits
-        term.hold_to(limits)
+        term.begin_job(limits)
         with signals, MemoryLimit(limits), term:
             if worker_hooks.any("after_fork"):
                 worker_hooks.run("after_fork", reservation)
@@ -291,7 +291,7 @@ def _read(
 
     Raises UnreadablePayload.
     """
-    term.hold_to(context.limits)
+    term.begin_job(context.limits)
     with MemoryLimit(context.limits), term:
         reservation = reservation.read()
         name, portable = reservation.class_name, reservation.payload.portable

@@ -76,4 +76,4 @@ class Meter:
     def leave_clean(self) -> None:
         """Have what the next job adds counted from what is there now."""
         if self._grown:
-            process.forget_peak_memory()
+            process.reset_peak_rss()

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from ..store.workers import WorkerId
 from ..system.identity import Identity
 from .app import App
-from .census import GONE, Census
 from .checks import FAIL, OK, WARN, Finding
 from .output import Row, counted
+from .worker_report import GONE, WorkerReport
 
 NAMED = 3  # workers that are named before it becomes a number
 
 
 def look_at_workers(app: App) -> Iterator[Finding]:
     """Raises redis-py's errors."""
-    rows = Census(app).rows()
+    rows = WorkerReport(app).rows()
     processes = {row["id"]: app.workers.process(row["id"]) for row in rows}
     yield _stale(rows, app.settings.prune_interval)
     yield from _harmful(app, rows)
@@ -28,7 +28,7 @@ def look_at_workers(app: App) -> Iterator[Finding]:
         for row in rows
         if (identity := Identity.from_fields(processes[row["id"]]))
         and not identity.is_here()
-        and Census(app).is_here(WorkerId.read(row["id"]), None)
+        and WorkerReport(app).is_here(WorkerId.read(row["id"]), None)
     ]
     if namesakes:
         yield Finding(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ..store.workers import WorkerId
 from ..system.identity import Identity
 from .app import App
-from .census import ALIVE, GONE, Census
 from .output import duration
+from .worker_report import ALIVE, GONE, WorkerReport
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def life_of(app: App, worker: str) -> Life | None:
     with app.speaking():
         ours = Identity.from_fields(app.workers.process(worker)) is not None
     after = OURS if ours else FOREIGN
-    process = Census(app).process(worker)
+    process = WorkerReport(app).process(worker)
     if process == GONE:
         return None
     if process == ALIVE:

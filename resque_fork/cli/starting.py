@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from ..logs import life
+from ..logs import lifecycle
 from ..system import process
 
 STOPPING: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -73,7 +73,7 @@ class Starting:
     ) -> bool:
         if self._stopped:
             signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # told twice, it also leaves with 0
-            life.info("Exiting...")
+            lifecycle.info("Exiting...")
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         return self._stopped

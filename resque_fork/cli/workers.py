@@ -16,10 +16,10 @@ from ..system.identity import Identity, is_alive
 from ..worker.pruning import Pruner
 from . import options
 from .app import App, complete_worker, pass_app
-from .census import Census
 from .command import Listing, command
 from .output import Column, Row, duration, listing, note, say
 from .signs_of_life import life_of
+from .worker_report import WorkerReport
 
 PATIENCE = 10.0  # seconds that a killed process may take to be gone
 
@@ -60,7 +60,7 @@ def list_workers(app: App) -> None:
             "PROCESS", lambda row: row["process"], style=lambda row: styles.get(row["process"], {})
         ),
     ]
-    listing(app, Census(app).rows(), columns, "No worker is registered.")
+    listing(app, WorkerReport(app).rows(), columns, "No worker is registered.")
 
 
 @command(params=[*RESCUE])
@@ -171,13 +171,13 @@ def process_of(app: App, worker: str) -> psutil.Process:
         raise ResqueError(
             f"{worker} is not a worker of resque-fork, so its process cannot be identified."
         )
-    if not Census(app).is_here(parts, identity):
+    if not WorkerReport(app).is_here(parts, identity):
         raise ResqueError(f"{worker} runs on another host: run this command there.")
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(parts.pid)  # from here on it notices if the pid is used again
         if Identity.of(parts.pid) == identity:
             return process
-    raise ResqueError((GONE if identity.is_over(parts.pid) else NOT_OURS).format(worker))
+    raise ResqueError((GONE if identity.has_exited(parts.pid) else NOT_OURS).format(worker))
 
 
 def _wait_for_end(worker: str, pid: int) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LINUX = sys.platform.startswith("linux")
-NOWHERE = "-"  # the boot or namespace of a process that cannot tell
+UNKNOWN_BOOT = "-"  # the boot or namespace of a process that cannot tell
 UNKNOWN = ""  # the start of a process that lives, but may not be looked at
 
 
@@ -53,11 +53,14 @@ class Identity:
 
     def is_here(self) -> bool:
         """Whether its pid means something here: the same kernel, not rebooted, the same pids."""
-        if LINUX and NOWHERE in (self.boot, self.pid_namespace):  # without /proc nobody can tell
+        if LINUX and UNKNOWN_BOOT in (
+            self.boot,
+            self.pid_namespace,
+        ):  # without /proc nobody can tell
             return False
         return self.boot == _boot() and self.pid_namespace == _pid_namespace()
 
-    def is_over(self, pid: int) -> bool:
+    def has_exited(self, pid: int) -> bool:
         """Whether this process, which had the `pid`, has certainly ended."""
         now = _start_of(pid)
         return now is None or (UNKNOWN not in (now, self.start) and now != self.start)
@@ -107,7 +110,7 @@ def _boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return NOWHERE
+        return UNKNOWN_BOOT
 
 
 @functools.cache
@@ -115,4 +118,4 @@ def _pid_namespace() -> str:
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
-        return NOWHERE
+        return UNKNOWN_BOOT

@@ -112,7 +112,7 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def let_go(parents_fds: Iterable[int]) -> None:
+def close_inherited_fds(parents_fds: Iterable[int]) -> None:
     """In a child: close what is the parent's alone, and let no signal speak in its pipe."""
     signal.set_wakeup_fd(-1)
     for fd in parents_fds:
@@ -182,7 +182,7 @@ def own_memory_kib(pid: int | str = "self") -> int | None:
     return sum(found) if found else None  # a process that is dead has none of them
 
 
-def forget_peak_memory() -> None:
+def reset_peak_rss() -> None:
     """Have this process's peak of resident memory counted from now on."""
     try:
         with open("/proc/self/clear_refs", "wb", buffering=0) as control:
@@ -404,7 +404,7 @@ def _watch_parent(parent: int, number: int) -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def offer_to_oom_killer() -> None:
+def raise_oom_score() -> None:
     """Have the kernel take this process before its parent when memory runs out."""
     try:
         fd = os.open("/proc/self/oom_score_adj", os.O_RDWR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ..logs import LogFiles, life
+from ..logs import LogFiles, lifecycle
 from ..settings import Settings
 from ..wire.procline import Procline
 from .loop import Loop
@@ -66,6 +66,6 @@ class Service:
         """Whether this is the first time."""
         if self._stop.asked:
             return False
-        life.info("Exiting...")
+        lifecycle.info("Exiting...")
         self._stop.ask()
         return True

@@ -37,7 +37,7 @@ def run(
     parent = os.getpid()
 
     def main() -> None:  # with signals blocked as they are: only KILL is for this child
-        process.let_go([*fds, reader])
+        process.close_inherited_fds([*fds, reader])
         os.setsid()
         process.die_with_parent(parent)
         answer = pickle.dumps(_answer(work))

@@ -153,7 +153,7 @@ class Pruner:
             return now is None and self._is_dead_foreigner(worker, queues)
         if not registered.is_here():  # another container of the same host name: see its heartbeat
             return False
-        if registered.is_over(worker.pid):
+        if registered.has_exited(worker.pid):
             return True
         if now is not None:
             self._alive[worker.text] = now

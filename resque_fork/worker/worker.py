@@ -18,7 +18,7 @@ from ..errors import NotOnMainThread, ResqueError
 from ..failure import Backends, FailedEntries
 from ..job.hooks import worker_hooks
 from ..job.reservation import Reservation
-from ..logs import LogFiles, life
+from ..logs import LogFiles, lifecycle
 from ..policies import Outcome
 from ..policies.outcome import FAILED, NOT_STARTED
 from ..settings import Settings, load
@@ -142,7 +142,7 @@ class Worker(Service):
             self._run_hooks("worker_exit")
             process.block_signals()
             self._line.close()
-            life.info("Worker %s has left", self.id)
+            lifecycle.info("Worker %s has left", self.id)
             self._closed = True
         return status
 
@@ -276,7 +276,7 @@ class Worker(Service):
         """
         self._begin()
         self._procline.starting()
-        life.info("Worker %s is starting", self.id)
+        lifecycle.info("Worker %s is starting", self.id)
         self._line.open_or_refuse()
         check_access(self._line, self.resque.server, self.resque.key_names)
         self.prune_dead_workers()
@@ -478,14 +478,14 @@ class Worker(Service):
 
     def pause_processing(self) -> None:
         """Take no new job until told to go on."""
-        life.info("USR2 received; pausing job processing")
+        lifecycle.info("USR2 received; pausing job processing")
         self._run_hooks("before_pause", self)
         self.paused = True
         self._idler.wake()
 
     def unpause_processing(self) -> None:
         """Take jobs again."""
-        life.info("CONT received; resuming job processing")
+        lifecycle.info("CONT received; resuming job processing")
         self.paused = False
         self._idler.wake()
         self._run_hooks("after_pause", self)

@@ -298,7 +298,7 @@ def test_child_lets_go_of_the_line_without_speaking_on_it(line: Line) -> None:
     child = os.fork()
     if child == 0:
         try:
-            process.let_go(line.fds)
+            process.close_inherited_fds(line.fds)
             os._exit(0)
         finally:
             os._exit(1)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from resque_fork.system.identity import LINUX, NOWHERE, UNKNOWN, Identity, is_alive
+from resque_fork.system.identity import LINUX, UNKNOWN, UNKNOWN_BOOT, Identity, is_alive
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_what_cannot_be_looked_at_is_not_over(other: subprocess.Popen[bytes]) ->
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        now, over = Identity.of(other.pid), registered.is_over(other.pid)
+        now, over = Identity.of(other.pid), registered.has_exited(other.pid)
         nobody = Identity.of(2**22 + 1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -112,10 +112,10 @@ def test_what_cannot_be_looked_at_is_not_over(other: subprocess.Popen[bytes]) ->
     assert now.start == UNKNOWN
     assert not over
     assert nobody is None
-    assert not now.is_over(other.pid)
-    assert Identity.here().is_over(other.pid)
+    assert not now.has_exited(other.pid)
+    assert Identity.here().has_exited(other.pid)
     other.kill()
-    until(lambda: registered.is_over(other.pid))
+    until(lambda: registered.has_exited(other.pid))
 
 
 @pytest.mark.parametrize("pid", [0, 2**40])
@@ -127,4 +127,4 @@ def test_what_is_no_pid_is_not_alive(pid: int) -> None:
 @pytest.mark.skipif(not LINUX, reason="elsewhere there never is a /proc, and pids are for all")
 def test_without_proc_nobody_is_known_to_be_here() -> None:
     """Two containers that have none look the same, and are not."""
-    assert not Identity(NOWHERE, NOWHERE, UNKNOWN).is_here()
+    assert not Identity(UNKNOWN_BOOT, UNKNOWN_BOOT, UNKNOWN).is_here()

@@ -258,7 +258,7 @@ table = {signal.SIGUSR1: lambda: heard.append("parent")}
 signals.install(table)
 pid = os.fork()
 if pid == 0:
-    process.let_go(loop.fds)
+    process.close_inherited_fds(loop.fds)
     signal.signal(signal.SIGUSR1, lambda number, frame: None)
     for _ in range(10):
         os.kill(os.getpid(), signal.SIGUSR1)

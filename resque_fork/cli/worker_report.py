@@ -15,7 +15,7 @@ from .output import Row, job_row
 ALIVE, GONE, ELSEWHERE = "alive", "gone", "elsewhere"
 
 
-class Census:
+class WorkerReport:
     """Looks at the workers of one Resque from this host."""
 
     def __init__(self, app: App, host: str | None = None) -> None:
@@ -82,7 +82,7 @@ class Census:
             return ELSEWHERE
         if identity is None:  # another implementation's: all there is to go by is the pid
             return ALIVE if is_alive(worker.pid) else GONE
-        return GONE if identity.is_over(worker.pid) else ALIVE
+        return GONE if identity.has_exited(worker.pid) else ALIVE
 
 
 def _moment(seconds: float | None) -> str | None:
