@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from resque_fork import logs
-from resque_fork.logs import FORMATS, RubyFormatter, TextFormatter, life, log, set_up
+from resque_fork.logs import FORMATS, RubyFormatter, TextFormatter, lifecycle, log, set_up
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -102,7 +102,7 @@ def said(capsys: pytest.CaptureFixture[str], verbose: int) -> list[str]:
     set_up("text", verbose)
     log.debug("Checking mail")
     log.info("got: a job")
-    life.info("Worker is starting")
+    lifecycle.info("Worker is starting")
     log.warning("a warning")
     log.error("a failure")
     return [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
@@ -129,7 +129,7 @@ def test_set_up_twice_says_everything_once(capsys: pytest.CaptureFixture[str]) -
 def test_uses_standard_logging(caplog: pytest.LogCaptureFixture) -> None:
     """Without being set up, our lines go where the application's own logging sends them."""
     with caplog.at_level(logging.DEBUG):
-        life.info("hello")
+        lifecycle.info("hello")
     assert caplog.record_tuples == [("resque_fork.life", logging.INFO, "hello")]
 
 
