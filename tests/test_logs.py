@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
     """Our loggers are as they were before, afterwards."""
-    kept = (log.handlers, log.propagate, log.level, life.level)
+    kept = (log.handlers, log.propagate, log.level, lifecycle.level)
     yield
     log.handlers, log.propagate = kept[0], kept[1]
     log.setLevel(kept[2])
-    life.setLevel(kept[3])
+    lifecycle.setLevel(kept[3])
 
 
 def record(level: int, message: str) -> logging.LogRecord:
