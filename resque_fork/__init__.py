@@ -25,6 +25,7 @@ from .errors import (
     NotOnMainThread,
     PoisonPill,
     PruneDeadWorkerDirtyExit,
+    RedisRefused,
     RedisUnavailable,
     ResqueError,
     SettingsError,
@@ -57,8 +58,8 @@ if TYPE_CHECKING:
     from .policies import Action, Policy, add_policy
     from .worker.worker import Worker
 
-# Loaded when they are asked for: they need redis, whose import takes longer than all of the above.
-# And a producer needs no worker, and may run where there is no fork.
+# Loaded when they are asked for: to declare jobs takes none of them, and a producer needs no
+# worker, and may run where there is no fork.
 _LATER = {
     "Action": "policies",
     "Backend": "failure",
@@ -105,6 +106,7 @@ __all__ = [
     "PruneDeadWorkerDirtyExit",
     "RedisBackend",
     "RedisMultiQueueBackend",
+    "RedisRefused",
     "RedisUnavailable",
     "Reservation",
     "Resque",

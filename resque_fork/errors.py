@@ -11,8 +11,9 @@
     ├── RedisUnavailable               no answer from Redis
     │   ├── MaybeEnqueued              ... and a push was under way
     │   └── GaveUpWaiting              ... and the worker was told to stop
-    ├── AccessRefused                  wrong credentials, or an ACL without our commands
-    ├── WrongKeyType                   a key holds another Redis type
+    ├── RedisRefused                   Redis answers, and refuses a command
+    │   ├── AccessRefused              wrong credentials, or an ACL without our commands
+    │   └── WrongKeyType               a key holds another Redis type
     ├── NameTaken                      another live process works under our worker id
     ├── StaleEntry                     a failed entry is no longer where it was shown
     └── JobLost                        written to the failed list by the worker
@@ -25,6 +26,9 @@
     SystemExit
     ├── TermException                  raised in a job that is told to stop
     └── JobTimeout                     raised in a job that is over its limit of time or CPU
+
+The errors about Redis say in ``had_no_effect`` whether the command certainly changed nothing,
+and in ``sent`` whether it may have reached Redis at all.
 
 What ends in the failed list carries a ``wire_name``: the class name that
 dashboards of other languages know it by.
@@ -41,8 +45,14 @@ NO_FORK = "This system cannot fork, so it runs no worker; applications can enque
 class ResqueError(Exception):
     """Something went wrong in resque-fork."""
 
+    had_no_effect = True
+
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message if message is not None else self.__doc__)
+
+    def add(self, sentence: str) -> None:
+        """Say one thing more."""
+        self.args = (f"{self} {sentence}",)
 
 
 class NoQueueError(ResqueError):
@@ -76,6 +86,9 @@ class NotOnMainThread(ResqueError):
 class RedisUnavailable(ResqueError):
     """Redis does not answer."""
 
+    sent = True
+    had_no_effect = False
+
 
 class MaybeEnqueued(RedisUnavailable):
     """The connection to Redis broke during a push: the job may or may not have been queued."""
@@ -85,12 +98,26 @@ class GaveUpWaiting(RedisUnavailable):
     """Redis was away for too long after the worker had been told to stop."""
 
 
-class AccessRefused(ResqueError):
+class RedisRefused(ResqueError):
+    """Redis refused a command. `code` is the first word of the refusal, `reason` its text."""
+
+    sent = True
+    code = reason = ""
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether an argument was larger than the server's ``proto-max-bulk-len``."""
+        return "Protocol error: invalid bulk length" in self.reason
+
+
+class AccessRefused(RedisRefused):
     """Redis refused the credentials, or they do not allow the commands we need."""
 
 
-class WrongKeyType(ResqueError):
+class WrongKeyType(RedisRefused):
     """A key holds another Redis type than Resque's."""
+
+    code = "WRONGTYPE"
 
     def __init__(self, key: str) -> None:
         self.key = key

@@ -39,12 +39,12 @@ ORDER = [
 LATE = {
     ("cli/__init__", "resque_fork.cli.starting"),
     ("cli/app", "resque_fork.client.resque"),  # redis takes most of the time that --help took
-    ("cli/app", "resque_fork.store.scripts"),
     ("cli/app", "resque_fork.store.server"),
     ("cli/app", "resque_fork.store.workers"),
     ("cli/options", "click.shell_completion"),
     ("cli/program", "difflib"),  # from here on: it costs memory, and so makes every fork slower
-    ("job/declare", "resque_fork.client.resque"),  # to declare a job takes no redis
+    ("client/resque", "resque_fork.store.client"),  # only a connection takes redis
+    ("job/declare", "resque_fork.client.resque"),
     ("job/registry", "difflib"),
     ("settings", "difflib"),
     ("settings", "tomllib"),
@@ -180,9 +180,7 @@ def test_outside_things_have_one_home(package: str, homes: tuple[str, ...]) -> N
         f"{module} imports {dotted}, which belongs to {' and '.join(homes)}"
         for module in modules()
         for dotted, _ in imports(module)
-        if dotted.split(".")[0] == package
-        and dotted != "redis.exceptions"  # its errors pass through every floor
-        and not module.startswith(homes)
+        if dotted.split(".")[0] == package and not module.startswith(homes)
     ]
     assert not strays, "; ".join(strays)
 

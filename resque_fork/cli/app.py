@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,22 +64,9 @@ class App:
 
     @property
     def workers(self) -> Workers:
-        """Raises redis-py's errors: use it where `speaking`."""
-        from ..store.scripts import NamingKeys
         from ..store.workers import Workers
 
-        return Workers(NamingKeys(self.resque.redis), self.resque.key_names)
-
-    @contextlib.contextmanager
-    def speaking(self, key: str | None = None) -> Iterator[None]:
-        """Redis' errors in our words, naming the key if it is of the wrong type."""
-        from ..store.server import REDIS_ERRORS, in_our_words
-
-        try:
-            yield
-        except REDIS_ERRORS as error:
-            at_fault = getattr(error, "key", key)
-            raise in_our_words(error, self.resque.server, at_fault) from error
+        return Workers(self.resque.client, self.resque.key_names)
 
     def wants_tracebacks(self) -> bool:
         try:

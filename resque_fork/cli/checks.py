@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from redis.exceptions import ResponseError
-
-from ..errors import ResqueError, WrongKeyType
+from ..errors import RedisRefused, WrongKeyType
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 
@@ -24,15 +22,14 @@ class Finding:
 def looked_at(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     """What a look finds. One that the server refuses is a finding, and no reason to stop.
 
-    Raises redis-py's errors and ours if the server does not answer, or does not let us in.
+    Raises our errors if the server does not answer, or does not let us in.
     """
     try:
         yield from look()
     except WrongKeyType as error:
         yield Finding(check, FAIL, str(error))
-    except (ResponseError, ResqueError) as error:
-        refusal = error.__cause__ if isinstance(error, ResqueError) else error
-        if not isinstance(refusal, ResponseError):
+    except RedisRefused as error:
+        if not error.sent:
             raise
-        text = str(refusal).rstrip(". ")
+        text = error.reason.rstrip(". ")
         yield Finding(check, WARN, f"The server does not allow what it takes to look ({text}).")

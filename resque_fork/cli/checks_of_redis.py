@@ -6,10 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from redis.exceptions import ResponseError
-
+from ..store.about import config, info, types_of
+from ..store.client import Client
 from ..store.line import Line
-from ..store.server import never_sent
 from ..system.loop import Loop
 from .app import App
 from .checks import FAIL, OK, WARN, Finding, looked_at
@@ -18,9 +17,9 @@ SKEW, WRONG_CLOCK = 2.0, 60.0  # seconds
 
 
 def look_at_redis(app: App) -> Iterator[Finding]:
-    """Raises redis-py's errors and ours if the server does not answer."""
-    redis = app.resque.redis
-    about = _info(redis)
+    """Raises our errors if the server does not answer."""
+    redis = app.resque.client
+    about = info(redis)
     yield _version(app, about)
     yield _pick_up(app)
     yield _namespace(app)
@@ -71,8 +70,8 @@ def _namespace(app: App) -> Finding:
     return Finding("namespace", OK, f"Keys begin with {app.resque.key_names.prefix}")
 
 
-def _eviction(redis: Any, about: dict[str, Any]) -> Finding:
-    policy = about.get("maxmemory_policy") or _config(redis, "maxmemory-policy")
+def _eviction(redis: Client, about: dict[str, Any]) -> Finding:
+    policy = about.get("maxmemory_policy") or config(redis, "maxmemory-policy")
     if policy is None:
         return Finding(
             "eviction",
@@ -90,10 +89,10 @@ def _eviction(redis: Any, about: dict[str, Any]) -> Finding:
     )
 
 
-def _persistence(redis: Any, about: dict[str, Any]) -> Finding:
+def _persistence(redis: Client, about: dict[str, Any]) -> Finding:
     if about.get("aof_last_write_status") == "err" or about.get("rdb_last_bgsave_status") == "err":
         return Finding("persistence", FAIL, "The server fails to write to its disk: see its log.")
-    fsync, save = _config(redis, "appendfsync"), _config(redis, "save")
+    fsync, save = config(redis, "appendfsync"), config(redis, "save")
     if "aof_enabled" not in about and save is None:
         return Finding("persistence", WARN, "The server does not tell whether it saves its data.")
     advice = "set appendonly yes, and appendfsync always to lose none."
@@ -139,44 +138,22 @@ def _pause(app: App) -> Iterator[Finding]:
 
 def _keys(app: App) -> Iterator[Finding]:
     """Those that somebody has put in the way."""
-    redis, keys = app.resque.redis, app.resque.key_names
+    redis, keys = app.resque.client, app.resque.key_names
     kinds = {
-        keys.queues: b"set",
-        keys.workers: b"set",
-        keys.heartbeats: b"hash",
-        keys.failed: b"list",
-        keys.failed_queues: b"set",
-        keys.stat("processed"): b"string",
-        keys.stat("failed"): b"string",
+        keys.queues: "set",
+        keys.workers: "set",
+        keys.heartbeats: "hash",
+        keys.failed: "list",
+        keys.failed_queues: "set",
+        keys.stat("processed"): "string",
+        keys.stat("failed"): "string",
     }
-    if redis.type(keys.queues) == b"set":
-        kinds |= {keys.queue(name): b"list" for name in app.resque.queues()}
-    pipe = redis.pipeline(transaction=False)
-    for key in kinds:
-        pipe.type(key)
-    for (key, kind), found in zip(kinds.items(), pipe.execute(), strict=True):
-        if found not in (kind, b"none"):
+    if types_of(redis, [keys.queues]) == ["set"]:
+        kinds |= {keys.queue(name): "list" for name in app.resque.queues()}
+    for (key, kind), found in zip(kinds.items(), types_of(redis, [*kinds]), strict=True):
+        if found not in (kind, "none"):
             yield Finding(
                 "keys",
                 FAIL,
-                f"{key} is a {found.decode()} and not a {kind.decode()}: rename or delete it.",
+                f"{key} is a {found} and not a {kind}: rename or delete it.",
             )
-
-
-def _info(redis: Any) -> dict[str, Any]:
-    """What the server says of itself; nothing if it may not."""
-    try:
-        return dict(redis.info())
-    except ResponseError as error:
-        if never_sent(error):
-            raise
-        return {}
-
-
-def _config(redis: Any, name: str) -> str | None:
-    """One directive, or None if the server keeps it to itself, as managed ones do."""
-    try:
-        value = redis.config_get(name).get(name)
-    except ResponseError:
-        return None
-    return None if value is None else str(value)

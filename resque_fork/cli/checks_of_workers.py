@@ -15,7 +15,7 @@ NAMED = 3  # workers that are named before it becomes a number
 
 
 def look_at_workers(app: App) -> Iterator[Finding]:
-    """Raises redis-py's errors."""
+    """Raises our errors."""
     rows = WorkerReport(app).rows()
     processes = {row["id"]: app.workers.process(row["id"]) for row in rows}
     yield _stale(rows, app.settings.prune_interval)

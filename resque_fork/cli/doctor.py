@@ -49,9 +49,8 @@ def doctor(app: App) -> int:
 
 def _look(app: App) -> Iterator[Finding]:
     try:
-        with app.speaking():
-            yield from look_at_redis(app)
-            yield from looked_at("workers", lambda: look_at_workers(app))
+        yield from look_at_redis(app)
+        yield from looked_at("workers", lambda: look_at_workers(app))
     except ResqueError as error:
         yield Finding("server", FAIL, str(error))
     yield from look_at_host(app)

@@ -54,9 +54,7 @@ def peek(app: App, queue: str, start: int, count: int) -> None:
     With --json: an array of {"index", "class", "args", "payload"}; a payload
     that is not JSON is a string.
     """
-    keys = app.resque.key_names
-    with app.speaking(keys.queue(queue)):
-        payloads = Queues(app.resque.redis, keys).peek(queue, start, count)
+    payloads = Queues(app.resque.client, app.resque.key_names).peek(queue, start, count)
     columns = [
         Column("INDEX", lambda row: str(row["index"]), right=True),
         Column("CLASS", lambda row: str(row["class"] or "?")),

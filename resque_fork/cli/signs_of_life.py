@@ -27,8 +27,7 @@ FOREIGN = "goes on working, unlisted: it does not register again."
 def life_of(app: App, worker: str) -> Life | None:
     """None for one that is certainly dead, or was silent for as long as `prune` asks for."""
     parts = WorkerId.read(worker)
-    with app.speaking():
-        ours = Identity.from_fields(app.workers.process(worker)) is not None
+    ours = Identity.from_fields(app.workers.process(worker)) is not None
     after = OURS if ours else FOREIGN
     process = WorkerReport(app).process(worker)
     if process == GONE:
@@ -49,12 +48,11 @@ def life_of(app: App, worker: str) -> Life | None:
 
 def _heartbeat_of(app: App, worker: str, ours: bool) -> str | None:
     """What its heartbeat tells, to one who cannot see its process; None if it is dead."""
-    with app.speaking():
-        beats = app.workers.heartbeats()
-        beat = beats.get(worker)
-        if beat is None and ours and worker not in beats:  # a Ruby worker removed it
-            beat = app.workers.own_heartbeat(worker)
-        now = app.workers.now()
+    beats = app.workers.heartbeats()
+    beat = beats.get(worker)
+    if beat is None and ours and worker not in beats:  # a Ruby worker removed it
+        beat = app.workers.own_heartbeat(worker)
+    now = app.workers.now()
     if beat is None:
         told = "sends heartbeats that cannot be read" if worker in beats else "sends no heartbeats"
         return f"{told}, so it is not known here whether it is alive"

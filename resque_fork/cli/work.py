@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 
 import click
-from redis.exceptions import RedisError
 
 from .. import logs
 from ..client.resque import Resque
@@ -16,7 +15,7 @@ from ..failure import Backends
 from ..job.registry import registry
 from ..pool import Pool
 from ..settings import Settings
-from ..store.server import never_sent
+from ..store.connecting import ping
 from ..system.closers import closers
 from ..system.pidfile import Pidfile
 from ..system.process import daemonize
@@ -102,12 +101,9 @@ def _check(settings: Settings, pidfile: Pidfile | None) -> None:
 def _check_redis(app: App) -> None:
     """A server that was named may come later; where none was named, there must be one."""
     try:
-        with app.speaking():
-            app.resque.server.ping()
+        ping(app.resque.server)
     except RedisUnavailable as error:
-        cause = error.__cause__
-        absent = isinstance(cause, RedisError) and never_sent(cause)
-        if absent and app.sources["redis"] == "default":
+        if not error.sent and app.sources["redis"] == "default":
             raise RedisUnavailable(
                 f"There is no Redis at {app.settings.redis}: start one (resque-fork redis --port "
                 "6379 runs one for trying things out), or name yours with --redis or RESQUE_REDIS."

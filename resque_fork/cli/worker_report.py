@@ -19,7 +19,6 @@ class WorkerReport:
     """Looks at the workers of one Resque from this host."""
 
     def __init__(self, app: App, host: str | None = None) -> None:
-        self._app = app
         self._resque: Resque = app.resque
         self._workers: Workers = app.workers
         self._host = host or socket.gethostname()
@@ -27,16 +26,14 @@ class WorkerReport:
     def rows(self) -> list[Row]:
         """A row for each worker, as ``list --json`` prints it."""
         records = self._resque.working()
-        with self._app.speaking(self._resque.key_names.workers):
-            ids = self._workers.all_ids()
-            beats = self._workers.heartbeats()
-            now = self._workers.now()
-            return [self._row(i, i in records, records.get(i), beats.get(i), now) for i in ids]
+        ids = self._workers.all_ids()
+        beats = self._workers.heartbeats()
+        now = self._workers.now()
+        return [self._row(i, i in records, records.get(i), beats.get(i), now) for i in ids]
 
     def process(self, worker_id: str) -> str:
         """Whether its process is ``alive`` or ``gone``, if that can be told here."""
-        with self._app.speaking():
-            return self._whereabouts(WorkerId.read(worker_id), self._workers.process(worker_id))
+        return self._whereabouts(WorkerId.read(worker_id), self._workers.process(worker_id))
 
     def is_here(self, worker: WorkerId, identity: Identity | None) -> bool:
         """Whether its pid is one of ours: containers may share a host name, but not their pids."""

@@ -124,7 +124,7 @@ def prune(app: App) -> int:
     a worker could not be rescued.
     """
     pruner = _pruner(app)
-    with app.speaking(), silenced():
+    with silenced():
         pruned = pruner.prune()
     rows = [{"worker": worker, "job": fate} for worker, fate in pruned]
     columns = [
@@ -156,17 +156,15 @@ def _pruner(app: App) -> Pruner:
 
 
 def _check_registered(app: App, worker: str) -> None:
-    with app.speaking(app.resque.key_names.workers):
-        if not app.workers.exists(worker) and worker not in app.workers.heartbeats():
-            raise ResqueError(f"No worker is registered as {worker}: see resque-fork list.")
+    if not app.workers.exists(worker) and worker not in app.workers.heartbeats():
+        raise ResqueError(f"No worker is registered as {worker}: see resque-fork list.")
 
 
 def process_of(app: App, worker: str) -> psutil.Process:
     """Its process. Raises ResqueError if it is not certain which that is."""
     _check_registered(app, worker)
     parts = WorkerId.read(worker)
-    with app.speaking():
-        identity = Identity.from_fields(app.workers.process(worker))
+    identity = Identity.from_fields(app.workers.process(worker))
     if identity is None or parts.pid is None:
         raise ResqueError(
             f"{worker} is not a worker of resque-fork, so its process cannot be identified."
@@ -193,11 +191,10 @@ def _wait_for_end(worker: str, pid: int) -> None:
 
 def _take_off(app: App, worker: str) -> str:
     """What became of its job: a key of FATES."""
-    with app.speaking():
-        for _ in range(3):  # it may have been in the middle of a step
-            fate = _pruner(app).remove(worker)
-            if fate != "changed":
-                return fate
-            if not app.workers.exists(worker):
-                raise ResqueError(f"{worker} has just left by itself.")
+    for _ in range(3):  # it may have been in the middle of a step
+        fate = _pruner(app).remove(worker)
+        if fate != "changed":
+            return fate
+        if not app.workers.exists(worker):
+            raise ResqueError(f"{worker} has just left by itself.")
     raise ResqueError(f"{worker} took another job each time that it was to be removed: try again.")

@@ -10,9 +10,8 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import StaleEntry
 from ..job.redaction import is_redacted
@@ -23,6 +22,9 @@ from ..wire.json import decode, encode
 from ..wire.keys import Keys
 from ..wire.times import failed_time, read_time, zone_of
 from ..wire.unreadable import UNREADABLE, unwrapped
+
+if TYPE_CHECKING:
+    from ..store.client import Client
 
 BATCH = 250  # jobs, of those that are read while others are changed
 BATCH_OF_LIST = 10_000  # of those that were read before, and so may all have moved
@@ -190,40 +192,33 @@ class Filter:
 class FailedJobs:
     """One list of failed jobs; ``failed`` unless another is named. Made by `Resque.failed`.
 
-    Every method raises RedisUnavailable, AccessRefused or WrongKeyType when
-    Redis does: `speaking` puts what redis-py raises about a key in these words.
+    Every method raises RedisUnavailable or RedisRefused when Redis does.
     """
 
     def __init__(
         self,
-        redis: Any,
+        client: Client,
         keys: Keys,
-        speaking: Callable[[str], AbstractContextManager[None]],
         name: str = "failed",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
-        self._redis = redis
+        self._client = client
         self._keys = keys
-        self._speaking = speaking
-        self._key = keys.failed_list(name)
-        self._list = Failures(redis, keys, name)
+        self._list = Failures(client, keys, name)
         self._clock = clock
 
     def names(self) -> list[str]:
         """All lists of failed jobs: ``failed``, and those of redis_multi_queue."""
-        with self._speaking(self._keys.failed_queues):
-            return failed_list_names(self._redis, self._keys)
+        return failed_list_names(self._client, self._keys)
 
     def count(self) -> int:
         """Number of jobs in the list."""
-        with self._speaking(self._key):
-            return self._list.count()
+        return self._list.count()
 
     def page(self, start: int = 0, count: int = 20) -> list[FailedJob]:
         """Jobs from index `start` on, oldest first; a negative start counts from the newest."""
-        with self._speaking(self._key):
-            entries = self._list.page(start, count)
+        entries = self._list.page(start, count)
         return [FailedJob.read(entry) for entry in entries]
 
     def each(
@@ -238,7 +233,7 @@ class FailedJobs:
         `progress` is told of each page's size, `unclear` of each job that would match
         but for its age, which cannot be told because of its time zone.
         """
-        for page in self._pages(newest_first):
+        for page in self._list.pages(newest_first):
             yield from self._matching(page, which, unclear)
             progress(len(page))
 
@@ -249,7 +244,7 @@ class FailedJobs:
         """
         jobs = self.page(index, 1) if index >= 0 else []
         if id is not None and (not jobs or jobs[0].id != id):
-            found = (entry for page in self._pages(True) for entry in page if _id(entry) == id)
+            found = (entry for page in self._list.pages(True) for entry in page if _id(entry) == id)
             jobs = [FailedJob.read(entry) for entry in itertools.islice(found, 1)]
             if not jobs:
                 raise StaleEntry(
@@ -275,8 +270,7 @@ class FailedJobs:
             for batch in _batches(jobs):
                 now = self._clock()
                 ready = [r for job in batch if (r := requeue_of(job, now)) is not None]
-                with self._speaking(self._key):
-                    self._list.requeue(ready, changes)
+                self._list.requeue(ready, changes)
                 progress(len(batch))
         return changes.done
 
@@ -288,8 +282,7 @@ class FailedJobs:
         changes = self._list.changes()
         with _counted(changes):
             for batch in _batches(sorted((job.entry for job in jobs), key=lambda e: e.place)):
-                with self._speaking(self._key):
-                    self._list.remove(batch, changes)
+                self._list.remove(batch, changes)
                 progress(len(batch))
         return changes.done
 
@@ -305,26 +298,15 @@ class FailedJobs:
         """
         changes = self._list.changes()
         with _counted(changes):
-            for page in self._pages(newest_first=False):
+            for page in self._list.pages():
                 found = [job.entry for job in self._matching(page, which, unclear)]
-                with self._speaking(self._key):
-                    self._list.remove(found, changes)
+                self._list.remove(found, changes)
                 progress(len(page))
         return changes.done
 
     def clear(self) -> int:
         """Empty the list; returns how many it had."""
-        with self._speaking(self._key):
-            return self._list.clear()
-
-    def _pages(self, newest_first: bool) -> Iterator[list[Entry]]:
-        pages = self._list.pages(newest_first)
-        while True:
-            with self._speaking(self._key):
-                page = next(pages, None)
-            if page is None:
-                return
-            yield page
+        return self._list.clear()
 
     def _matching(
         self,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     MaybeEnqueued,
@@ -23,21 +22,20 @@ from ..job.reservation import Reservation
 from ..settings import value_of
 from ..store.failures import count_all
 from ..store.queues import Queues
-from ..store.refusals import first_key, key_named_by, was_said
-from ..store.scripts import NamingKeys
-from ..store.server import PUSHED_A_SECOND, REDIS_ERRORS, Server, in_our_words, never_sent
+from ..store.server import PUSHED_A_SECOND, Server
 from ..store.stats import Stats
 from ..store.workers import Workers
 from ..wire.job import Payload
 from ..wire.json import encode
-from ..wire.keys import Keys
+from ..wire.keys import Keys, to_text
 from ..wire.record import WorkerRecord
 from .failed import FailedJobs
 
+if TYPE_CHECKING:
+    from ..store.client import Client
+
 BULK = 1000  # payloads a round trip
 BULK_BYTES = 4 * 1024 * 1024
-
-_TAKEN = "A job may have been taken from {!r}, and is lost then."
 
 
 class Resque:
@@ -74,23 +72,29 @@ class Resque:
         return f"<Resque {self.server} namespace {self.key_names.namespace!r}>"
 
     @functools.cached_property
+    def client(self) -> Client:
+        """Carries commands to Redis; what goes wrong is raised as this package's errors."""
+        from ..store.client import Client
+
+        return Client(self.server, self.timeout)
+
+    @property
     def redis(self) -> Any:
         """The redis-py client. That of a Cluster connects at once, the others when first used."""
-        with self._speaking(None):
-            return self.server.client(self.timeout)
+        return self.client.redis
 
     @functools.cached_property
     def _queues(self) -> Queues:
-        return Queues(self.redis, self.key_names)
+        return Queues(self.client, self.key_names)
 
     @functools.cached_property
     def _workers(self) -> Workers:
-        return Workers(NamingKeys(self.redis), self.key_names)
+        return Workers(self.client, self.key_names)
 
     @functools.cached_property
     def stats(self) -> Stats:
         """The counters."""
-        return Stats(_Told(self), self.key_names)
+        return Stats(self.client, self.key_names)
 
     # --- jobs
 
@@ -179,8 +183,7 @@ class Resque:
 
         removal = self._queues.removal(name)
         try:
-            with self._speaking(self.key_names.queue(name)):
-                removal.run(_is_job(declaration.wire_name, wanted), progress or (lambda size: None))
+            removal.run(_is_job(declaration.wire_name, wanted), progress or (lambda size: None))
         except BaseException as error:
             error.done, error.perhaps = removal.done, removal.perhaps  # type: ignore[attr-defined]
             raise
@@ -194,8 +197,7 @@ class Resque:
         It is on nobody's record: if this process dies, the job is lost. Workers
         do not use it. Raises UnreadablePayload for a payload that is no job.
         """
-        with self._speaking(self.key_names.queue(queue), _TAKEN.format(queue)):
-            raw = self._queues.pop(queue)
+        raw = self._queues.pop(queue)
         return None if raw is None else Reservation(queue, Payload.read(raw))
 
     # --- queues
@@ -212,125 +214,108 @@ class Resque:
 
     def pop(self, queue: str) -> Any:
         """Take the first payload of a queue, decoded, or None; it is on nobody's record."""
-        with self._speaking(self.key_names.queue(queue), _TAKEN.format(queue)):
-            raw = self._queues.pop(queue)
+        raw = self._queues.pop(queue)
         return None if raw is None else _decoded(raw)
 
     def peek(self, queue: str, start: int = 0, count: int = 1) -> Any:
         """Look at payloads: one (or None) for a count of 1, else a list."""
-        with self._speaking(self.key_names.queue(queue)):
-            items = [_decoded(raw) for raw in self._queues.peek(queue, start, count)]
+        items = [_decoded(raw) for raw in self._queues.peek(queue, start, count)]
         if count == 1:
             return items[0] if items else None
         return items
 
     def size(self, queue: str) -> int:
         """Number of jobs in a queue."""
-        with self._speaking(self.key_names.queue(queue)):
-            return self._queues.size(queue)
+        return self._queues.size(queue)
 
     def queues(self) -> list[str]:
         """Every known queue, sorted."""
-        with self._speaking(self.key_names.queues):
-            return self._queues.names()
+        return self._queues.names()
 
     def queue_sizes(self) -> dict[str, int]:
         """Number of jobs by queue."""
-        with self._speaking(self.key_names.queues):
-            return self._queues.sizes()
+        return self._queues.sizes()
 
     def sample_queues(self, sample_size: int = 1000) -> dict[str, dict[str, Any]]:
         """For each queue its ``size`` and up to `sample_size` of its jobs as ``samples``."""
         return {
             name: {
                 "size": size,
-                "samples": self._samples(name, sample_size),
+                "samples": [_decoded(raw) for raw in self._queues.peek(name, 0, sample_size)],
             }
             for name, size in self.queue_sizes().items()
         }
 
-    def _samples(self, queue: str, count: int) -> list[Any]:
-        with self._speaking(self.key_names.queue(queue)):
-            return [_decoded(raw) for raw in self._queues.peek(queue, 0, count)]
-
     def remove_queue(self, queue: str) -> int:
         """Delete a queue with all its jobs; returns how many there were."""
-        with self._speaking(self.key_names.queue(queue), f"{queue!r} may have been removed."):
-            return self._queues.remove(queue)
+        return self._queues.remove(queue)
 
     def clear_queue(self, queue: str) -> int:
         """Delete all jobs of a queue, which stays known; returns how many there were."""
-        with self._speaking(self.key_names.queue(queue), f"{queue!r} may have been cleared."):
-            return self._queues.clear(queue)
+        return self._queues.clear(queue)
 
     # --- workers
 
     def workers(self) -> list[str]:
         """The ids of all registered workers, ``host:pid:queues``, sorted."""
-        with self._speaking(self.key_names.workers):
-            return self._workers.ids()
+        return self._workers.ids()
 
     def working(self) -> dict[str, WorkerRecord | None]:
         """What workers are doing, by id; None for a record that cannot be read.
 
         `queue`, `run_at` and the payload's bytes of those that have a job.
         """
-        with self._speaking(self.key_names.workers):
-            records = self._workers.records(self._workers.ids())
+        records = self._workers.records(self._workers.ids())
         return {worker_id: _record(raw) for worker_id, raw in records.items()}
 
     # --- failures, and the rest
 
     def failed(self, name: str = "failed") -> FailedJobs:
         """A list of failed jobs; redis_multi_queue has others, ``<queue>_failed``."""
-        return FailedJobs(self.redis, self.key_names, self._speaking, name)
+        return FailedJobs(self.client, self.key_names, name)
 
     def info(self) -> dict[str, Any]:
         """pending, processed, failed, queues, workers, working (numbers) and servers (URLs).
 
         failed counts what stands in all lists of failed jobs.
         """
-        with self._speaking(self.key_names.queues):
-            sizes = self._queues.sizes()
-            workers = self._workers.ids()
-            return {
-                "pending": sum(sizes.values()),
-                "processed": self.stats.get("processed"),
-                "failed": count_all(self.redis, self.key_names),
-                "queues": len(sizes),
-                "workers": len(workers),
-                "working": len(self._workers.records(workers)),
-                "servers": [str(self.server)],
-            }
+        sizes = self._queues.sizes()
+        workers = self._workers.ids()
+        return {
+            "pending": sum(sizes.values()),
+            "processed": self.stats.get("processed"),
+            "failed": count_all(self.client, self.key_names),
+            "queues": len(sizes),
+            "workers": len(workers),
+            "working": len(self._workers.records(workers)),
+            "servers": [str(self.server)],
+        }
 
     def keys(self) -> list[str]:
         """Every key of the namespace, without it. Walks the whole database."""
         prefix = self.key_names.prefix
         escaped = prefix.translate({ord(c): f"\\{c}" for c in "*?[]\\^-"})
-        with self._speaking(None):
-            found = self.redis.scan_iter(match=f"{escaped}*", count=1000)
-            return sorted(key.decode("utf-8", "surrogateescape")[len(prefix) :] for key in found)
+        return sorted(to_text(key)[len(prefix) :] for key in self.client.scan(f"{escaped}*"))
 
     def pause(self) -> None:
         """Keep every worker of every host from taking new jobs."""
-        with self._speaking(self.key_names.pause, "Workers may have been paused."):
-            self.redis.set(self.key_names.pause, "true")
+        paused = "Workers may have been paused."
+        self.client.execute_command("SET", self.key_names.pause, "true", perhaps=paused)
 
     def resume(self) -> None:
         """End a pause of all workers."""
-        with self._speaking(self.key_names.pause, "The pause may have been ended."):
-            self.redis.delete(self.key_names.pause)
+        ended = "The pause may have been ended."
+        self.client.execute_command("DEL", self.key_names.pause, perhaps=ended)
 
     def paused(self) -> bool:
         """Whether all workers are paused."""
-        with self._speaking(self.key_names.pause):
-            value = self.redis.get(self.key_names.pause) or b""
-            return bool(value.strip().lower() == b"true")
+        value = self.client.execute_command("GET", self.key_names.pause) or b""
+        return bool(value.strip().lower() == b"true")
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""
-        if "redis" in self.__dict__:
-            self.redis.close()
+        if "client" in self.__dict__:
+            self.client.close()
 
     # --- inside
 
@@ -354,57 +339,25 @@ class Resque:
 
         `before` is how many were pushed before them, in the same call.
         """
-        key = self.key_names.queue(queue)
         seconds = self.timeout + sum(map(len, payloads)) / PUSHED_A_SECOND
         try:
-            with self.server.within(seconds):
-                self._queues.push(queue, *payloads)
-        except ResqueError as error:  # the client could not be made
-            raise type(error)(f"{error} {_nothing_more_than(before)}") from error.__cause__
-        except (*REDIS_ERRORS, OSError) as error:
-            problem = in_our_words(error, self.server, getattr(error, "key", key))
-            raise _after_push(problem, error, queue, before) from error
-
-    @contextlib.contextmanager
-    def _speaking(self, key: str | None, perhaps: str = "") -> Iterator[None]:
-        """Redis' errors in our words; `perhaps` is what may have been done if no reply came."""
-        try:
-            yield
-        except (*REDIS_ERRORS, OSError) as error:
-            at_fault = key_named_by(error) or getattr(error, "key", key)
-            problem = in_our_words(error, self.server, at_fault)
-            if perhaps and not (was_said(error) or never_sent(error)):
-                problem.args = (f"{problem} {perhaps}",)
-            raise problem from error
-
-
-class _Told:
-    """A client whose errors are in our words; the first argument of its commands is a key."""
-
-    def __init__(self, resque: Resque) -> None:
-        self._resque = resque
-
-    def execute_command(self, *command: Any) -> Any:
-        perhaps = "" if command[0] == "GET" else "The counter may have been changed."
-        with self._resque._speaking(first_key(command), perhaps):
-            return self._resque.redis.execute_command(*command)
-
-
-def _after_push(problem: ResqueError, error: Exception, queue: str, before: int) -> ResqueError:
-    """The same problem, with what has become of the push."""
-    if getattr(error, "pushed", False):
-        fate = f"All jobs were pushed to {queue!r}, but it may be missing from the list of queues."
-    elif isinstance(problem, WrongKeyType):
-        return problem  # it names the key that stands where the queue would be
-    elif was_said(error) or never_sent(error):
-        fate = _nothing_more_than(before)
-    else:
-        return MaybeEnqueued(
-            f"{problem} It broke during the push: "
-            f"what was pushed to {queue!r} may or may not be queued."
-        )
-    problem.args = (f"{problem} {fate}",)
-    return problem
+            with self.client.within(seconds):
+                unknown = self._queues.push(queue, *payloads)
+        except WrongKeyType:
+            raise  # it names the key that stands where the queue would be
+        except ResqueError as error:
+            if error.had_no_effect:
+                error.add(_nothing_more_than(before))
+                raise
+            raise MaybeEnqueued(
+                f"{error} It broke during the push: "
+                f"what was pushed to {queue!r} may or may not be queued."
+            ) from error.__cause__
+        if unknown is not None:
+            unknown.add(
+                f"All jobs were pushed to {queue!r}, but it may be missing from the list of queues."
+            )
+            raise unknown
 
 
 def _nothing_more_than(before: int) -> str:

@@ -16,16 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from redis.exceptions import ResponseError
-
-from ..errors import NameTaken
+from ..errors import NameTaken, RedisRefused
 from ..wire.failed import entry_with
 from ..wire.keys import Keys, to_text
 from ..wire.times import run_time, started_time
 from ..wire.unreadable import reference
 from . import scripts
 from .packing import Packed
-from .refusals import is_too_large
 from .scripts import Commands, Packs
 
 log = logging.getLogger("resque_fork")
@@ -201,8 +198,8 @@ class Books:
     def _tried(self, finish: Finish, queues: Sequence[str] | None) -> Any:
         try:
             return self._step(finish, queues)
-        except ResponseError as error:
-            if not (finish.entries and is_too_large(error)):
+        except RedisRefused as error:
+            if not (finish.entries and error.is_too_large):
                 raise
         key = self._keys.kept(f"{self.token}:{self._number}")
         scripts.run(self._redis, "keep", [self._own[0], self._own[2], key], [self.token])

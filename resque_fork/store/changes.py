@@ -19,12 +19,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ResponseError
-
+from ..errors import ResqueError
 from ..wire.keys import Keys
 from . import scripts
 from .long_list import PAGE, PAGE_BYTES, Entry, LongList
-from .server import REDIS_ERRORS, never_sent
 
 NEAR = 4  # pages on each side in which a lost entry is looked for
 SEARCHES = 3  # of the whole list, one after the other, that find nothing
@@ -169,8 +167,8 @@ class Changes:
         self.perhaps = len(step)
         try:
             answer = send(step, which, [self._place_of(entry) for entry in step], slack)
-        except REDIS_ERRORS as error:
-            if isinstance(error, ResponseError) or never_sent(error):
+        except ResqueError as error:
+            if error.had_no_effect:
                 self.perhaps = 0
             raise
         self.done += sum(place >= 0 for place in answer)

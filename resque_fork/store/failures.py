@@ -7,18 +7,20 @@ others write to the list at the same time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..wire.keys import Keys, to_text
-from . import scripts
 from .changes import Changes, Requeue
 from .long_list import Entry, LongList, delete_list
+
+if TYPE_CHECKING:
+    from .client import Client
 
 
 class Failures:
     """One list of failed jobs; `name` is ``failed`` or ``<queue>_failed``."""
 
-    def __init__(self, redis: Any, keys: Keys, name: str = "failed") -> None:
+    def __init__(self, redis: Client, keys: Keys, name: str = "failed") -> None:
         self.name = name
         self._redis = redis
         self._keys = keys
@@ -39,9 +41,9 @@ class Failures:
         return self._list.pages(backwards=newest_first)
 
     def push(self, entry: bytes) -> None:
-        self._redis.rpush(self._key, entry)
+        self._redis.execute_command("RPUSH", self._key, entry)
         if self._key != self._keys.failed:
-            self._redis.sadd(self._keys.failed_queues, self.name)
+            self._redis.execute_command("SADD", self._keys.failed_queues, self.name)
 
     def changes(self) -> Changes:
         """What `requeue` and `remove` do one after the other, the oldest entries first."""
@@ -61,16 +63,13 @@ class Failures:
         return delete_list(self._redis, self._key, others if self.name != "failed" else [])
 
 
-def count_all(redis: Any, keys: Keys) -> int:
+def count_all(redis: Client, keys: Keys) -> int:
     """Number of entries in all lists of failed jobs, in two round trips."""
-    lists = [keys.failed_list(name) for name in failed_list_names(redis, keys)]
-    pipe = redis.pipeline(transaction=False)
-    for key in lists:
-        pipe.llen(key)
-    return sum(scripts.replies(pipe, *lists))
+    names = failed_list_names(redis, keys)
+    return sum(redis.execute_many([("LLEN", keys.failed_list(name)) for name in names]))
 
 
-def failed_list_names(redis: Any, keys: Keys) -> list[str]:
+def failed_list_names(redis: Client, keys: Keys) -> list[str]:
     """``failed``, and the lists of redis_multi_queue, sorted."""
-    others = sorted(to_text(name) for name in redis.smembers(keys.failed_queues))
+    others = sorted(to_text(name) for name in redis.execute_command("SMEMBERS", keys.failed_queues))
     return ["failed", *others]

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from redis._parsers import _RESP2Parser, _RESP3Parser
 from redis.exceptions import (
     AuthenticationWrongNumberOfArgsError,
     ConnectionError,
@@ -28,25 +27,27 @@ from redis.exceptions import (
 from ..errors import (
     AccessRefused,
     GaveUpWaiting,
+    RedisRefused,
     RedisUnavailable,
     ResqueError,
     SettingsError,
-    WrongKeyType,
 )
 from ..system.loop import Loop
-from .connections import OtherProtocol, Place
+from .addresses import Place
+from .connecting import bare_connection, find
 from .packing import Packed, packed
+from .redis_py import on_invalidation, socket_of, speak_resp2, start_parser
 from .refusals import (
     ELSEWHERE,
     PASSING,
+    REDIS_ERRORS,
+    OtherProtocol,
     code_of,
     is_of_acl,
-    is_too_large,
-    key_at_fault,
-    passes,
+    translate_error,
     was_said,
 )
-from .server import ANSWER_SECONDS, REDIS_ERRORS, Server, in_our_words
+from .server import ANSWER_SECONDS, Server
 
 log = logging.getLogger("resque_fork")
 
@@ -64,11 +65,17 @@ class _Ring:
         self.keys: list[bytes] | None = message[1]
 
 
-class _HungUp(RedisUnavailable):
+class _Away(RedisUnavailable):
+    def __init__(self, server: Server, why: str) -> None:
+        self.why = why
+        super().__init__(f"Redis at {server} does not answer. {why}")
+
+
+class _HungUp(_Away):
     """The connection is gone, and with it the reply."""
 
 
-class _NoReply(RedisUnavailable):
+class _NoReply(_Away):
     """The connection is there, and nothing comes."""
 
 
@@ -126,6 +133,7 @@ class Line:
         self._patience = patience
         self._apart = apart
         self._connection: Any = None
+        self._sock: Any = None
         self._fd = -1
         self._has_hello = False  # once it has answered to one, losing a connection is an accident
         self._shuns_hello = False  # for the next connection: the last HELLO got no answer
@@ -137,9 +145,9 @@ class Line:
     def execute_command(self, *command: Any) -> Any:
         """Send a command and wait for its reply, for as long as it takes to get one.
 
-        Raises redis-py's ResponseError for a refusal that will not pass,
-        SettingsError for a server of the wrong kind, GaveUpWaiting once
-        patience has run out, AccessRefused while we have not been `let_in`.
+        Raises RedisRefused for a refusal that will not pass, SettingsError for a
+        server of the wrong kind, GaveUpWaiting once patience has run out,
+        AccessRefused while we have not been `let_in`.
         """
         return self._until_answered(command)
 
@@ -148,32 +156,32 @@ class Line:
         return Packed.of(words)
 
     def _until_answered(self, command: Sequence[Any], passing: Sequence[str] = PASSING) -> Any:
-        pause, complained = FIRST_PAUSE, ""
+        pause = FIRST_PAUSE
+        complained: type[ResqueError] | None = None
         while True:
             try:
                 reply = self._ask(*command)
                 if complained:
                     log.warning("Redis at %s answers again", self.server)
                 return reply
-            except GaveUpWaiting:
+            except (GaveUpWaiting, SettingsError):
                 raise
-            except (*REDIS_ERRORS, RedisUnavailable, OSError) as error:
-                problem = self._in_our_words(error, command)
-                if isinstance(problem, SettingsError) or (
-                    isinstance(problem, AccessRefused) and not self.let_in
-                ):
-                    raise problem from None
-                if isinstance(error, ResponseError) and not passes(error, passing):
+            except (RedisRefused, RedisUnavailable) as problem:
+                if not self._passes(problem, passing):
                     if complained:  # a server that was restarted has forgotten the scripts
                         log.warning("Redis at %s answers again", self.server)
-                    if isinstance(problem, WrongKeyType):
-                        raise problem from None
                     raise
-                if type(problem).__name__ != complained:
+                kind = RedisUnavailable if isinstance(problem, RedisUnavailable) else type(problem)
+                if kind is not complained:
                     log.warning("%s Trying again.", problem)
-                    complained = type(problem).__name__
+                    complained = kind
                 self._rest(pause, problem)
                 pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _passes(self, problem: RedisRefused | RedisUnavailable, passing: Sequence[str]) -> bool:
+        if isinstance(problem, AccessRefused):
+            return self.let_in
+        return isinstance(problem, RedisUnavailable) or problem.code in passing
 
     def try_command(self, *command: Any) -> bool:
         """Send a command once; False if it is refused, or if Redis is away.
@@ -184,7 +192,7 @@ class Line:
             self._ask(*command)
         except GaveUpWaiting:
             raise
-        except (*REDIS_ERRORS, RedisUnavailable, OSError):
+        except ResqueError:
             return False
         return True
 
@@ -228,9 +236,13 @@ class Line:
     # --- one command
 
     def _ask(self, *command: Any) -> Any:
-        if self._connection is None:
-            self._open()
-        return self._wait_for(self._send(*command))
+        """Send a command once. Raises our errors; what is below it redis-py's too."""
+        try:
+            if self._connection is None:
+                self._open()
+            return self._wait_for(self._send(*command))
+        except REDIS_ERRORS as error:
+            raise translate_error(error, self.server, command) from error
 
     def _send(self, *command: Any) -> _Reply:
         reply = _Reply()
@@ -251,16 +263,16 @@ class Line:
             deadline = self._patience()
             now = self._loop.clock()
             if self._connection is not connection:
-                raise _HungUp(f"The connection was closed{self._why_closed}.")
+                raise _HungUp(self.server, f"The connection was closed{self._why_closed}.")
             if deadline is not None and now >= deadline:
                 self._give_up()
             if now >= late:
                 self.close()
-                raise _NoReply(f"No reply within {ANSWER_SECONDS:g} seconds.")
+                raise _NoReply(self.server, f"No reply within {ANSWER_SECONDS:g} seconds.")
             self._loop.wait(late if deadline is None else min(late, deadline))
         if isinstance(reply.value, Exception):
-            if code_of(reply.value) in ELSEWHERE or is_too_large(reply.value):
-                self.close()
+            if code_of(reply.value) in ELSEWHERE or "Protocol error" in str(reply.value):
+                self.close()  # after an error of the protocol the server hangs up
             raise reply.value
         return reply.value
 
@@ -283,11 +295,6 @@ class Line:
             why = f"{problem} Leaving all the same."
         raise GaveUpWaiting(why)
 
-    def _in_our_words(self, error: Exception, command: Sequence[Any] = ()) -> ResqueError:
-        if isinstance(error, RedisUnavailable):
-            return RedisUnavailable(f"Redis at {self.server} does not answer. {error}")
-        return in_our_words(error, self.server, key_at_fault(error, command))
-
     # --- the connection
 
     def _open(self) -> None:
@@ -304,16 +311,16 @@ class Line:
             except _HungUp as error:
                 if self._has_hello:
                     raise
-                log.debug("Redis at %s has no answer to HELLO: %s", self.server, error)
+                log.debug("Redis at %s has no answer to HELLO: %s", self.server, error.why)
         self._connect()
         self._or_close(self._shake_hands_plainly)
 
     def _connect(self) -> None:
-        connection: Any = self.server.connection(self._find(), on_connect=_start_parser)
+        connection = bare_connection(self.server, self._find(), on_connect=start_parser)
         connection.connect()
-        connection._parser.set_invalidation_push_handler(_Ring)
-        self._connection = connection
-        self._fd = connection._sock.fileno()
+        on_invalidation(connection, _Ring)
+        self._connection, self._sock = connection, socket_of(connection)
+        self._fd = self._sock.fileno()
         self._loop.fds.add(self._fd)
         self._why_closed = ""
         self._loop.watch(self._fd, self._read)
@@ -328,17 +335,16 @@ class Line:
     def _find(self) -> Place | None:
         """Where to connect to. Nothing can interrupt the look-up of a name: it is done apart."""
         if not self.server.is_to_be_found:
-            return self.server.find(self._key)
+            return find(self.server, self._key)
         late = self._loop.clock() + FIND_SECONDS
 
         def wait() -> None:
             if self._loop.clock() >= late:
-                raise RedisUnavailable(
-                    f"Its name could not be resolved within {FIND_SECONDS:g} seconds."
-                )
+                why = f"Its name could not be resolved within {FIND_SECONDS:g} seconds."
+                raise _Away(self.server, why)
             self._wait(late)
 
-        place: Place | None = self._apart(lambda: self.server.find(self._key), wait)
+        place: Place | None = self._apart(lambda: find(self.server, self._key), wait)
         return place
 
     def _shake_hands(self) -> None:
@@ -348,14 +354,14 @@ class Line:
         try:
             greeting = self._wait_for(self._send("HELLO", 3, *words))
         except ResponseError as error:
-            if passes(error, PASSING) and not is_of_acl(error):
+            if code_of(error) in PASSING and not is_of_acl(error):
                 raise
             self._speak_resp2()  # Redis before 6, or a proxy, whatever words they find for it
             self._log_in_plainly()
         else:
             if not isinstance(greeting, dict):  # a map, which only RESP3 has
                 self.close()
-                raise _HungUp("It answers to HELLO, but not in RESP3.")
+                raise _HungUp(self.server, "It answers to HELLO, but not in RESP3.")
             self.bell_supported = self._has_hello = True
         self._choose_database()
 
@@ -368,7 +374,7 @@ class Line:
         except _HungUp as error:
             if self.server.scheme == "unix" or self.server.tls:
                 raise
-            raise OtherProtocol(f"no reply: {error}") from None
+            raise OtherProtocol(f"no reply: {error.why}") from None
         self._choose_database()
 
     def _see_that_it_answers(self) -> None:
@@ -384,12 +390,8 @@ class Line:
 
     def _speak_resp2(self) -> None:
         """With it comes no bell, and jobs are looked for at intervals."""
-        connection = self._connection
         self.bell_supported = False
-        connection.protocol = 2
-        if isinstance(connection._parser, _RESP3Parser):  # hiredis reads both
-            connection.set_parser(_RESP2Parser)
-            _start_parser(connection)
+        speak_resp2(self._connection)
 
     def _log_in_plainly(self) -> None:
         if login := self._login():
@@ -408,8 +410,8 @@ class Line:
         try:
             while self._unsent:
                 data = self._unsent[0]
-                self._connection._sock.settimeout(0)
-                sent = self._connection._sock.send(data)
+                self._sock.settimeout(0)
+                sent = self._sock.send(data)
                 self._moved = self._loop.clock()
                 if sent == len(data):
                     self._unsent.popleft()
@@ -467,10 +469,6 @@ class Line:
         except (RedisError, OSError):
             self.close()
             return False
-
-
-def _start_parser(connection: Any) -> None:
-    connection._parser.on_connect(connection)
 
 
 def _would_block(error: OSError) -> bool:

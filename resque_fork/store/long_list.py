@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
-from . import scripts
+from .scripts import Commands
+
+if TYPE_CHECKING:
+    from .client import Client
 
 PAGE = 500  # entries
 PAGE_BYTES = 256 * 1024
@@ -33,7 +36,7 @@ class Entry:
 class LongList:
     """One list in Redis, which others change too."""
 
-    def __init__(self, redis: Any, key: str) -> None:
+    def __init__(self, redis: Commands, key: str) -> None:
         self.redis = redis
         self.key = key
         self.clock = 0  # counts what was read and what was changed here
@@ -41,7 +44,7 @@ class LongList:
 
     def length(self) -> int:
         """How many entries there are."""
-        return int(self.redis.llen(self.key))
+        return int(self.redis.execute_command("LLEN", self.key))
 
     def range(self, start: int, count: int) -> list[Entry]:
         """So many entries from a place on, as far as there are, in one command."""
@@ -50,7 +53,7 @@ class LongList:
         if last < first:
             return []
         self.clock += 1
-        values = self.redis.lrange(self.key, first, last)
+        values = self.redis.execute_command("LRANGE", self.key, first, last)
         return [Entry(first + i, raw, self.clock) for i, raw in enumerate(values)]
 
     def page(self, start: int, count: int) -> list[Entry]:
@@ -215,15 +218,14 @@ class _PageSize:
             self.entries = max(1, min(PAGE, fitting, 4 * self.entries))
 
 
-def delete_list(redis: Any, key: str, along: Sequence[Sequence[str]] = ()) -> int:
+def delete_list(
+    redis: Client, key: str, along: Sequence[Sequence[str]] = (), perhaps: str = ""
+) -> int:
     """Delete a list, whose memory Redis frees in the background; returns how many it had.
 
     Other commands may go along with it. All is done at once or nothing.
     """
-    redis.llen(key)  # raises for a key that is no list, which would be deleted too
-    pipe = redis.pipeline(transaction=True)
-    pipe.llen(key)
-    pipe.execute_command("UNLINK", key)
-    for command in along:
-        pipe.execute_command(*command)
-    return int(scripts.replies(pipe, key, key, *(command[1] for command in along))[0])
+    size = ("LLEN", key)
+    redis.execute_command(*size)  # raises for a key that is no list, which would be deleted too
+    commands = [size, ("UNLINK", key), *along]
+    return int(redis.execute_many(commands, transaction=True, perhaps=perhaps)[0])

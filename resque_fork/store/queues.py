@@ -3,58 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
+from ..errors import ResqueError
 from ..wire.keys import Keys, to_text
 from .changes import Changes
 from .long_list import LongList, delete_list
 
+if TYPE_CHECKING:
+    from .client import Client
+
 
 class Queues:
-    """`redis` is a redis-py client: pushes go out in pipelines."""
+    """The queues of one namespace."""
 
-    def __init__(self, redis: Any, keys: Keys) -> None:
+    def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     def names(self) -> list[str]:
         """Every known queue, sorted; an empty queue stays known."""
-        return sorted(to_text(name) for name in self._redis.smembers(self._keys.queues))
+        return sorted(
+            to_text(name) for name in self._redis.execute_command("SMEMBERS", self._keys.queues)
+        )
 
     def watch(self, queue: str) -> None:
         """Make a queue known."""
-        self._redis.sadd(self._keys.queues, queue)
+        self._redis.execute_command("SADD", self._keys.queues, queue)
 
-    def push(self, queue: str, *payloads: bytes) -> None:
+    def push(self, queue: str, *payloads: bytes) -> ResqueError | None:
         """Append to the queue and make it known, in one round trip.
 
-        An error says in ``pushed`` if they were appended all the same.
+        Returns what kept it from being made known.
         """
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.sadd(self._keys.queues, queue)
-        pipe.rpush(self._keys.queue(queue), *payloads)
-        made_known, pushed = pipe.execute(raise_on_error=False)
-        for key, reply in ((self._keys.queue(queue), pushed), (self._keys.queues, made_known)):
-            if isinstance(reply, Exception):
-                reply.key = key  # type: ignore[attr-defined]
-                reply.pushed = reply is not pushed  # type: ignore[attr-defined]
-                raise reply
+        made_known, pushed = self._redis.execute_many(
+            [("SADD", self._keys.queues, queue), ("RPUSH", self._keys.queue(queue), *payloads)],
+            errors=True,
+        )
+        if isinstance(pushed, ResqueError):
+            raise pushed
+        return made_known if isinstance(made_known, ResqueError) else None
 
     def pop(self, queue: str) -> bytes | None:
         """Take the first payload. It is on nobody's record: what happens to it is up to you."""
-        payload: bytes | None = self._redis.lpop(self._keys.queue(queue))
+        taken = f"A job may have been taken from {queue!r}, and is lost then."
+        key = self._keys.queue(queue)
+        payload: bytes | None = self._redis.execute_command("LPOP", key, perhaps=taken)
         return payload
 
     def size(self, queue: str) -> int:
-        return int(self._redis.llen(self._keys.queue(queue)))
+        return int(self._redis.execute_command("LLEN", self._keys.queue(queue)))
 
     def sizes(self) -> dict[str, int]:
         """Number of jobs by queue, in one round trip; a key of another type counts 0."""
         names = self.names()
-        pipe = self._redis.pipeline(transaction=False)
-        for name in names:
-            pipe.llen(self._keys.queue(name))
-        replies = pipe.execute(raise_on_error=False) if names else []
+        lengths = [("LLEN", self._keys.queue(name)) for name in names]
+        replies = self._redis.execute_many(lengths, errors=True)
         return {
             name: reply if isinstance(reply, int) else 0
             for name, reply in zip(names, replies, strict=True)
@@ -72,11 +76,13 @@ class Queues:
     def remove(self, queue: str) -> int:
         """Delete a queue with all its jobs; returns how many there were."""
         along = [("SREM", self._keys.queues, queue)]
-        return delete_list(self._redis, self._keys.queue(queue), along)
+        removed = f"{queue!r} may have been removed."
+        return delete_list(self._redis, self._keys.queue(queue), along, removed)
 
     def clear(self, queue: str) -> int:
         """Delete all jobs of a queue, which stays known; returns how many there were."""
-        return delete_list(self._redis, self._keys.queue(queue))
+        cleared = f"{queue!r} may have been cleared."
+        return delete_list(self._redis, self._keys.queue(queue), perhaps=cleared)
 
     def removal(self, queue: str) -> Removal:
         """To remove some payloads of a queue."""

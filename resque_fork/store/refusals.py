@@ -1,14 +1,28 @@
-"""What Redis refuses: which of it passes by itself, and what is at fault."""
+"""redis-py's errors become ours here, as sentences that their readers can act on."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
+from redis import exceptions
+from redis.exceptions import ResponseError
 
+from ..errors import (
+    AccessRefused,
+    RedisRefused,
+    RedisUnavailable,
+    ResqueError,
+    SettingsError,
+    WrongKeyType,
+)
 from ..wire.keys import to_text
+from .server import Server
+
+# What redis-py raises when Redis does; those of a Cluster are none of its RedisErrors.
+REDIS_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 
 # Refusals that pass: the server is starting, has lost its primary, is full, or
 # somebody put a key of the wrong type in the way. The command had no effect.
@@ -22,6 +36,93 @@ KEYLESS = (
     "HELLO", "INFO", "KEYS", "PING", "SCAN", "SCRIPT", "SELECT", "TIME",
 )  # fmt: skip
 ELSEWHERE = ("READONLY", "MOVED", "ASK", "CLUSTERDOWN", "MASTERDOWN")  # look for the node anew
+
+
+class OtherProtocol(exceptions.ConnectionError):
+    """Nothing that makes sense came from the server: it may be that one side alone speaks TLS."""
+
+
+@contextlib.contextmanager
+def translated(server: Server, command: Sequence[Any] = (), perhaps: str = "") -> Iterator[None]:
+    """What is raised inside is ours; `perhaps` is what may have been done if no reply came."""
+    try:
+        yield
+    except REDIS_ERRORS as error:
+        problem = translate_error(error, server, command)
+        if perhaps and not problem.had_no_effect:
+            problem.add(perhaps)
+        raise problem from error
+
+
+def translate_error(error: Exception, server: Server, command: Sequence[Any] = ()) -> ResqueError:
+    """One of REDIS_ERRORS as one of ours, with what it tells of the command."""
+    problem = _problem(error, server, command)
+    if isinstance(problem, RedisRefused) and was_said(error):
+        problem.code, problem.reason = code_of(error), str(error)
+    if isinstance(problem, RedisRefused | RedisUnavailable):
+        problem.sent = not _never_sent(error)
+        problem.had_no_effect = was_said(error) or not problem.sent
+    return problem
+
+
+def _problem(error: Exception, server: Server, command: Sequence[Any]) -> ResqueError:
+    text = str(error).rstrip(".")
+    if text.startswith("WRONGTYPE") and (key := _key_at_fault(text, command)) is not None:
+        return WrongKeyType(key)
+    if isinstance(error, exceptions.RedisClusterException):
+        return _of_a_cluster(error, server)
+    if server.kind != "cluster" and isinstance(
+        error, exceptions.AskError | exceptions.ClusterCrossSlotError
+    ):
+        return SettingsError(
+            f"Redis at {server} is a node of a Redis Cluster: name it with a redis+cluster:// URL, "
+            "and use a namespace in braces, such as {resque}."
+        )
+    if isinstance(error, exceptions.AuthenticationError) or text.startswith(
+        ("NOAUTH", "WRONGPASS")
+    ):
+        return AccessRefused(f"Redis at {server} refused the credentials ({text}).")
+    if is_of_acl(error):
+        return AccessRefused(f"Redis at {server} does not allow what we need ({text}).")
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return AccessRefused(
+            f"The certificate of Redis at {server} cannot be trusted ({text}): name the authority "
+            "that signed it with ?ssl_ca_certs=FILE in the URL, or trust whoever answers with "
+            "?ssl_cert_reqs=none, which encrypts but keeps out nobody who can stand in between."
+        )
+    if isinstance(error, OtherProtocol) or "WRONG_VERSION_NUMBER" in text:
+        return _of_another_protocol(text, server)
+    if isinstance(error, exceptions.InvalidResponse):
+        return RedisUnavailable(f"Redis at {server} sent something that is not a reply ({text}).")
+    if was_said(error) and isinstance(error, exceptions.ConnectionError):
+        return RedisUnavailable(f"Redis at {server} said: {text}.")
+    if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError | OSError):
+        return RedisUnavailable(f"Redis at {server} does not answer ({text}).")
+    return RedisRefused(f"Redis at {server} said: {text}.")
+
+
+def _of_another_protocol(text: str, server: Server) -> RedisUnavailable:
+    if server.tls:
+        other, which = server.scheme.replace("rediss", "redis", 1), "If it is not"
+    else:
+        other, which = server.scheme.replace("redis", "rediss", 1), "If it is"
+    return RedisUnavailable(
+        f"Redis at {server} cannot be used ({text}): is that port TLS? "
+        f"{which}, the URL begins with {other}://."
+    )
+
+
+def _of_a_cluster(error: Exception, server: Server) -> ResqueError:
+    """redis-py wraps what happened to the last node that it asked."""
+    cause = error.__cause__
+    if isinstance(cause, Exception):
+        return _problem(cause, server, ())
+    if "not enabled" in str(error):
+        return SettingsError(f"Redis at {server} is not a cluster: use a redis:// URL.")
+    return RedisUnavailable(f"The Redis Cluster at {server} does not answer ({error}).")
+
+
+# --- what an error of redis-py tells
 
 
 def code_of(error: Exception) -> str:
@@ -39,41 +140,33 @@ def was_said(error: Exception) -> bool:
     return (
         isinstance(error, ResponseError)
         or getattr(error, "status_code", None) is not None
-        or isinstance(error.__context__, ReadOnlyError)
+        or isinstance(error.__context__, exceptions.ReadOnlyError)
     )
 
 
-def passes(error: Exception, passing: Sequence[str]) -> bool:
-    return code_of(error) in passing or is_of_acl(error)
-
-
-def key_at_fault(error: Exception, command: Sequence[Any]) -> str | None:
-    """The key of the wrong type: our scripts name it; of plain commands it is the first."""
-    if named := key_named_by(error):
-        return named
-    return first_key(command)
-
-
-def first_key(command: Sequence[Any]) -> str | None:
-    """The key that a plain command names; None for a script, and for a command without keys."""
-    if len(command) < 2 or command[0].partition(" ")[0] in KEYLESS:  # CONFIG GET is one word
-        return None
-    return to_text(command[1])
-
-
-def key_named_by(error: Exception) -> str | None:
-    """The key of the wrong type that one of our scripts names."""
-    named = re.match(r"WRONGTYPE (.+) is a \w+, not a \w+$", str(error), re.DOTALL)
-    return named[1] if named else None
+def _never_sent(error: Exception) -> bool:
+    """Whether the error came before the command could leave."""
+    if isinstance(error, exceptions.RedisClusterException):  # it may have looked for a node anew
+        return False
+    return (
+        getattr(error, "unsent", False)
+        or isinstance(error, exceptions.MaxConnectionsError)
+        or "connecting to" in str(error)
+        or str(error) in ("Connection has data", "Connection not ready")  # of a pool
+    )
 
 
 def is_of_acl(error: Exception) -> bool:
     """Whether an access control list forbids the command, or one that a script came to."""
-    return isinstance(error, NoPermissionError) or (
+    return isinstance(error, exceptions.NoPermissionError) or (
         str(error).startswith("NOPERM") or "ACL failure in script" in str(error)
     )
 
 
-def is_too_large(error: Exception) -> bool:
-    """Whether an argument was larger than the server's ``proto-max-bulk-len``."""
-    return "Protocol error: invalid bulk length" in str(error)
+def _key_at_fault(text: str, command: Sequence[Any]) -> str | None:
+    """The key of the wrong type: our scripts name it; of plain commands it is the first."""
+    if named := re.match(r"WRONGTYPE (.+) is a \w+, not a \w+$", text, re.DOTALL):
+        return named[1]
+    if len(command) < 2 or command[0].partition(" ")[0] in KEYLESS:  # CONFIG GET is one word
+        return None
+    return to_text(command[1])

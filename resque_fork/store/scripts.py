@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from redis.exceptions import NoScriptError, ResponseError
-
+from ..errors import RedisRefused
 from .packing import Packed
-from .refusals import first_key
 
 
 class Commands(Protocol):
-    """Whatever carries a command to Redis and returns its reply."""
+    """Whatever carries a command to Redis and returns its reply. Raises our errors."""
 
     def execute_command(self, *command: Any) -> Any: ...
 
@@ -28,32 +26,6 @@ class Packs(Protocol):
     """Commands that also take words which were packed before, to be sent again and again."""
 
     def pack(self, words: Sequence[str]) -> Packed: ...
-
-
-class NamingKeys:
-    """Commands whose errors say in ``key`` which key they are about; scripts say it in words."""
-
-    def __init__(self, redis: Commands) -> None:
-        self._redis = redis
-
-    def execute_command(self, *command: Any) -> Any:
-        try:
-            return self._redis.execute_command(*command)
-        except ResponseError as error:
-            key = first_key(command)
-            if key is not None:
-                error.key = key  # type: ignore[attr-defined]
-            raise
-
-
-def replies(pipe: Any, *keys: str) -> list[Any]:
-    """Run a pipeline; raises the first error, which says in ``key`` whose it is of the keys."""
-    found = list(pipe.execute(raise_on_error=False))
-    for key, reply in zip(keys, found, strict=True):
-        if isinstance(reply, Exception):
-            reply.key = key  # type: ignore[attr-defined]
-            raise reply
-    return found
 
 
 class Script(NamedTuple):
@@ -75,5 +47,7 @@ def run(redis: Commands, name: str, keys: Sequence[str] | Packed, args: Sequence
     words = [keys.number, keys, *args] if isinstance(keys, Packed) else [len(keys), *keys, *args]
     try:
         return redis.execute_command("EVALSHA", sha, *words)
-    except NoScriptError:
-        return redis.execute_command("EVAL", source, *words)
+    except RedisRefused as error:
+        if error.code != "NOSCRIPT":
+            raise
+    return redis.execute_command("EVAL", source, *words)

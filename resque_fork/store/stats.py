@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ..wire.keys import Keys
-from .scripts import Commands
+
+if TYPE_CHECKING:
+    from .client import Client
 
 
 class Stats:
     """Whole numbers under ``stat:<name>``; what was never counted is 0."""
 
-    def __init__(self, redis: Commands, keys: Keys) -> None:
+    def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
@@ -20,15 +24,19 @@ class Stats:
             return 0
 
     def set(self, name: str, value: int) -> None:
-        self._redis.execute_command("SET", self._keys.stat(name), value)
+        self._change("SET", name, value)
 
     def incr(self, name: str, by: int = 1) -> int:
         """Add to the count and return it."""
-        return int(self._redis.execute_command("INCRBY", self._keys.stat(name), by))
+        return int(self._change("INCRBY", name, by))
 
     def decr(self, name: str, by: int = 1) -> int:
         """Subtract from the count and return it."""
-        return int(self._redis.execute_command("DECRBY", self._keys.stat(name), by))
+        return int(self._change("DECRBY", name, by))
 
     def clear(self, name: str) -> None:
-        self._redis.execute_command("DEL", self._keys.stat(name))
+        self._change("DEL", name)
+
+    def _change(self, command: str, name: str, *values: int) -> Any:
+        changed = "The counter may have been changed."
+        return self._redis.execute_command(command, self._keys.stat(name), *values, perhaps=changed)

@@ -8,14 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ResponseError
-
-from ..errors import WrongKeyType
+from ..errors import RedisRefused, WrongKeyType
 from ..wire.keys import Keys, to_text
 from ..wire.times import read_time
 from . import scripts
 from .books import FailedEntry
-from .refusals import is_too_large
 from .scripts import Commands
 
 RESCUE_SECONDS = 5  # for which a rescuer has a dead worker to itself
@@ -89,7 +86,7 @@ class Workers:
         """`ids` and `own_ids`, sorted."""
         try:
             return self._members("SUNION", self._keys.workers, self._keys.own_workers)
-        except (ResponseError, WrongKeyType):
+        except WrongKeyType:
             self.own_ids()  # of two keys the first is blamed: see whether it is the other
             raise
 
@@ -243,8 +240,8 @@ class Workers:
 
         try:
             return to_text(run(kept_apart=found.hopeless))
-        except ResponseError as error:
-            if not is_too_large(error):
+        except RedisRefused as error:
+            if not error.is_too_large:
                 raise
             return to_text(run(kept_apart=True))
 

@@ -10,8 +10,6 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from redis.exceptions import RedisError
-
 from ..errors import ResqueError
 
 log = logging.getLogger("resque_fork")
@@ -30,7 +28,7 @@ class Shield:
     def __call__(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (ResqueError, RedisError):
+        except ResqueError:
             raise
         except Exception as error:  # the reason does not matter: the job has nothing to do with it
             kind = (what, type(error), getattr(error, "errno", None))

@@ -16,15 +16,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from redis.exceptions import ResponseError
-
 from ..errors import (
     DirtyExit,
     JobLost,
     PoisonPill,
     PruneDeadWorkerDirtyExit,
+    RedisRefused,
     UnreadablePayload,
-    WrongKeyType,
 )
 from ..failure import FailedEntries, Failure
 from ..job.reservation import Reservation
@@ -181,7 +179,7 @@ class Pruner:
                 if not is_dead(worker_id):
                     continue
                 answer = self._rescue(worker_id, error_of, heeding_ruby=True)
-            except (ResponseError, WrongKeyType) as problem:
+            except RedisRefused as problem:
                 if self._stuck.get(worker_id) != str(problem):
                     log.error("Cannot rescue what worker %s left: %s", worker_id, problem)
                 self._stuck[worker_id] = str(problem)

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from ..store.connections import idle_descriptors
+from ..store.redis_py import idle_descriptors
 from ..text import printable
 
 log = logging.getLogger("resque_fork")

@@ -9,8 +9,6 @@ import signal
 import socket
 from collections.abc import Callable
 
-from redis.exceptions import RedisError
-
 from ..child.fork import ForkedPerformer
 from ..child.performer import Performer
 from ..client.resque import Resque
@@ -26,7 +24,6 @@ from ..store.access import check_access
 from ..store.bell import Bell
 from ..store.books import Books, Finish
 from ..store.line import Dispensable, Line
-from ..store.server import REDIS_ERRORS
 from ..store.workers import Workers
 from ..system import huge_pages, process
 from ..system.closers import closers
@@ -132,8 +129,6 @@ class Worker(Service):
             status = 0
         except ResqueError as error:
             log.error("%s", error)
-        except RedisError as error:
-            log.error("Redis refused what the worker cannot do without: %s", error)
         except Exception:
             log.exception("The worker stops because of an error that it did not expect")
             self._write_what_is_known()
@@ -426,8 +421,8 @@ class Worker(Service):
 
     def _beat_from_a_thread(self) -> None:
         try:
-            self._books.on(self.resque.redis).heartbeat()
-        except (ResqueError, *REDIS_ERRORS, OSError) as error:
+            self._books.on(self.resque.client).heartbeat()
+        except ResqueError as error:
             log.warning("A heartbeat could not be sent: %s", error)
 
     # --- signals

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redis.exceptions import ResponseError
 
 from resque_fork import embedded
-from resque_fork.errors import NameTaken
+from resque_fork.errors import NameTaken, RedisRefused, WrongKeyType
 from resque_fork.store import scripts
 from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish, Step
 from resque_fork.store.server import Server
@@ -20,7 +19,7 @@ from resque_fork.wire.json import encode
 from resque_fork.wire.keys import Keys
 from resque_fork.wire.times import read_time
 
-from .conftest import ID, IDENTITY, KEYS, dump, fill, push
+from .conftest import ID, IDENTITY, KEYS, BothWays, dump, fill, push
 
 DONE = Finish("done")
 BACK = Finish("back")
@@ -514,7 +513,7 @@ def test_server_that_forgot_its_scripts(books: Books, client: Any) -> None:
 
 def test_same_books_over_another_connection(books: Books, redis_url: str) -> None:
     """A heartbeat sent over another connection is the same worker's."""
-    with Server(redis_url).client() as other:
+    with BothWays(Server(redis_url)) as other:
         assert not books.on(other).heartbeat()
 
 
@@ -523,15 +522,15 @@ def test_same_books_over_another_connection(books: Books, redis_url: str) -> Non
 
 def test_full_redis_refuses_nothing_half_way(full_server: embedded.Server, keys: Keys) -> None:
     """With memory at its limit jobs cannot be added, but are finished, failed and taken on."""
-    with Server(full_server.url).client() as client:
+    with BothWays(Server(full_server.url)) as client:
         books = Books(client, keys, ID, IDENTITY, max_attempts=2)
         books.heartbeat()
         raws = [encode({"class": "A", "args": ["x" * 1000, i]}) for i in range(5)]
         push(client, "email", *raws[:4], b"oops")
         books.step(NOTHING, ["email"])
         fill(client)
-        with pytest.raises(ResponseError, match="used memory > 'maxmemory'"):
-            client.rpush(keys.queue("email"), A)
+        with pytest.raises(RedisRefused, match="used memory > 'maxmemory'"):
+            client.execute_command("RPUSH", keys.queue("email"), A)
         assert not books.heartbeat()
         step = books.step(DONE, ["email"])
         assert (step.finish, step.raw) == ("done", raws[1])
@@ -551,7 +550,7 @@ def test_full_redis_refuses_nothing_half_way(full_server: embedded.Server, keys:
 
 def test_full_redis_registers_a_worker(full_server: embedded.Server, keys: Keys) -> None:
     """A worker that starts while memory is at its limit can start, and drain the queues."""
-    with Server(full_server.url).client() as client:
+    with BothWays(Server(full_server.url)) as client:
         push(client, "email", A)
         fill(client)
         books = Books(client, keys, ID, IDENTITY)
@@ -579,9 +578,9 @@ def test_failed_list_of_the_wrong_type_costs_nothing(books: Books, client: Any, 
     books.step(NOTHING, ["email"])
     client.set(keys.failed, "x")
     before = dump(client)
-    with pytest.raises(ResponseError) as caught:
+    with pytest.raises(WrongKeyType) as caught:
         books.step(failed(), ["email"])
-    assert str(caught.value) == "WRONGTYPE resque:failed is a string, not a list"
+    assert caught.value.reason == "WRONGTYPE resque:failed is a string, not a list"
     assert dump(client) == before
     client.delete(keys.failed)
     step = books.step(failed(b"entry"), ["email"])
@@ -594,7 +593,7 @@ def test_queue_to_put_back_to_is_of_the_wrong_type(books: Books, client: Any, ke
     push(client, "email", A)
     books.step(NOTHING, ["email"])
     client.set(keys.queue("email"), "x")
-    with pytest.raises(ResponseError, match="WRONGTYPE resque:queue:email is a string, not a list"):
+    with pytest.raises(WrongKeyType, match="The Redis key 'resque:queue:email' does not hold"):
         books.step(BACK, None)
     client.delete(keys.queue("email"))
     assert books.step(BACK, None).finish == "back"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from redis.exceptions import NoPermissionError, ResponseError
 
 from resque_fork import embedded
+from resque_fork.errors import RedisRefused, WrongKeyType
 from resque_fork.store.changes import STEP_ENTRIES, Changes, Requeue
 from resque_fork.store.long_list import PAGE, PAGE_BYTES, Entry, LongList
 from resque_fork.store.server import Server
 from resque_fork.wire.keys import Keys
 
-from .conftest import LIST, Meddled, fill_list, read_list, rows
+from .conftest import LIST, BothWays, Meddled, fill_list, read_list, rows
 
 
 def again(entry: Entry) -> Requeue:
@@ -154,7 +154,7 @@ def test_requeue_checks_all_before_the_first_write(client: Any, keys: Keys) -> N
     fill_list(client, rows(3))
     client.set("resque:queues", "x")
     list_ = LongList(client, LIST)
-    with pytest.raises(ResponseError, match="WRONGTYPE resque:queues is a string, not a set"):
+    with pytest.raises(WrongKeyType, match="The Redis key 'resque:queues' does not hold"):
         Changes(list_).requeue([again(entry) for entry in list_.page(0, 3)], keys)
     assert read_list(client) == rows(3)
     assert not client.exists("resque:queue:q")
@@ -165,14 +165,14 @@ def test_requeue_that_is_not_allowed_changes_no_entry(
     own_server: embedded.Server, keys: Keys, command: str
 ) -> None:
     """Where a command is forbidden no entry is marked, and no job is queued."""
-    with Server(own_server.url).client() as admin:
+    with BothWays(Server(own_server.url)) as admin:
         fill_list(admin, rows(3))
         rule = f"ACL SETUSER u on >p ~* +@all -{command}"
         admin.execute_command(*rule.split())
         url = own_server.url.replace("unix://", "unix://u:p@")
-        with Server(url).client() as client:
+        with BothWays(Server(url)) as client:
             list_ = LongList(client, LIST)
-            with pytest.raises((NoPermissionError, ResponseError)):
+            with pytest.raises(RedisRefused):
                 Changes(list_).requeue([again(entry) for entry in list_.page(0, 3)], keys)
         assert read_list(admin) == rows(3)
         assert not admin.exists("resque:queue:q")

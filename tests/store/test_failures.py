@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redis.exceptions import ResponseError
 
 from resque_fork import embedded
+from resque_fork.errors import RedisRefused, WrongKeyType
 from resque_fork.store.changes import Requeue
 from resque_fork.store.failures import Failures, failed_list_names
 from resque_fork.store.long_list import PAGE, Entry
 from resque_fork.store.server import Server
 from resque_fork.wire.keys import Keys
 
-from .conftest import dump, fill
+from .conftest import BothWays, dump, fill
 
 ROWS = [b"%d" % number for number in range(50)]
 
@@ -133,19 +133,20 @@ def test_requeue_that_is_refused_changes_nothing(failures: Failures, client: Any
     client.set("resque:queue:bad", "x")
     before = dump(client)
     batch = [again(Entry(0, b"0")), again(Entry(1, b"1"), "bad")]
-    with pytest.raises(ResponseError) as caught:
+    with pytest.raises(WrongKeyType) as caught:
         failures.requeue(batch)
-    assert str(caught.value) == "WRONGTYPE resque:queue:bad is a string, not a list"
+    assert caught.value.reason == "WRONGTYPE resque:queue:bad is a string, not a list"
+    assert (caught.value.key, caught.value.had_no_effect) == ("resque:queue:bad", True)
     assert dump(client) == before
 
 
 def test_entries_can_be_removed_while_redis_is_full(full_server: embedded.Server) -> None:
     """With memory at its limit failed jobs can be removed, which is when it matters."""
-    with Server(full_server.url).client() as client:
+    with BothWays(Server(full_server.url)) as client:
         failures = filled(Failures(client, Keys()))
         fill(client)
         assert failures.remove(failures.page(10, 2)) == [True, True]
-        with pytest.raises(ResponseError, match="used memory"):
+        with pytest.raises(RedisRefused, match="used memory"):
             failures.requeue([again(Entry(0, b"0"))])
         assert [e.raw for e in failures.page(0, 2)] == [b"0", b"1"]
         assert failures.count() == 48

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from redis.exceptions import NoScriptError, ResponseError
 from servers.nodes import free_ports
 
 from resque_fork import embedded
-from resque_fork.errors import GaveUpWaiting
+from resque_fork.errors import GaveUpWaiting, RedisRefused
+from resque_fork.store.addresses import Place
 from resque_fork.store.line import FIND_SECONDS, Line
 from resque_fork.store.scripts import run
-from resque_fork.store.server import ANSWER_SECONDS, Place
+from resque_fork.store.server import ANSWER_SECONDS
 from resque_fork.system import process
 from resque_fork.system.loop import Loop
 
@@ -52,7 +52,7 @@ def test_command_and_reply(line: Line) -> None:
     assert line.execute_command("RPUSH", "l", "x", "") == 2
     assert line.execute_command("LRANGE", "l", 0, -1) == [b"x", b""]
     assert sorted(line.execute_command("SMEMBERS", "none")) == []
-    with pytest.raises(ResponseError, match="unknown command 'NONSENSE'"):
+    with pytest.raises(RedisRefused, match="unknown command 'NONSENSE'"):
         line.execute_command("NONSENSE")
     assert line.execute_command("PING") == b"PONG"
 
@@ -72,7 +72,7 @@ def test_command_that_is_too_large(tcp: bool, size: int) -> None:
     with embedded.Server(port=port, config={"proto-max-bulk-len": "1048576"}) as server:
         line = line_to(f"redis://127.0.0.1:{port}/0" if port else server.url)
         for _ in range(20):
-            with pytest.raises(ResponseError, match="Protocol error: invalid bulk length"):
+            with pytest.raises(RedisRefused, match="Protocol error: invalid bulk length"):
                 line.execute_command("RPUSH", "a", b"x" * size)
             assert line.execute_command("PING") == b"PONG"
         line.close()
@@ -93,8 +93,9 @@ def test_scripts_over_the_line(line: Line, redis: Redis) -> None:
     redis.script_flush()
     redis.rpush("failed", b"x")
     assert run(line, "remove_entries", ["failed"], [9, 9, "LPOP", "m", 0, b"x", 1, b"y"]) == [0, -1]
-    with pytest.raises(NoScriptError):
+    with pytest.raises(RedisRefused) as caught:
         line.execute_command("EVALSHA", "0" * 40, 0)
+    assert caught.value.code == "NOSCRIPT"
 
 
 def test_trying_once(line: Line) -> None:
@@ -137,8 +138,11 @@ def test_replies_in_pieces(tmp_path: Path, parser: type) -> None:
     rings: list[Any] = []
     line.on_ring = rings.append
     assert line.execute_command("ONE") == [b"do\r\ne", None, -7, [b""]]
-    with pytest.raises(ResponseError, match=r"^WEIRD no way$"):
+    with pytest.raises(
+        RedisRefused, match=r"^Redis at unix://.*/s said: WEIRD no way\.$"
+    ) as caught:
         line.execute_command("TWO")
+    assert (caught.value.code, caught.value.reason) == ("WEIRD", "WEIRD no way")
     assert line.execute_command("THREE") == b"\xff\r\nxx"
     assert line.execute_command("FOUR") == []
     assert rings == [[b"resque:queue"]] * 4

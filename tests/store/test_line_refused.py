@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from resque_fork import embedded
-from resque_fork.errors import AccessRefused, GaveUpWaiting
+from resque_fork.errors import AccessRefused, GaveUpWaiting, RedisRefused
 from resque_fork.store.line import Line
 from resque_fork.system.loop import Loop
 
@@ -108,7 +107,7 @@ def test_database_that_does_not_exist(redis_url: str, redis: Redis) -> None:
     """A database that the server has not is an error, and never another database."""
     line = line_to(f"{redis_url}?db=99")
     for act in (line.open_or_refuse, lambda: line.execute_command("SET", "a", 1)):
-        with pytest.raises(ResponseError, match="DB index is out of range"):
+        with pytest.raises(RedisRefused, match="DB index is out of range"):
             act()
     assert redis.keys() == []
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from resque_fork import Resque, SettingsError
+from resque_fork.store.client import Client
 from resque_fork.store.masking import without_secrets
 from resque_fork.store.server import Server
 
@@ -93,7 +94,7 @@ def assert_hidden(url: str) -> None:
     told = [without_secrets(url)]
     try:
         server = Server(url)
-        told += [str(server), repr(Resque(url, namespace="{r}")), repr(server.client)]
+        told += [str(server), repr(Resque(url, namespace="{r}")), repr(Client(server))]
     except SettingsError as error:
         told += [str(error), repr(error)]
     for part, text in itertools.product(("hun", "ter2"), told):

@@ -149,7 +149,7 @@ def test_values_that_are_none(scheme: str, option: str, expected: str) -> None:
 )
 def test_values_that_are_some(option: str, value: Any) -> None:
     """They are taken for what they say."""
-    assert Server(f"rediss://h?{option}")._options[option.partition("=")[0]] == value
+    assert Server(f"rediss://h?{option}").options[option.partition("=")[0]] == value
 
 
 @pytest.mark.parametrize("scheme", ["redis://h", "unix:///s", "redis+sentinel://h/p"])

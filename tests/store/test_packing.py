@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from resque_fork.store.packing import Packed, packed
-from resque_fork.store.server import PACKER
+from resque_fork.store.redis_py import PACKER
 
 WORDS: list[list[Any]] = [
     ["PING"],

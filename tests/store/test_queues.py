@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redis.exceptions import ResponseError
 
+from resque_fork.errors import WrongKeyType
 from resque_fork.store.queues import Queues
 from resque_fork.wire.keys import Keys, to_text
 
@@ -90,5 +90,5 @@ def test_any_name(long_client: Any, raw: bytes) -> None:
 def test_push_to_a_key_of_another_type(queues: Queues, client: Any) -> None:
     """A push that Redis refuses raises, though the other half of it went through."""
     client.set("resque:queue:q", "x")
-    with pytest.raises(ResponseError, match="WRONGTYPE"):
+    with pytest.raises(WrongKeyType, match="'resque:queue:q'"):
         queues.push("q", b"a")

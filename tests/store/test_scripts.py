@@ -5,9 +5,8 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from redis.exceptions import ResponseError
 
-from resque_fork.store.scripts import NamingKeys, run, script
+from resque_fork.store.scripts import run, script
 
 LUA = resources.files("resque_fork.store") / "lua"
 PARTS = {"prelude", "places"}  # of scripts
@@ -55,33 +54,3 @@ def test_unknown_script_is_sent_once(client: Any) -> None:
     for _ in range(2):
         assert run(connection, "remove_entries", ["x"], [9, 9, "LPOP", "m", 0, b"a"]) == [-1]
     assert connection.said == ["EVALSHA", "EVAL", "EVALSHA"]
-
-
-@pytest.mark.parametrize(
-    ("command", "key"),
-    [
-        (["TIME"], None),
-        (["PING"], None),
-        (["DBSIZE"], None),
-        (["INFO", "server"], None),
-        (["CONFIG", "GET", "save"], None),
-        (["CONFIG GET", "save"], None),
-        (["SCRIPT LOAD", "return 1"], None),
-        (["CLIENT", "TRACKING", "ON"], None),
-        (["HELLO", 3], None),
-        (["EVALSHA", "digest", 1, "k"], None),
-        (["EVAL", "return 1", 0], None),
-        (["GET", "k"], "k"),
-        (["HGETALL", b"k"], "k"),
-    ],
-)
-def test_a_refusal_names_the_key_if_there_is_one(command: list[Any], key: str | None) -> None:
-    """A command without a key, or with other words in front, is refused like any other."""
-
-    class Refuses:
-        def execute_command(self, *command: Any) -> Any:
-            raise ResponseError(f"unknown command {command[0]!r}")
-
-    with pytest.raises(ResponseError, match="unknown command") as raised:
-        NamingKeys(Refuses()).execute_command(*command)
-    assert getattr(raised.value, "key", None) == key

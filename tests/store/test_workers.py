@@ -1,21 +1,20 @@
 """Workers of every language are read as they are, and a dead one is rescued exactly once."""
 
 import json
-import re
 import threading
 from typing import Any
 
 import pytest
-from redis.exceptions import ResponseError
 
 from resque_fork import embedded
+from resque_fork.errors import WrongKeyType
 from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish
 from resque_fork.store.server import Server
 from resque_fork.store.workers import Found, Workers
 from resque_fork.wire.keys import Keys
 from resque_fork.wire.unreadable import reference
 
-from .conftest import ID, IDENTITY, dump, fill
+from .conftest import ID, IDENTITY, BothWays, dump, fill
 
 A, B = b'{"class":"A","args":[]}', b'{"class":"B","args":[[]]}'
 RUBY = "vm:7:email"
@@ -255,7 +254,7 @@ def test_ten_rescuers_rescue_once(workers: Workers, client: Any, redis_url: str)
     answers: list[str] = []
 
     def rescue() -> None:
-        with Server(redis_url).client() as own:
+        with BothWays(Server(redis_url)) as own:
             start.wait(30)
             mine = Workers(own, Keys())
             answers.append(mine.rescue(found, "failed", queue="email", raw=A, entries=entry()))
@@ -311,11 +310,11 @@ def test_rescue_that_is_refused_changes_nothing(workers: Workers, client: Any) -
     found = workers.find(ID)
     client.set("resque:failed", "x")
     before = dump(client)
-    with pytest.raises(ResponseError) as caught:
+    with pytest.raises(WrongKeyType) as caught:
         workers.rescue(found, "failed", queue="email", raw=A, entries=entry())
-    assert str(caught.value) == "WRONGTYPE resque:failed is a string, not a list"
+    assert caught.value.reason == "WRONGTYPE resque:failed is a string, not a list"
     client.set("resque:queue:email", "x")
-    with pytest.raises(ResponseError, match=re.escape("WRONGTYPE resque:queue:email is a string")):
+    with pytest.raises(WrongKeyType, match="The Redis key 'resque:queue:email' does not hold"):
         workers.rescue(found, "lost", queue="email", raw=A, max_attempts=9)
     client.delete("resque:queue:email")
     assert dump(client) == before
@@ -323,7 +322,7 @@ def test_rescue_that_is_refused_changes_nothing(workers: Workers, client: Any) -
 
 def test_rescue_while_redis_is_full(full_server: embedded.Server) -> None:
     """With memory at its limit dead workers are rescued all the same, to wherever it may be."""
-    with Server(full_server.url).client() as client:
+    with BothWays(Server(full_server.url)) as client:
         workers = Workers(client, Keys())
         dead_worker(client, A)
         dead_ruby_worker(client)

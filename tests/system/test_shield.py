@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 
 import pytest
-from redis.exceptions import ConnectionError as NoConnection
 
-from resque_fork.errors import ResqueError
+from resque_fork.errors import RedisUnavailable, ResqueError
 from resque_fork.system.shield import Shield
 
 
@@ -27,7 +26,7 @@ def test_an_error_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     )
 
 
-@pytest.mark.parametrize("error", [ResqueError("x"), NoConnection("x"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [ResqueError("x"), RedisUnavailable("x"), KeyboardInterrupt()])
 def test_what_passes(error: BaseException) -> None:
     """What ends the worker on purpose is no mishap."""
     with pytest.raises(type(error)), Shield()("sweeping"):

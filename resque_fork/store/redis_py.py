@@ -1,52 +1,61 @@
-"""The connections of clients: what is done on them can be given a time by which it is over.
+"""All that resque-fork needs of redis-py beside its public face: connections that it can trust.
 
-redis-py's own limits are for each wait alone, so a server that sends a byte now and then would
-hold up its caller for ever.
+Those of clients are done by a deadline. Those of workers go to an address that was found before,
+and `line` reads what comes on them. No other module uses a private name of redis-py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
-import threading
-import time
-from collections.abc import Iterator
+import gc
+import ssl
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from redis import exceptions
-from redis.connection import AbstractConnection, Connection, UnixDomainSocketConnection
+from redis._parsers import Encoder, _RESP2Parser, _RESP3Parser
+from redis.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    PythonRespSerializer,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.sentinel import SentinelManagedConnection
 
-from .connections import OtherProtocol, TLSConnection
-from .refusals import code_of, was_said
+from .addresses import encoded
+from .deadline import Deadline
+from .refusals import OtherProtocol, code_of, was_said
 
-INSTANT = 0.001  # seconds: what is left of a time that is over, where 0 would mean something else
+# hiredis has a packer of its own, which refuses names that are not UTF-8
+PACKER = PythonRespSerializer(6000, Encoder("utf-8", "surrogateescape", False).encode)
 
 
-class Deadline(threading.local):
-    """When a thread has to be done with what it does on the connections of one client."""
+class TLSConnection(SSLConnection):
+    """Tells a port that does not answer a handshake from one that cannot be reached."""
 
-    def __init__(self) -> None:
-        self._at = math.inf
-
-    @contextlib.contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        self._at = time.monotonic() + seconds
+    def _wrap_socket_with_ssl(self, sock: Any) -> Any:
+        sock.settimeout(self.socket_connect_timeout)
         try:
-            yield
-        finally:
-            self._at = math.inf
+            wrapped = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            if speaks_tls(error):
+                raise
+            raise OtherProtocol(f"no TLS handshake: {error}") from error
+        wrapped.settimeout(self.socket_timeout)
+        return wrapped
 
-    @property
-    def is_over(self) -> bool:
-        return self._at <= time.monotonic()
 
-    def limit(self, seconds: float | None) -> float | None:
-        """As long as that, or as long as there is time."""
-        if self._at == math.inf or seconds == 0:
-            return seconds
-        left = max(self._at - time.monotonic(), INSTANT)
-        return left if seconds is None else min(left, seconds)
+def speaks_tls(error: OSError) -> bool:
+    """Whether a handshake failed for a reason that only one who speaks TLS can have."""
+    if not isinstance(error, ssl.SSLError):
+        return not isinstance(error, TimeoutError | ConnectionResetError | BrokenPipeError)
+    reason = error.reason or ""
+    return "ALERT" in reason or "CERTIFICATE" in reason or "CIPHER" in reason
+
+
+# --- of clients
 
 
 class _TimedSocket:
@@ -180,3 +189,73 @@ def client_connection(kind: str, tls: bool) -> type[_Timed]:
     if kind == "sentinel":
         return _ToPrimaryByTLS if tls else _ToPrimary
     return _ByTLS if tls else _ByTCP
+
+
+# --- of workers
+
+
+class _ToAddress(Connection):
+    """Connects to the first of `addresses` that answers; the name is for the certificate only."""
+
+    addresses: tuple[str, ...] = ()
+
+    def _connect(self) -> Any:
+        name, problem = self.host, OSError("its name has no address")
+        for address in self.addresses:
+            self.host = encoded(address)  # type: ignore[assignment]
+            try:
+                return super()._connect()  # type: ignore[no-untyped-call]
+            except OSError as error:
+                problem = error
+            finally:
+                self.host = name
+        raise problem
+
+
+class _ToAddressByTLS(TLSConnection, _ToAddress):
+    """The handshake comes after the above, and goes by the name."""
+
+
+def connection_with(options: Mapping[str, Any]) -> Any:
+    """A connection with the options of a pool of such connections."""
+    of_one = {name: value for name, value in options.items() if name != "max_connections"}
+    tls = of_one.pop("ssl", False)
+    kind: Any = _ToAddressByTLS if tls else _ToAddress
+    if "path" in of_one:
+        kind = UnixDomainSocketConnection
+    return kind(**of_one)
+
+
+# --- what a worker does on its connection by itself
+
+
+def start_parser(connection: Any) -> None:
+    """Have what comes in on a new connection understood."""
+    connection._parser.on_connect(connection)
+
+
+def speak_resp2(connection: Any) -> None:
+    connection.protocol = 2
+    if isinstance(connection._parser, _RESP3Parser):  # hiredis reads both
+        connection.set_parser(_RESP2Parser)
+        start_parser(connection)
+
+
+def on_invalidation(connection: Any, read_as: Callable[[list[Any]], object]) -> None:
+    """Have messages of client tracking read as what `read_as` makes of them."""
+    connection._parser.set_invalidation_push_handler(read_as)
+
+
+def socket_of(connection: Any) -> Any:
+    return connection._sock
+
+
+def idle_descriptors() -> set[int]:
+    """Of connections that lie in a pool of redis-py, of whoever's, and are in nobody's hands.
+
+    It looks at every object that there is.
+    """
+    # not isinstance, which would have lazy objects made, and remember every class
+    pools = [thing for thing in gc.get_objects() if ConnectionPool in type(thing).__mro__]
+    idle = [connection for pool in pools for connection in pool._get_free_connections()]
+    return {c._sock.fileno() for c in idle if getattr(c, "_sock", None) is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from resque_fork.store.connections import encoded, is_address
+from resque_fork.store.addresses import encoded, is_address
 
 ADDRESSES = ["127.0.0.1", "10", "127.1", "::1", "fe80::1%lo", "2001:DB8::7334", "::ffff:10.0.0.1"]
 NAMES = ["localhost", "redis.test", "1.2.3.4.5", "dead", "dead:beef", "m\xfcnchen.test", "a..b", ""]

@@ -1,0 +1,89 @@
+"""The door to Redis for applications and tools: commands out, replies in, errors in our words."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Self
+
+from ..errors import RedisRefused, RedisUnavailable
+from .connecting import open_client
+from .deadline import Deadline
+from .refusals import translate_error, translated
+from .server import Server
+
+
+class Client:
+    """A client of redis-py that raises our errors only. Safe for threads and forks.
+
+    It waits `seconds` for each reply, and for no connection longer than that. `perhaps` is always
+    a sentence of what may have been done if no reply came: the error then has it too.
+    """
+
+    def __init__(self, server: Server, seconds: float | None = None) -> None:
+        self.server = server
+        self._seconds = server.timeout(seconds)
+        self._deadline = Deadline()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @functools.cached_property
+    def redis(self) -> Any:
+        """redis-py's own. That of a Cluster connects at once, the others when first used."""
+        try:
+            with translated(self.server):
+                return open_client(self.server, self._seconds, self._deadline)
+        except (RedisRefused, RedisUnavailable) as error:
+            error.sent, error.had_no_effect = False, True
+            raise
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """What this thread does here in this context is over after so many seconds."""
+        return self._deadline.within(seconds)
+
+    def execute_command(self, *command: Any, perhaps: str = "") -> Any:
+        with translated(self.server, command, perhaps):
+            return self.redis.execute_command(*command)
+
+    def execute_many(
+        self,
+        commands: Sequence[Sequence[Any]],
+        *,
+        transaction: bool = False,
+        errors: bool = False,
+        perhaps: str = "",
+    ) -> list[Any]:
+        """The replies to commands that go out together; in a transaction all is done or nothing.
+
+        Raises the first error, unless `errors` are wanted among the replies.
+        """
+        if not commands:
+            return []
+        with translated(self.server, commands[0], perhaps):
+            pipe = self.redis.pipeline(transaction=transaction)
+            for command in commands:
+                pipe.execute_command(*command)
+            replies = pipe.execute(raise_on_error=False)
+        found = []
+        for command, reply in zip(commands, replies, strict=True):
+            if isinstance(reply, Exception):
+                reply = translate_error(reply, self.server, command)
+                if not errors:
+                    raise reply
+            found.append(reply)
+        return found
+
+    def scan(self, match: str) -> Iterator[bytes]:
+        """Every key that matches, of the whole database."""
+        with translated(self.server):
+            yield from self.redis.scan_iter(match=match, count=1000)
+
+    def close(self) -> None:
+        """Close all connections; the next command opens new ones."""
+        if "redis" in self.__dict__:
+            self.redis.close()

@@ -1,0 +1,33 @@
+"""Connections to what a URL names: found, bounded, and asked whether anybody is there."""
+
+import re
+
+import pytest
+
+from resque_fork.errors import AccessRefused, RedisUnavailable
+from resque_fork.store.connecting import find, ping
+from resque_fork.store.refusals import translated
+from resque_fork.store.server import Server
+
+
+def test_a_name_that_nobody_has() -> None:
+    """A name that cannot be resolved is told like a connection that cannot be had."""
+    server = Server("redis://redis.invalid:7/0")
+    with pytest.raises(RedisUnavailable) as caught, translated(server):
+        find(server, "resque:queues")
+    assert re.fullmatch(
+        r"Redis at redis://redis\.invalid:7/0 does not answer "
+        r"\(Error -?\d+ looking up redis\.invalid\. .+\)\.",
+        str(caught.value),
+    )
+
+
+def test_a_ping(redis_url: str) -> None:
+    """It asks whoever is there, and says who is not, in the words of any connection."""
+    ping(Server(redis_url))
+    for url in ("unix:///nowhere", "redis://127.0.0.1:1", "redis://localhost:1"):
+        with pytest.raises(RedisUnavailable) as caught:
+            ping(Server(url))
+        assert not caught.value.sent
+    with pytest.raises(AccessRefused):
+        ping(Server(redis_url.replace("://", "://nobody:wrong@")))
