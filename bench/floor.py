@@ -76,16 +76,20 @@ def exchange_loop(url: str) -> None:
 
     from bench.jobs import QUEUE
     from resque_fork.store.books import NOTHING, Books, Finish
+    from resque_fork.store.refusals import translated
+    from resque_fork.store.server import Server
     from resque_fork.wire.keys import Keys
 
+    server = Server(url)
     connection = Redis.from_url(url).connection_pool.make_connection()
     sent: list[list[object]] = []
 
     class Wire:
         def execute_command(self, *command: object) -> object:
             sent.append(list(command))
-            connection.send_command(*command)
-            return connection.read_response()
+            with translated(server, command):
+                connection.send_command(*command)
+                return connection.read_response()
 
     books = Books(Wire(), Keys(), "floor:1:bench", {"boot": "", "pid_namespace": "", "start": ""})
     books.heartbeat()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from store.conftest import over
 
 from resque_fork import embedded
 from resque_fork.cli.checks import Finding
@@ -186,7 +187,8 @@ def test_stale_workers(diagnose: Diagnose, redis: Redis) -> None:
 def test_workers_of_other_implementations(diagnose: Diagnose, redis: Redis) -> None:
     """Other implementations are fine, unless they serve our queues."""
     redis.sadd("resque:workers", "other:1:images")
-    Books(redis, Keys(), f"{HOST}:{os.getpid()}:mail", Identity.here().to_fields()).heartbeat()
+    ours = f"{HOST}:{os.getpid()}:mail"
+    Books(over(redis), Keys(), ours, Identity.here().to_fields()).heartbeat()
     assert diagnose()["foreign workers"] == ("ok", "other:1:images is of another implementation.")
     redis.sadd("resque:workers", "other:2:mail")
     result, message = diagnose()["foreign workers"]
@@ -207,7 +209,7 @@ def test_workers_that_break_ruby(diagnose: Diagnose, redis: Redis) -> None:
 def test_containers_that_share_a_host_name(diagnose: Diagnose, redis: Redis) -> None:
     """Workers of another machine with our host name are found."""
     identity = Identity("another boot", "pid:[1]", "1")
-    Books(redis, Keys(), f"{HOST}:7:mail", identity.to_fields()).heartbeat()
+    Books(over(redis), Keys(), f"{HOST}:7:mail", identity.to_fields()).heartbeat()
     result, message = diagnose()["foreign workers"]
     assert result == "warn"
     assert message.startswith(f"{HOST}:7:mail is of another machine or container with the host")

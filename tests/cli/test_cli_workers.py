@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from redis import Redis
+from store.conftest import over
 
 from resque_fork.store.books import NOTHING, Books
 from resque_fork.system.identity import Identity
@@ -24,7 +25,7 @@ RECORD = '{"queue":"q","run_at":"x","payload":{"class":"A","args":[]}}'
 
 def register(redis: Redis, worker_id: str, identity: Identity | None = None) -> Books:
     """Register a worker of ours, by default as this process."""
-    books = Books(redis, KEYS, worker_id, (identity or Identity.here()).to_fields())
+    books = Books(over(redis), KEYS, worker_id, (identity or Identity.here()).to_fields())
     books.heartbeat()
     return books
 
@@ -239,7 +240,7 @@ def test_kill_that_cannot_rescue_kills_nobody(run, redis: Redis, sleeper) -> Non
     books.step(NOTHING, ["mail"])
     redis.set("resque:failed", "in the way")
     result = run("kill", books.worker_id, status=1)
-    assert "WRONGTYPE" in result.stderr
+    assert "The Redis key 'resque:failed' does not hold" in result.stderr
     sleeper.communicate(b"\n", timeout=30)  # it was stopped, and is no longer
     assert sleeper.returncode == 0
     assert redis.sismember("resque:workers", books.worker_id)

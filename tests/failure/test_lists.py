@@ -26,7 +26,7 @@ class ListContract:
         self.resque = resque
         self.keys = resque.key_names
         self.backends = Backends([self.kind])
-        self.books = Books(resque.redis, self.keys, WORKER, {})
+        self.books = Books(resque.client, self.keys, WORKER, {})
         self.books.heartbeat()
 
     def fail(

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import pytest
 from life.harness import SOURCES
 from redis import Redis
+from store.conftest import over
 
 from resque_fork import embedded
 from resque_fork.failure import Backends, FailedEntries
@@ -152,7 +153,8 @@ class Lives:
 
     def _wrong(self, keys: Keys, ledger: Path, how: str) -> list[str]:
         if how == POSTHUMOUS:  # a registration that came too late is that of a dead worker
-            Pruner(Workers(self.redis, keys), Settings(), FailedEntries(Backends(), keys)).prune()
+            workers = Workers(over(self.redis), keys)
+            Pruner(workers, Settings(), FailedEntries(Backends(), keys)).prune()
         entries: Any = self.redis.lrange(keys.failed, 0, -1)
         left: Any = self.redis.keys(f"{keys.prefix}*")
         lock = keys.own_pruning_lock if how == POSTHUMOUS else ""  # which expires

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 from redis._parsers import _HiredisParser, _RESP3Parser
 from redis.utils import HIREDIS_AVAILABLE
 
@@ -34,6 +35,13 @@ class BothWays(Client):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.redis, name)
+
+
+def over(redis: Redis) -> Client:
+    """The store's client over one of redis-py's."""
+    client = Client(Server("redis://"))
+    client.redis = redis
+    return client
 
 
 @pytest.fixture

@@ -28,27 +28,15 @@ DEAD = f"{HOST}:99999999:mail"
 HEARTBEATS = "resque:workers:heartbeat"
 
 
-class Named:
-    """A client that names the key of the wrong type, as a worker's line does."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-
-    def execute_command(self, *command: object) -> object:
-        if command[0] == "EVALSHA" and self._redis.type(HEARTBEATS) == b"string":
-            raise WrongKeyType(HEARTBEATS)
-        return self._redis.execute_command(*command)
-
-
 class Scene:
     def __init__(self, resque: Resque) -> None:
         self.now = 100.0
         loop = Loop(lambda: self.now)
-        keys, redis = resque.key_names, Named(resque.redis)
+        keys, client = resque.key_names, resque.client
         self.redis: Redis = resque.redis
-        books = Books(redis, keys, ID, Identity.here().to_fields())
+        books = Books(client, keys, ID, Identity.here().to_fields())
         settings = Settings(heartbeat_interval=60)
-        self.pruner = Pruner(Workers(redis, keys), settings, FailedEntries(Backends(), keys))
+        self.pruner = Pruner(Workers(client, keys), settings, FailedEntries(Backends(), keys))
         self.maintenance = Maintenance(loop, books, self.pruner, settings, ["mail"])
 
     def later(self, seconds: float) -> None:

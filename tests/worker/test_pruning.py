@@ -41,7 +41,7 @@ class Fleet:
     def looking(self, **settings: Any) -> Pruner:
         keys = self.resque.key_names
         return Pruner(
-            Workers(self.redis, keys), Settings(**settings), FailedEntries(Backends(), keys)
+            Workers(self.resque.client, keys), Settings(**settings), FailedEntries(Backends(), keys)
         )
 
     @property
@@ -62,7 +62,7 @@ class Fleet:
     def ours(self, pid: int, identity: Identity, queues: str = "email", raw: bytes = MAIL) -> str:
         """One of our workers, which has a job."""
         worker_id = f"{HOST}:{pid}:{queues}"
-        books = Books(self.redis, self.resque.key_names, worker_id, identity.to_fields())
+        books = Books(self.resque.client, self.resque.key_names, worker_id, identity.to_fields())
         books.heartbeat()
         self.redis.rpush("resque:queue:email", raw)
         assert books.step(NOTHING, ["email"]).raw == raw
@@ -249,7 +249,7 @@ def test_ours_of_which_ruby_left_nothing_but_the_id(fleet: Fleet) -> None:
 def test_living_worker_is_back_after_ruby_took_it_off(fleet: Fleet) -> None:
     """A worker that has sent a heartbeat meanwhile is judged by that again."""
     keys = fleet.resque.key_names
-    books = Books(fleet.redis, keys, "otherhost:1:email", Identity.here().to_fields())
+    books = Books(fleet.resque.client, keys, "otherhost:1:email", Identity.here().to_fields())
     books.heartbeat()
     fleet.redis.hset("resque:fork:otherhost:1:email", "beat", "2001-01-01T00:00:00+00:00")
     fleet.taken_off_by_ruby(books.worker_id)
@@ -278,7 +278,8 @@ def test_error_names_worker(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> N
     assert fleet.pruner.prune_everywhere() == [("otherhost:2:email", "rescued")]
     (error,) = [r for r in caplog.records if r.levelno == logging.ERROR]
     assert error.getMessage() == (
-        f"Cannot rescue what worker {stuck} left: WRONGTYPE resque:failed is a string, not a list"
+        f"Cannot rescue what worker {stuck} left: The Redis key 'resque:failed' does not hold "
+        "what Resque keeps there; rename or delete it."
     )
     (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert warning.getMessage() == "Pruned dead worker otherhost:2:email: it had no job"
