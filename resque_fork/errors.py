@@ -27,8 +27,9 @@
     ├── TermException                  raised in a job that is told to stop
     └── JobTimeout                     raised in a job that is over its limit of time or CPU
 
-The errors about Redis say in ``had_no_effect`` whether the command certainly changed nothing,
-and in ``sent`` whether it may have reached Redis at all.
+RedisUnavailable and RedisRefused say in ``had_no_effect`` whether the command certainly changed
+nothing, and in ``sent`` whether it may have reached Redis. Where Redis said why, ``code`` is the
+first word of that and ``reason`` the text.
 
 What ends in the failed list carries a ``wire_name``: the class name that
 dashboards of other languages know it by.
@@ -88,6 +89,7 @@ class RedisUnavailable(ResqueError):
 
     sent = True
     had_no_effect = False
+    code = reason = ""
 
 
 class MaybeEnqueued(RedisUnavailable):
@@ -99,7 +101,7 @@ class GaveUpWaiting(RedisUnavailable):
 
 
 class RedisRefused(ResqueError):
-    """Redis refused a command. `code` is the first word of the refusal, `reason` its text."""
+    """Redis refused a command."""
 
     sent = True
     code = reason = ""

@@ -15,7 +15,8 @@ from ..failure import Backends
 from ..job.registry import registry
 from ..pool import Pool
 from ..settings import Settings
-from ..store.connecting import ping
+from ..store.client import Client
+from ..store.server import CONNECT_SECONDS
 from ..system.closers import closers
 from ..system.pidfile import Pidfile
 from ..system.process import daemonize
@@ -101,9 +102,11 @@ def _check(settings: Settings, pidfile: Pidfile | None) -> None:
 def _check_redis(app: App) -> None:
     """A server that was named may come later; where none was named, there must be one."""
     try:
-        ping(app.resque.server)
+        with contextlib.closing(Client(app.resque.server, CONNECT_SECONDS)) as client:
+            client.execute_command("PING")
     except RedisUnavailable as error:
-        if not error.sent and app.sources["redis"] == "default":
+        absent = not (error.sent or error.code)
+        if absent and app.sources["redis"] == "default":
             raise RedisUnavailable(
                 f"There is no Redis at {app.settings.redis}: start one (resque-fork redis --port "
                 "6379 runs one for trying things out), or name yours with --redis or RESQUE_REDIS."

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from typing import Any
 
 from ..errors import RedisRefused, RedisUnavailable
 from .connecting import open_client
-from .deadline import Deadline
+from .redis_py import Deadline
 from .refusals import translate_error, translated
 from .server import Server
 
@@ -25,12 +25,6 @@ class Client:
         self.server = server
         self._seconds = server.timeout(seconds)
         self._deadline = Deadline()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     @functools.cached_property
     def redis(self) -> Any:

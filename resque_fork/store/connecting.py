@@ -1,12 +1,12 @@
 """Connects with redis-py to the Redis that a URL names: clients, and bare connections.
 
-What redis-py raises passes here as it is, but for `ping`.
+What redis-py raises passes here as it is.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -22,9 +22,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from .addresses import Place, encoded
-from .deadline import Deadline
-from .redis_py import PACKER, client_connection, connection_with
-from .refusals import translated
+from .redis_py import PACKER, Deadline, client_connection, connection_with
 from .server import CONNECT_SECONDS, PORTS, Server
 
 # The parent must not wait long for anything that blocks: a TLS handshake, an answer of a Sentinel.
@@ -79,28 +77,12 @@ def bare_connection(server: Server, place: Place | None, on_connect: Callable[[A
 
     `on_connect` replaces redis-py's handshake.
     """
-    return _connection(server, place, {"protocol": 3, "redis_connect_func": on_connect})
-
-
-def ping(server: Server) -> None:
-    """See whether it answers, and lets us in. Raises our errors."""
-    with translated(server):
-        connection = _connection(server, find(server, ""), {"protocol": 2})
-        try:
-            connection.connect()
-            connection.send_command("PING")
-            connection.read_response()
-        finally:
-            connection.disconnect()
-
-
-def _connection(server: Server, place: Place | None, more: Mapping[str, Any]) -> Any:
-    options = {**server.options, "command_packer": PACKER, **HASTY, **more}
-    if place is not None:
-        options |= {"host": place.host, "port": place.port}
-    connection = connection_with(options)
-    if place is not None:
-        connection.addresses = place.addresses
+    ours = {"command_packer": PACKER, "protocol": 3, "redis_connect_func": on_connect}
+    options = {**server.options, **HASTY, **ours}
+    if place is None:
+        return connection_with(options)
+    connection = connection_with({**options, "host": place.host, "port": place.port})
+    connection.addresses = place.addresses
     return connection
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import ssl
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,8 +28,9 @@ from redis.connection import (
 from redis.sentinel import SentinelManagedConnection
 
 from .addresses import encoded
-from .deadline import Deadline
 from .refusals import OtherProtocol, code_of, was_said
+
+INSTANT = 0.001  # seconds: what is left of a time that is over, where 0 would mean something else
 
 # hiredis has a packer of its own, which refuses names that are not UTF-8
 PACKER = PythonRespSerializer(6000, Encoder("utf-8", "surrogateescape", False).encode)
@@ -55,7 +59,34 @@ def speaks_tls(error: OSError) -> bool:
     return "ALERT" in reason or "CERTIFICATE" in reason or "CIPHER" in reason
 
 
-# --- of clients
+# --- of clients: redis-py's own limits are for each wait alone, so a server that sends a byte now
+# and then would hold up its caller for ever
+
+
+class Deadline(threading.local):
+    """When a thread has to be done with what it does on the connections of one client."""
+
+    def __init__(self) -> None:
+        self._at = math.inf
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        self._at = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._at = math.inf
+
+    @property
+    def is_over(self) -> bool:
+        return self._at <= time.monotonic()
+
+    def limit(self, seconds: float | None) -> float | None:
+        """As long as that, or as long as there is time."""
+        if self._at == math.inf or seconds == 0:
+            return seconds
+        left = max(self._at - time.monotonic(), INSTANT)
+        return left if seconds is None else min(left, seconds)
 
 
 class _TimedSocket:

@@ -57,9 +57,9 @@ def translated(server: Server, command: Sequence[Any] = (), perhaps: str = "") -
 def translate_error(error: Exception, server: Server, command: Sequence[Any] = ()) -> ResqueError:
     """One of REDIS_ERRORS as one of ours, with what it tells of the command."""
     problem = _problem(error, server, command)
-    if isinstance(problem, RedisRefused) and was_said(error):
-        problem.code, problem.reason = code_of(error), str(error)
     if isinstance(problem, RedisRefused | RedisUnavailable):
+        if was_said(error):
+            problem.code, problem.reason = code_of(error), str(error)
         problem.sent = not _never_sent(error)
         problem.had_no_effect = was_said(error) or not problem.sent
     return problem

@@ -33,6 +33,12 @@ SCRIPTS = {script(name).sha: name for name in ("remove_entries", "requeue_entrie
 class BothWays(Client):
     """The store's client, on which a test also calls what redis-py's has."""
 
+    def __enter__(self) -> "BothWays":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.redis, name)
 

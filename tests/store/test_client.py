@@ -7,20 +7,29 @@ import time
 import pytest
 from redis import Redis
 
-from resque_fork.errors import RedisRefused, RedisUnavailable, WrongKeyType
+from resque_fork.errors import AccessRefused, RedisRefused, RedisUnavailable, WrongKeyType
 from resque_fork.store.client import Client
 from resque_fork.store.server import Server
 
 from .conftest import BothWays
 
 
-def test_tells_a_failed_connection_from_a_broken_one() -> None:
+def test_tells_a_failed_connection_from_a_broken_one(redis_url: str) -> None:
     """It can be told whether a command was never sent: where there was no connection at all."""
-    for url in ("unix:///nowhere", "redis://127.0.0.1:1"):
+    ping(redis_url)
+    for url in ("unix:///nowhere", "redis://127.0.0.1:1", "redis://localhost:1"):
         with pytest.raises(RedisUnavailable) as caught:
-            Client(Server(url)).execute_command("PING")
+            ping(url)
         assert not caught.value.sent
         assert caught.value.had_no_effect
+    with pytest.raises(AccessRefused):
+        ping(redis_url.replace("://", "://nobody:wrong@"))
+
+
+def ping(url: str) -> None:
+    client = Client(Server(url))
+    client.execute_command("PING")
+    client.close()
 
 
 def test_what_may_have_been_done_is_said(redis: Redis, redis_url: str) -> None:

@@ -1,11 +1,11 @@
-"""Connections to what a URL names: found, bounded, and asked whether anybody is there."""
+"""What a URL names is found, or its name is told."""
 
 import re
 
 import pytest
 
-from resque_fork.errors import AccessRefused, RedisUnavailable
-from resque_fork.store.connecting import find, ping
+from resque_fork.errors import RedisUnavailable
+from resque_fork.store.connecting import find
 from resque_fork.store.refusals import translated
 from resque_fork.store.server import Server
 
@@ -20,14 +20,3 @@ def test_a_name_that_nobody_has() -> None:
         r"\(Error -?\d+ looking up redis\.invalid\. .+\)\.",
         str(caught.value),
     )
-
-
-def test_a_ping(redis_url: str) -> None:
-    """It asks whoever is there, and says who is not, in the words of any connection."""
-    ping(Server(redis_url))
-    for url in ("unix:///nowhere", "redis://127.0.0.1:1", "redis://localhost:1"):
-        with pytest.raises(RedisUnavailable) as caught:
-            ping(Server(url))
-        assert not caught.value.sent
-    with pytest.raises(AccessRefused):
-        ping(Server(redis_url.replace("://", "://nobody:wrong@")))
