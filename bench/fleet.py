@@ -21,6 +21,8 @@ from resque_fork.policies import Outcome
 from resque_fork.settings import load
 from resque_fork.worker.worker import Worker
 
+from . import app as app  # declares the jobs
+
 JOB_SECONDS = 0.003
 
 
@@ -44,6 +46,9 @@ class FleetWorker(Worker):
     def _make_performer(self) -> Any:
         return IdlePerformer()
 
+    def _begin(self) -> None:
+        """Signals are for the main thread."""
+
     def live(self) -> None:
         self.startup()
         self._work(self.settings.interval)
@@ -56,8 +61,7 @@ def main(url: str, first: int, count: int) -> None:
     for number in range(first, first + count):
         worker = FleetWorker("*", resque=resque, settings=settings)
         worker.hostname = f"host-{number}"
-        worker._begin()
-        worker._signals.restore()
+        worker._assemble()
         threading.Thread(target=worker.live, daemon=True).start()
         time.sleep(0.002)
     threading.Event().wait()
