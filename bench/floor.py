@@ -75,12 +75,12 @@ def exchange_loop(url: str) -> None:
     from redis import Redis
 
     from bench.jobs import QUEUE
-    from resque_fork.store.books import NOTHING, Books, Finish
+    from resque_fork.store.redis_url import RedisURL
     from resque_fork.store.refusals import translated
-    from resque_fork.store.server import Server
+    from resque_fork.store.worker_store import NOTHING, Finish, WorkerStore
     from resque_fork.wire.keys import Keys
 
-    server = Server(url)
+    server = RedisURL(url)
     connection = Redis.from_url(url).connection_pool.make_connection()
     sent: list[list[object]] = []
 
@@ -91,7 +91,9 @@ def exchange_loop(url: str) -> None:
                 connection.send_command(*command)
                 return connection.read_response()
 
-    books = Books(Wire(), Keys(), "floor:1:bench", {"boot": "", "pid_namespace": "", "start": ""})
+    books = WorkerStore(
+        Wire(), Keys(), "floor:1:bench", {"boot": "", "pid_namespace": "", "start": ""}
+    )
     books.heartbeat()
     for finish in (NOTHING, Finish("done"), Finish("done")):
         books.step(finish, [QUEUE])

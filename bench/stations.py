@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from resque_fork import job
-from resque_fork.store.books import Books
+from resque_fork.store.worker_store import WorkerStore
 from resque_fork.system import process
 
 from . import jobs
@@ -21,7 +21,13 @@ clock = Clock(os.environ[FILE])
 def note_calls() -> None:
     """From now on, those of the operating system's and of the books."""
     system = process.system
-    fork, leave, write, wait4, step = system.fork, os._exit, os.write, system.wait4, Books.step
+    fork, leave, write, wait4, step = (
+        system.fork,
+        os._exit,
+        os.write,
+        system.wait4,
+        WorkerStore.step,
+    )
 
     def noting_fork() -> int:
         clock.line += 1
@@ -51,7 +57,7 @@ def note_calls() -> None:
             clock.note("faults", clock.lines.get(found[0]), found[2].ru_minflt)
         return found
 
-    def noting_step(self: Books, *arguments: Any) -> Any:
+    def noting_step(self: WorkerStore, *arguments: Any) -> Any:
         clock.note("step")
         answer = step(self, *arguments)
         clock.note("stepped")
@@ -64,7 +70,7 @@ def note_calls() -> None:
         (system, "wait4", noting_wait4),
     ):
         setattr(module, name, noting)
-    setattr(Books, "step", noting_step)  # noqa: B010 (for mypy it is no assignment)
+    setattr(WorkerStore, "step", noting_step)  # noqa: B010 (for mypy it is no assignment)
 
 
 note_calls()

@@ -44,4 +44,4 @@ def account(resque: Resque, ledger: Path, jobs: int) -> Account:
 
 
 def _on_record(resque: Resque) -> list[Payload]:
-    return [Payload.read(record.raw) for record in resque.working().values() if record]
+    return [Payload.parse(record.raw) for record in resque.working().values() if record]

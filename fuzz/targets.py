@@ -55,7 +55,7 @@ def payload(raw: bytes) -> None:
     try:
         job = Payload.take(inner)
     except UnreadablePayload:
-        job = Payload.unread(inner)
+        job = Payload.undecoded(inner)
     shown = Reservation("q", job).shown
     entry = Failure("E", "e").entry(
         failed_at=NOW, payload=shown, worker="h:1:q", queue=to_text(raw[:9])
@@ -71,7 +71,7 @@ def payload(raw: bytes) -> None:
     assert job.class_name
     hidden = redacted(inner)
     assert redacted(hidden) == hidden
-    assert Payload.read(hidden).class_name == job.class_name
+    assert Payload.parse(hidden).class_name == job.class_name
     reservation = Reservation("q", job)
     printable(str(reservation))
     assert report.read_job(job_message(reservation)) == ("q", "", inner)
@@ -80,7 +80,7 @@ def payload(raw: bytes) -> None:
 def record(raw: bytes) -> None:
     """A worker's record is read, and its job comes out as it went in, or it is none."""
     try:
-        found = WorkerRecord.read(raw)
+        found = WorkerRecord.parse(raw)
     except ValueError:
         return
     assert len(raw) > MOST_DECODED or decode(found.raw) == decode(raw).get("payload")
@@ -89,7 +89,7 @@ def record(raw: bytes) -> None:
 
 def failed(raw: bytes) -> None:
     """Whatever stands in the failed list can be listed, filtered and shown."""
-    job = FailedJob.read(Entry(0, raw))
+    job = FailedJob.parse(Entry(0, raw))
     shown = job.to_dict()
     json.dumps(shown)
     readable("\n".join(_described(shown)))
@@ -116,7 +116,7 @@ def worker_id(raw: bytes) -> None:
     """Ids, queue names and times are read without a word of complaint."""
     text = to_text(raw)
     assert to_bytes(text) == raw
-    found = WorkerId.read(text)
+    found = WorkerId.parse(text)
     assert found.text == text
     assert found.pid is None or text.startswith(f"{found.host}:")
     moment = read_time(text)

@@ -39,7 +39,7 @@ ORDER = [
 LATE = {
     ("cli/__init__", "resque_fork.cli.starting"),
     ("cli/app", "resque_fork.client.resque"),  # redis takes most of the time that --help took
-    ("cli/app", "resque_fork.store.server"),
+    ("cli/app", "resque_fork.store.redis_url"),
     ("cli/app", "resque_fork.store.workers"),
     ("cli/options", "click.shell_completion"),
     ("cli/program", "difflib"),  # from here on: it costs memory, and so makes every fork slower
@@ -57,7 +57,7 @@ LATE = {
 
 
 def modules() -> list[str]:
-    """Every module as ``store/books``, packages as ``store/__init__``."""
+    """Every module as ``store/worker_store``, packages as ``store/__init__``."""
     paths = (path.relative_to(HOME).with_suffix("") for path in HOME.rglob("*.py"))
     return sorted(path.as_posix() for path in paths)
 
@@ -67,7 +67,7 @@ def tree_of(module: str) -> ast.Module:
 
 
 def targets(module: str, node: ast.Import | ast.ImportFrom) -> list[str]:
-    """What an import names, absolutely: ``resque_fork.store.books``, ``redis.exceptions``."""
+    """What an import names, absolutely: ``resque_fork.store.queues``, ``redis.exceptions``."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     package = ["resque_fork", *module.split("/")[:-1]]
@@ -101,7 +101,7 @@ def imports(module: str) -> Iterator[tuple[str, bool]]:
 
 
 def ours(dotted: str) -> str | None:
-    """``store/books`` for ``resque_fork.store.books``; None for what is not ours."""
+    """``store/worker_store`` for ``resque_fork.store.worker_store``; None for what is not ours."""
     if dotted == "resque_fork":
         return "__init__"
     if not dotted.startswith("resque_fork."):

@@ -114,13 +114,13 @@ def assert_linear(read: Callable[[bytes], object], steps: Iterator[bytes], what:
 
 
 def _vouched(raw: bytes) -> None:
-    Payload.read(raw, vouch=True)
+    Payload.parse(raw, vouch=True)
 
 
 def _shown(raw: bytes) -> None:
     declare("x", "q", lambda *secrets: None, (), redact=["secrets"])
     try:
-        payload = Payload.read(raw)
+        payload = Payload.parse(raw)
     except UnreadablePayload:
         payload = Payload(raw, "", [], decoded=False)
     shown(payload)
@@ -128,14 +128,14 @@ def _shown(raw: bytes) -> None:
 
 
 def _failed(raw: bytes) -> None:
-    job = FailedJob.read(Entry(0, raw))
+    job = FailedJob.parse(Entry(0, raw))
     requeue_of(job, 0.0)
     readable("\n".join(_described(job.to_dict())))
 
 
 def _id(raw: bytes) -> None:
     text = to_text(raw)
-    WorkerId.read(text)
+    WorkerId.parse(text)
     QueueList(["*", "!x*"]).over([text, "x"])
 
 
@@ -149,10 +149,10 @@ def _identity(raw: bytes) -> None:
 
 
 READERS: dict[str, tuple[Callable[[bytes], object], int]] = {
-    "payload": (Payload.read, MAX_PAYLOAD),
+    "payload": (Payload.parse, MAX_PAYLOAD),
     "payload for others": (_vouched, 1 << 21),
     "wrapper": (lambda raw: (unwrapped(raw), key_of(raw)), MAX_PAYLOAD),
-    "record": (WorkerRecord.read, MAX_PAYLOAD),
+    "record": (WorkerRecord.parse, MAX_PAYLOAD),
     "payload as it is shown": (_shown, 1 << 20),
     "payload for backends": (payload_object, 1 << 20),
     "failed entry": (_failed, 1 << 20),

@@ -1,7 +1,7 @@
 """The child: perform a job, say how it went, leave.
 
 It never speaks to Redis. What it has to say goes through a pipe to the parent,
-which keeps the books; without a word there is no success.
+which writes it to Redis; without a report there is no success.
 """
 
 from __future__ import annotations

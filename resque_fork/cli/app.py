@@ -52,7 +52,7 @@ class App:
     @functools.cached_property
     def resque(self) -> Resque:
         from ..client.resque import Resque
-        from ..store.server import ANSWER_SECONDS
+        from ..store.redis_url import ANSWER_SECONDS
 
         settings = self.settings
         return Resque(settings.redis, namespace=settings.namespace, timeout=ANSWER_SECONDS)

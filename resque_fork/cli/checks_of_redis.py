@@ -8,7 +8,7 @@ from typing import Any
 
 from ..store.about import config, info, types_of
 from ..store.client import Client
-from ..store.line import Line
+from ..store.worker_connection import WorkerConnection
 from ..system.loop import Loop
 from .app import App
 from .checks import FAIL, OK, WARN, Finding, looked_at
@@ -44,10 +44,10 @@ def _version(app: App, about: dict[str, Any]) -> Finding:
 
 def _pick_up(app: App) -> Finding:
     """Connects as a worker does."""
-    line = Line(app.resque.server, Loop(), app.resque.key_names.queues)
+    line = WorkerConnection(app.resque.server, Loop(), app.resque.key_names.queues)
     try:
         line.try_command("PING")
-        if line.bell_supported:
+        if line.can_notify:
             return Finding("pick-up", OK, "The server can tell idle workers of new jobs at once.")
     finally:
         line.close()

@@ -28,7 +28,7 @@ def look_at_workers(app: App) -> Iterator[Finding]:
         for row in rows
         if (identity := Identity.from_fields(processes[row["id"]]))
         and not identity.is_here()
-        and WorkerReport(app).is_here(WorkerId.read(row["id"]), None)
+        and WorkerReport(app).is_here(WorkerId.parse(row["id"]), None)
     ]
     if namesakes:
         yield Finding(

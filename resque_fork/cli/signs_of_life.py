@@ -26,7 +26,7 @@ FOREIGN = "goes on working, unlisted: it does not register again."
 
 def life_of(app: App, worker: str) -> Life | None:
     """None for one that is certainly dead, or was silent for as long as `prune` asks for."""
-    parts = WorkerId.read(worker)
+    parts = WorkerId.parse(worker)
     ours = Identity.from_fields(app.workers.process(worker)) is not None
     after = OURS if ours else FOREIGN
     process = WorkerReport(app).process(worker)

@@ -16,7 +16,7 @@ from ..job.registry import registry
 from ..pool import Pool
 from ..settings import Settings
 from ..store.client import Client
-from ..store.server import CONNECT_SECONDS
+from ..store.redis_url import CONNECT_SECONDS
 from ..system.closers import closers
 from ..system.pidfile import Pidfile
 from ..system.process import daemonize

@@ -33,7 +33,7 @@ class WorkerReport:
 
     def process(self, worker_id: str) -> str:
         """Whether its process is ``alive`` or ``gone``, if that can be told here."""
-        return self._whereabouts(WorkerId.read(worker_id), self._workers.process(worker_id))
+        return self._whereabouts(WorkerId.parse(worker_id), self._workers.process(worker_id))
 
     def is_here(self, worker: WorkerId, identity: Identity | None) -> bool:
         """Whether its pid is one of ours: containers may share a host name, but not their pids."""
@@ -47,7 +47,7 @@ class WorkerReport:
         beat: float | None,
         now: float,
     ) -> Row:
-        worker = WorkerId.read(worker_id)
+        worker = WorkerId.parse(worker_id)
         process = self._workers.process(worker_id)
         started = self._workers.started(worker_id)
         queue, run_at, class_name = process.get("queue"), process.get("run_at", ""), None

@@ -163,7 +163,7 @@ def _check_registered(app: App, worker: str) -> None:
 def process_of(app: App, worker: str) -> psutil.Process:
     """Its process. Raises ResqueError if it is not certain which that is."""
     _check_registered(app, worker)
-    parts = WorkerId.read(worker)
+    parts = WorkerId.parse(worker)
     identity = Identity.from_fields(app.workers.process(worker))
     if identity is None or parts.pid is None:
         raise ResqueError(

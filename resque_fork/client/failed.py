@@ -61,7 +61,7 @@ class FailedJob:
     redacted: bool = False
 
     @classmethod
-    def read(cls, entry: Entry) -> FailedJob:
+    def parse(cls, entry: Entry) -> FailedJob:
         """Never raises: an entry that is not JSON is shown by its error."""
         item = _read(entry.raw)
         if isinstance(item, str):
@@ -219,7 +219,7 @@ class FailedJobs:
     def page(self, start: int = 0, count: int = 20) -> list[FailedJob]:
         """Jobs from index `start` on, oldest first; a negative start counts from the newest."""
         entries = self._list.page(start, count)
-        return [FailedJob.read(entry) for entry in entries]
+        return [FailedJob.parse(entry) for entry in entries]
 
     def each(
         self,
@@ -245,7 +245,7 @@ class FailedJobs:
         jobs = self.page(index, 1) if index >= 0 else []
         if id is not None and (not jobs or jobs[0].id != id):
             found = (entry for page in self._list.pages(True) for entry in page if _id(entry) == id)
-            jobs = [FailedJob.read(entry) for entry in itertools.islice(found, 1)]
+            jobs = [FailedJob.parse(entry) for entry in itertools.islice(found, 1)]
             if not jobs:
                 raise StaleEntry(
                     f"The failed job {index}:{id} is no longer as it was shown: "
@@ -318,7 +318,7 @@ class FailedJobs:
         for entry in page:
             item = _read(entry.raw)
             if isinstance(item, str):
-                job = FailedJob.read(entry)
+                job = FailedJob.parse(entry)
             else:
                 payload = item.get("payload")
                 class_name = payload.get("class") if isinstance(payload, dict) else None

@@ -22,7 +22,7 @@ from ..job.reservation import Reservation
 from ..settings import value_of
 from ..store.failures import count_all
 from ..store.queues import Queues
-from ..store.server import PUSHED_A_SECOND, Server
+from ..store.redis_url import PUSHED_A_SECOND, RedisURL
 from ..store.stats import Stats
 from ..store.workers import Workers
 from ..wire.job import Payload
@@ -62,7 +62,7 @@ class Resque:
         inline: bool = False,
         timeout: float | None = None,
     ) -> None:
-        self.server = Server(value_of("redis", url, os.environ))
+        self.server = RedisURL(value_of("redis", url, os.environ))
         self.timeout = self.server.timeout(timeout)
         self.key_names = Keys(value_of("namespace", namespace, os.environ))
         self.server.check_namespace(self.key_names.namespace)
@@ -144,7 +144,7 @@ class Resque:
             for batch in _bulks(declaration, many_args, before):
                 if self.inline:
                     for payload, _ in batch:
-                        Reservation(name, Payload.read(payload.raw)).perform()
+                        Reservation(name, Payload.parse(payload.raw)).perform()
                 else:
                     self._push(name, *(payload.raw for payload, _ in batch), before=enqueued)
                 enqueued += len(batch)
@@ -198,7 +198,7 @@ class Resque:
         do not use it. Raises UnreadablePayload for a payload that is no job.
         """
         raw = self._queues.pop(queue)
-        return None if raw is None else Reservation(queue, Payload.read(raw))
+        return None if raw is None else Reservation(queue, Payload.parse(raw))
 
     # --- queues
 
@@ -327,7 +327,7 @@ class Resque:
             return False
         payload = Payload.of(declaration.wire_name, bound)
         if self.inline:
-            Reservation(queue, Payload.read(payload.raw)).perform()
+            Reservation(queue, Payload.parse(payload.raw)).perform()
         else:
             self._push(queue, payload.raw)
         for hook in job_hooks(declaration.hook_owners, "after_enqueue"):
@@ -387,7 +387,7 @@ def _is_job(class_name: str, args: list[Any] | None) -> Callable[[bytes], bool]:
         if written not in raw and b"\\" not in raw:  # which most are, and quickly told
             return False
         try:
-            payload = Payload.read(raw)
+            payload = Payload.parse(raw)
             same = wanted is None or encode(payload.args) == wanted
         except (UnreadablePayload, ValueError):
             return False
@@ -432,6 +432,6 @@ def _decoded(raw: bytes) -> Any:
 
 def _record(raw: bytes) -> WorkerRecord | None:
     try:
-        return WorkerRecord.read(raw)
+        return WorkerRecord.parse(raw)
     except (ValueError, RecursionError):
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..store.books import FailedEntry
+from ..store.worker_store import FailedEntry
 from ..wire.failed import failed_entry
 from ..wire.json import sayable
 from ..wire.keys import Keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ..job.reservation import Reservation
-from ..store.books import FailedEntry
+from ..store.worker_store import FailedEntry
 from ..wire.keys import Keys
 from .base import Failure
 from .multiple import Backends

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import SettingsError
-from ..store.books import FailedEntry
+from ..store.worker_store import FailedEntry
 from ..wire.keys import Keys
 from .base import ListBackend, payload_object
 from .log import LogBackend

@@ -52,7 +52,7 @@ class Reservation:
         """The same with its payload decoded, however large it is. Raises UnreadablePayload."""
         if self.payload.decoded:
             return self
-        payload = Payload.read(self.payload.raw, limit=len(self.payload.raw), vouch=True)
+        payload = Payload.parse(self.payload.raw, limit=len(self.payload.raw), vouch=True)
         refuse_redacted(payload)
         return replace(self, payload=payload)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ..errors import AccessRefused
 from ..wire.keys import Keys, to_text
 from . import scripts
+from .redis_url import RedisURL
 from .scripts import Commands
-from .server import Server
 
 
-def check_access(redis: Commands, server: Server, keys: Keys) -> None:
+def check_access(redis: Commands, server: RedisURL, keys: Keys) -> None:
     """Raises AccessRefused that names the commands which an access control list withholds.
 
     Without it a worker would find out by and by, with a job in its hands.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 _LIKE_AN_ADDRESS = re.compile(r"[\d.]+|[\da-f]*:[\w.:%-]*", re.ASCII | re.IGNORECASE)
 
 
-class Place(NamedTuple):
+class Endpoint(NamedTuple):
     """A node of Redis: its host as it is named, and the addresses that this name has."""
 
     host: str

@@ -10,8 +10,8 @@ from typing import Any
 from ..errors import RedisRefused, RedisUnavailable
 from .connecting import open_client
 from .redis_py import Deadline
+from .redis_url import RedisURL
 from .refusals import translate_error, translated
-from .server import Server
 
 
 class Client:
@@ -21,7 +21,7 @@ class Client:
     a sentence of what may have been done if no reply came: the error then has it too.
     """
 
-    def __init__(self, server: Server, seconds: float | None = None) -> None:
+    def __init__(self, server: RedisURL, seconds: float | None = None) -> None:
         self.server = server
         self._seconds = server.timeout(seconds)
         self._deadline = Deadline()

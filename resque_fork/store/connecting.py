@@ -21,16 +21,16 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from .addresses import Place, encoded
+from .addresses import Endpoint, encoded
 from .redis_py import PACKER, Deadline, client_connection, connection_with
-from .server import CONNECT_SECONDS, PORTS, Server
+from .redis_url import CONNECT_SECONDS, PORTS, RedisURL
 
 # The parent must not wait long for anything that blocks: a TLS handshake, an answer of a Sentinel.
 HASTY = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
 OURS = {"command_packer": PACKER, "retry": Retry(NoBackoff(), 0)}
 
 
-def open_client(server: Server, seconds: float, deadline: Deadline) -> Any:
+def open_client(server: RedisURL, seconds: float, deadline: Deadline) -> Any:
     """A redis-py client for applications: pooled, safe for threads and forks.
 
     It waits `seconds` for each reply, and for no connection longer than that; never beyond the
@@ -55,7 +55,7 @@ def open_client(server: Server, seconds: float, deadline: Deadline) -> Any:
     return redis.Redis.from_pool(redis.ConnectionPool(**timed))  # which closes with it
 
 
-def find(server: Server, key: str) -> Place | None:
+def find(server: RedisURL, key: str) -> Endpoint | None:
     """The node that holds `key` now; None for a socket in the file system.
 
     Blocks where the server `is_to_be_found`, for as long as a name server may be silent.
@@ -69,10 +69,12 @@ def find(server: Server, key: str) -> Place | None:
         raise ConnectionError(
             f"Error {error.errno} looking up {host}. {error.strerror}."
         ) from error
-    return Place(host, port, tuple(dict.fromkeys(str(entry[4][0]) for entry in found)))
+    return Endpoint(host, port, tuple(dict.fromkeys(str(entry[4][0]) for entry in found)))
 
 
-def bare_connection(server: Server, place: Place | None, on_connect: Callable[[Any], None]) -> Any:
+def bare_connection(
+    server: RedisURL, place: Endpoint | None, on_connect: Callable[[Any], None]
+) -> Any:
     """A bare connection, not yet connected, to a place that was found.
 
     `on_connect` replaces redis-py's handshake.
@@ -86,7 +88,7 @@ def bare_connection(server: Server, place: Place | None, on_connect: Callable[[A
     return connection
 
 
-def _node(server: Server, key: str) -> tuple[str, int]:
+def _node(server: RedisURL, key: str) -> tuple[str, int]:
     asking = {**server.options, **HASTY, **OURS}
     if server.kind == "sentinel":
         primary: tuple[str, int] = _sentinels(server, asking).discover_master(server.primary)
@@ -100,7 +102,7 @@ def _node(server: Server, key: str) -> tuple[str, int]:
     return server.options.get("host", "localhost"), server.options.get("port", PORTS["single"])
 
 
-def _protocol(server: Server) -> int:
+def _protocol(server: RedisURL) -> int:
     """RESP2, which every server knows; RESP3 over TLS, where the client is all redis-py's.
 
     It takes what TLS itself sends first for a stray reply, unless it has something to ask
@@ -109,7 +111,7 @@ def _protocol(server: Server) -> int:
     return 3 if server.tls else 2
 
 
-def _cluster(server: Server, options: dict[str, Any]) -> RedisCluster:
+def _cluster(server: RedisURL, options: dict[str, Any]) -> RedisCluster:
     nodes = [ClusterNode(host, port) for host, port in server.hosts]
     # whether it can go on without some of its slots is the Cluster's own affair
     return RedisCluster(
@@ -117,7 +119,7 @@ def _cluster(server: Server, options: dict[str, Any]) -> RedisCluster:
     )
 
 
-def _sentinels(server: Server, options: dict[str, Any]) -> Any:
+def _sentinels(server: RedisURL, options: dict[str, Any]) -> Any:
     options = {"protocol": _protocol(server), **options}
     asking = {
         key: value

@@ -19,7 +19,7 @@ from ..errors import (
     WrongKeyType,
 )
 from ..wire.keys import to_text
-from .server import Server
+from .redis_url import RedisURL
 
 # What redis-py raises when Redis does; those of a Cluster are none of its RedisErrors.
 REDIS_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
@@ -43,7 +43,7 @@ class OtherProtocol(exceptions.ConnectionError):
 
 
 @contextlib.contextmanager
-def translated(server: Server, command: Sequence[Any] = (), perhaps: str = "") -> Iterator[None]:
+def translated(server: RedisURL, command: Sequence[Any] = (), perhaps: str = "") -> Iterator[None]:
     """What is raised inside is ours; `perhaps` is what may have been done if no reply came."""
     try:
         yield
@@ -54,7 +54,7 @@ def translated(server: Server, command: Sequence[Any] = (), perhaps: str = "") -
         raise problem from error
 
 
-def translate_error(error: Exception, server: Server, command: Sequence[Any] = ()) -> ResqueError:
+def translate_error(error: Exception, server: RedisURL, command: Sequence[Any] = ()) -> ResqueError:
     """One of REDIS_ERRORS as one of ours, with what it tells of the command."""
     problem = _problem(error, server, command)
     if isinstance(problem, RedisRefused | RedisUnavailable):
@@ -65,7 +65,7 @@ def translate_error(error: Exception, server: Server, command: Sequence[Any] = (
     return problem
 
 
-def _problem(error: Exception, server: Server, command: Sequence[Any]) -> ResqueError:
+def _problem(error: Exception, server: RedisURL, command: Sequence[Any]) -> ResqueError:
     text = str(error).rstrip(".")
     if text.startswith("WRONGTYPE") and (key := _key_at_fault(text, command)) is not None:
         return WrongKeyType(key)
@@ -101,7 +101,7 @@ def _problem(error: Exception, server: Server, command: Sequence[Any]) -> Resque
     return RedisRefused(f"Redis at {server} said: {text}.")
 
 
-def _of_another_protocol(text: str, server: Server) -> RedisUnavailable:
+def _of_another_protocol(text: str, server: RedisURL) -> RedisUnavailable:
     if server.tls:
         other, which = server.scheme.replace("rediss", "redis", 1), "If it is not"
     else:
@@ -112,7 +112,7 @@ def _of_another_protocol(text: str, server: Server) -> RedisUnavailable:
     )
 
 
-def _of_a_cluster(error: Exception, server: Server) -> ResqueError:
+def _of_a_cluster(error: Exception, server: RedisURL) -> ResqueError:
     """redis-py wraps what happened to the last node that it asked."""
     cause = error.__cause__
     if isinstance(cause, Exception):

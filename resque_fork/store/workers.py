@@ -12,8 +12,8 @@ from ..errors import RedisRefused, WrongKeyType
 from ..wire.keys import Keys, to_text
 from ..wire.times import read_time
 from . import scripts
-from .books import FailedEntry
 from .scripts import Commands
+from .worker_store import FailedEntry
 
 RESCUE_SECONDS = 5  # for which a rescuer has a dead worker to itself
 RECORDS = 100  # workers whose records are read in one command
@@ -30,7 +30,7 @@ class WorkerId:
     queues: tuple[str, ...]
 
     @classmethod
-    def read(cls, text: str) -> WorkerId:
+    def parse(cls, text: str) -> WorkerId:
         """Of any id, however few parts it has; nothing here raises."""
         host, _, rest = text.partition(":")
         pid, _, queues = rest.partition(":")
@@ -62,7 +62,7 @@ class Found:
 
 
 class Workers:
-    """Reads and takes off the books; a worker keeps its own with `Books`.
+    """Finds and removes workers; a worker keeps what is its own with `WorkerStore`.
 
     `others` carries what concerns the keys of a single worker.
     """
@@ -79,7 +79,7 @@ class Workers:
         return self._members("SMEMBERS", self._keys.workers)
 
     def own_ids(self) -> list[str]:
-        """Those of our own workers, also of those that a Ruby worker took off the books; sorted."""
+        """Those of our own workers, also of those that a Ruby worker removed; sorted."""
         return self._members("SMEMBERS", self._keys.own_workers)
 
     def all_ids(self) -> list[str]:
@@ -185,7 +185,7 @@ class Workers:
         max_attempts: int = 1,
         heeding_ruby: bool = False,
     ) -> str:
-        """Take a dead worker off the books and its job to the failed list or its queue.
+        """Remove a dead worker, and take its job to the failed list or its queue.
 
         `verb` is ``failed``, which writes the entries; ``lost``, which puts the job back, or
         writes them if it has been lost too often; or, without a job, ``none``. Losses are

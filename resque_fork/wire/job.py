@@ -63,7 +63,7 @@ class Payload:
         return cls(raw, class_name, whole["args"])
 
     @classmethod
-    def read(cls, raw: bytes, limit: int = MAX_PAYLOAD, *, vouch: bool = False) -> Payload:
+    def parse(cls, raw: bytes, limit: int = MAX_PAYLOAD, *, vouch: bool = False) -> Payload:
         """What a payload from a queue says. Raises UnreadablePayload, saying why.
 
         Missing or null ``args`` mean none; keys beside ``class`` and ``args`` are kept in `raw`.
@@ -88,17 +88,17 @@ class Payload:
 
     @classmethod
     def take(cls, raw: bytes, limit: int = MAX_PAYLOAD) -> Payload:
-        """As a worker takes it from a queue: `read` if it is small, else left to the child.
+        """As a worker takes it from a queue: `parse` if it is small, else left to the child.
 
         Raises UnreadablePayload.
         """
         if len(raw) <= MOST_DECODED:
-            return cls.read(raw, limit)
+            return cls.parse(raw, limit)
         _check_size(raw, limit)
-        return cls.unread(raw)
+        return cls.undecoded(raw)
 
     @classmethod
-    def unread(cls, raw: bytes) -> Payload:
+    def undecoded(cls, raw: bytes) -> Payload:
         """One of which only the bytes are known: it is not read here, or cannot be read."""
         return cls(raw, "", [], decoded=False)
 

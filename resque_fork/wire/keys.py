@@ -31,7 +31,7 @@ class Keys:
         self.own_pruning_lock = f"{namespace}:fork:pruning"
         self.kept_prefix = f"{namespace}:fork:kept:"
         # what the server announces changes of: `queues` and every `queue:<name>`, and the pause
-        self.bell_prefixes = (f"{namespace}:queue", self.pause)
+        self.listener_prefixes = (f"{namespace}:queue", self.pause)
 
     def queue(self, name: str) -> str:
         """List of payloads, taken from the left."""

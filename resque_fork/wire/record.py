@@ -32,7 +32,7 @@ class WorkerRecord:
         return head[:-1] + b',"payload":' + self.raw + b"}"
 
     @classmethod
-    def read(cls, record: bytes) -> WorkerRecord:
+    def parse(cls, record: bytes) -> WorkerRecord:
         """A record by whatever language. Raises ValueError if it is none.
 
         Of a large one only the head is read, in the form that Ruby and we write it.

@@ -11,7 +11,7 @@ from ..job.reservation import Reservation
 from ..policies import Action, Outcome, Policies
 from ..policies.outcome import FAILED, NOT_STARTED
 from ..settings import Settings
-from ..store.books import Finish
+from ..store.worker_store import Finish
 from ..system.service import Stop
 
 log = logging.getLogger("resque_fork")

@@ -2,7 +2,7 @@
 
 | it found nothing, and | so it | and then |
 | --- | --- | --- |
-| was woken by a push: another worker was faster | is deaf for a random, growing time | listens |
+| was woken, but another was faster | unsubscribes for a random, growing time | subscribes |
 | is not subscribed | subscribes | looks once more, for what was pushed before |
 | is subscribed, or cannot be | sleeps for the interval, until a push or a signal | looks |
 | is paused | unsubscribes, sleeps until a signal | looks |
@@ -14,12 +14,12 @@ import random
 from collections.abc import Callable
 
 from ..settings import Settings
-from ..store.bell import Bell
+from ..store.queue_listener import QueueListener
 from ..system.loop import Loop
 from ..system.service import Stop
 
-FIRST_DEAF = 0.005  # seconds
-DEAF_PER_WORKER = 0.01
+FIRST_QUIET = 0.005  # seconds
+QUIET_PER_WORKER = 0.01
 LISTENERS = 20  # of a large fleet, while nothing happens: each push wakes all of them
 
 
@@ -54,7 +54,7 @@ class IdleBackoff:
         self._quiet = False
 
     def listens(self, fleet: int) -> bool:
-        """Whether to have the bell rung: always, but in a large fleet if it did not help lately.
+        """Whether to subscribe: always, but in a large fleet not if it did not help lately.
 
         That is after a whole interval without a job, and after a race that was lost.
         """
@@ -67,26 +67,26 @@ class IdleBackoff:
         return self._interval
 
     def after_lost_race(self, fleet: int) -> float:
-        """Seconds to be deaf to the bell after it rang for a job that another got.
+        """Seconds to stay unsubscribed after it was notified of a job that another got.
 
         Random and growing, the more so the larger the fleet: of five hundred
         idle workers, few should wake for each job. Two races won make up for one lost.
         """
         self._lost = min(self._lost + 2, 20)
         self._quiet = True
-        longest = min(self._max, DEAF_PER_WORKER * fleet, FIRST_DEAF * 2**self._lost)
+        longest = min(self._max, QUIET_PER_WORKER * fleet, FIRST_QUIET * 2**self._lost)
         return self._choose(0, longest)
 
 
 class Idler:
     """Sleeps on behalf of a worker."""
 
-    def __init__(self, loop: Loop, bell: Bell, stop: Stop) -> None:
+    def __init__(self, loop: Loop, listener: QueueListener, stop: Stop) -> None:
         self._loop = loop
-        self._bell = bell
+        self._listener = listener
         self._stop = stop
         self._woken = False  # by a signal
-        self._was_rung = False  # before the last look
+        self._was_notified = False  # before the last look
 
     def wake(self) -> None:
         """Something has changed, such as a pause that ended: look at once."""
@@ -94,26 +94,26 @@ class Idler:
 
     def before_look(self) -> None:
         """The worker looks for a job: what is pushed from now on wants another look."""
-        self._was_rung = self._bell.begin_look()
+        self._was_notified = self._listener.begin_look()
 
     def listen(self, backoff: IdleBackoff, fleet: int, paused: bool) -> bool:
         """Whether to look again at once, because it has just subscribed or lost a race."""
-        bell = self._bell
-        if self._was_rung and bell.armed:  # somebody else was faster
-            bell.disarm()  # and be deaf for a while, so that few wake for each job
+        listener = self._listener
+        if self._was_notified and listener.subscribed:  # somebody else was faster
+            listener.unsubscribe()  # for a while, so that few wake for each job
             self.sleep(backoff.after_lost_race(fleet))
             if backoff.listens(fleet):
-                bell.arm()
+                listener.subscribe()
             return True
         if paused or not backoff.listens(fleet):
-            bell.disarm()
+            listener.unsubscribe()
             return False
-        return not (self._woken or bell.armed) and bell.arm()
+        return not (self._woken or listener.subscribed) and listener.subscribe()
 
     def sleep(self, seconds: float | None) -> None:
         """Until a push, a signal that matters, or the end of so many seconds."""
         until = None if seconds is None else self._loop.clock() + seconds
-        while not (self._stop.asked or self._woken or self._bell.rung):
+        while not (self._stop.asked or self._woken or self._listener.notified):
             if until is not None and self._loop.clock() >= until:
                 break
             self._loop.idle(until)

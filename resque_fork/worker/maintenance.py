@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..errors import WrongKeyType
 from ..settings import Settings
-from ..store.books import Books
+from ..store.worker_store import WorkerStore
 from ..system.loop import Loop
 from ..system.shield import Shield
 from .pruning import Pruner
@@ -19,10 +19,15 @@ class Maintenance:
     """A task of the loop. The `queues` of the worker tell which of Ruby's workers it prunes."""
 
     def __init__(
-        self, loop: Loop, books: Books, pruner: Pruner, settings: Settings, queues: Sequence[str]
+        self,
+        loop: Loop,
+        store: WorkerStore,
+        pruner: Pruner,
+        settings: Settings,
+        queues: Sequence[str],
     ) -> None:
         self._loop = loop
-        self._books = books
+        self._store = store
         self._pruner = pruner
         self._settings = settings
         self._queues = queues
@@ -48,21 +53,21 @@ class Maintenance:
     def heartbeat(self) -> None:
         """Say that the worker lives, and register it where it is not (any more)."""
         self._beat_due = self._loop.clock() + self._settings.heartbeat_interval
-        if self._books.heartbeat():
-            log.debug("Registered worker %s", self._books.worker_id)
+        if self._store.heartbeat():
+            log.debug("Registered worker %s", self._store.worker_id)
 
     def prune_here(self) -> None:
         """Rescue what dead workers of this host have left."""
         self._look_due = self._loop.clock() + self._pruner.pause()
-        self._pruner.prune_here(self._queues, but=self._books.worker_id)
+        self._pruner.prune_here(self._queues, but=self._store.worker_id)
 
     def prune_fleet(self) -> None:
         """Rescue what others have left, unless another worker looks for them these days."""
-        self._pruner.prune_under_lock(self._books.worker_id)
+        self._pruner.prune_under_lock(self._store.worker_id)
 
     def replace(self) -> None:
         """Rescue what a predecessor has left that had our id: a container that was restarted."""
-        self._pruner.remove(self._books.worker_id)
+        self._pruner.remove(self._store.worker_id)
 
     def _run_due(self) -> None:
         now = self._loop.clock()

@@ -1,4 +1,4 @@
-"""Dead workers are found here and taken off the books, their jobs rescued.
+"""Dead workers are found here and removed, their jobs rescued.
 
 Two ways of finding them: on this host by their processes, at once and without
 any lock; anywhere by heartbeats that stopped, under a lock of our own. However many
@@ -29,7 +29,7 @@ from ..job.reservation import Reservation
 from ..policies import Policies
 from ..policies.outcome import FAILED, LOST, Outcome
 from ..settings import Settings
-from ..store.books import digest
+from ..store.worker_store import digest
 from ..store.workers import Found, WorkerId, Workers
 from ..system.identity import Identity
 from ..wire.job import MAX_PAYLOAD, Payload
@@ -78,14 +78,14 @@ class Pruner:
         """Rescue workers of this host whose processes are gone. `but` is the asking worker."""
         ids = self._workers.all_ids()
         self.fleet = max(1, len(ids))
-        here = [w for w in map(WorkerId.read, ids) if w.host == self._hostname and w.text != but]
+        here = [w for w in map(WorkerId.parse, ids) if w.host == self._hostname and w.text != but]
         self.neighbours = 1 + len(here)
         self._alive = {w.text: self._alive[w.text] for w in here if w.text in self._alive}
         self._to_check = CHECKED_AT_ONCE
         return self._rescued(
             [w.text for w in here],
             lambda _: _left_behind(),
-            lambda worker_id: self._is_dead_here(WorkerId.read(worker_id), queues),
+            lambda worker_id: self._is_dead_here(WorkerId.parse(worker_id), queues),
         )
 
     @property
@@ -131,7 +131,7 @@ class Pruner:
         return []
 
     def remove(self, worker_id: str) -> str:
-        """Take one worker off the books with its job, dead or not; says what became of it."""
+        """Remove one worker with its job, dead or not; says what became of it."""
         while (answer := self._rescue(worker_id, lambda _: _left_behind())) == "busy":
             self._sleep(BUSY_SECONDS)  # its rescuer may have died: then it is our turn
         return answer
@@ -252,7 +252,7 @@ def _job_of(found: Found, limit: int) -> tuple[bytes, Reservation]:
     raw, queue = found.record or b"", found.queue or found.process.get("queue", "")
     if not found.unread and not found.hopeless:
         try:
-            record = WorkerRecord.read(raw)
+            record = WorkerRecord.parse(raw)
             queue, raw = record.queue, record.raw
         except (ValueError, RecursionError):
             queue = ""
@@ -260,7 +260,7 @@ def _job_of(found: Found, limit: int) -> tuple[bytes, Reservation]:
     try:
         payload = Payload.take(inner, limit)
     except UnreadablePayload:
-        payload = Payload.unread(inner)
+        payload = Payload.undecoded(inner)
     if not payload.decoded:
         payload = replace(payload, class_name=found.class_name, vouched=found.portable)
     return raw, Reservation(queue, payload)

@@ -14,7 +14,7 @@ from ..errors import UnknownJob, UnreadablePayload, WrongKeyType
 from ..job.registry import registry
 from ..job.reservation import Reservation, refuse_redacted
 from ..settings import Settings
-from ..store.books import NOTHING, Books, Step
+from ..store.worker_store import NOTHING, Step, WorkerStore
 from ..wire.job import Payload
 from ..wire.queue_list import QueueList
 from ..wire.unreadable import WRAPPED, key_of, unwrapped
@@ -36,10 +36,10 @@ class Reserver:
     left jobs in the queue that it took one from.
     """
 
-    def __init__(self, books: Books, queue_list: QueueList, settings: Settings) -> None:
+    def __init__(self, store: WorkerStore, queue_list: QueueList, settings: Settings) -> None:
         self.finish = NOTHING
         self.paused = self.more = False
-        self._books = books
+        self._store = store
         self._settings = settings
         self._queue_list = queue_list
         self._known: list[str] = []
@@ -76,11 +76,11 @@ class Reserver:
     # --- the step
 
     def _step(self, queues: list[str] | None) -> Step:
-        """One step of the books. For a job that another has rescued it counts nothing."""
+        """One step. For a job that another has rescued it counts nothing."""
         if queues is not None and log.isEnabledFor(logging.DEBUG):
             for queue in queues:
                 log.debug("Checking %s", queue)
-        step = self._books.step(self.finish, queues)
+        step = self._store.step(self.finish, queues)
         finish, self.finish = self.finish, NOTHING
         if step.finish == "gone":
             log.warning("The job was rescued by another while it ran: nothing is counted")
@@ -100,17 +100,17 @@ class Reserver:
         try:
             if WRAPPED in raw:
                 raw = self._bytes_of(raw)
-            take = Payload.take if self._settings.fork_per_job else Payload.read
+            take = Payload.take if self._settings.fork_per_job else Payload.parse
             payload = take(raw, self._settings.max_payload)
             if payload.decoded:
                 registry.find(payload.class_name)
                 refuse_redacted(payload)
         except (UnreadablePayload, UnknownJob) as error:
             problem = error
-            payload = payload or Payload.unread(raw)
-        self._books.counted_by = raw
+            payload = payload or Payload.undecoded(raw)
+        self._store.counted_by = raw
         if problem is None and step.found == "unread" and payload.decoded:
-            self._books.describe(payload.class_name, payload.portable)
+            self._store.describe(payload.class_name, payload.portable)
         return Reserved(Reservation(step.queue, payload, step.run_at), problem)
 
     def _bytes_of(self, raw: bytes) -> bytes:
@@ -118,7 +118,7 @@ class Reserver:
         key = key_of(raw)
         if key is None:
             return unwrapped(raw)
-        kept = self._books.redeem(key)
+        kept = self._store.redeem(key)
         if kept is None:
             raise UnreadablePayload(
                 f"The payload names the Redis key {key!r}, where its bytes were kept, "
@@ -128,13 +128,13 @@ class Reserver:
 
     def describe(self, reservation: Reservation) -> None:
         """A child has read the payload of the job on record, which was too large for us."""
-        self._books.describe(reservation.class_name, reservation.payload.portable)
+        self._store.describe(reservation.class_name, reservation.payload.portable)
 
     def _read_known(self) -> list[str]:
         """The queues to look at, with those that have appeared since they were last read."""
         if self._stale and self._queue_list.is_dynamic:
             try:
-                self._known, self._unreadable = self._books.known_queues(), ""
+                self._known, self._unreadable = self._store.known_queues(), ""
             except WrongKeyType as problem:
                 if self._unreadable != str(problem):
                     log.error("%s", problem)

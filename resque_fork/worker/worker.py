@@ -21,9 +21,9 @@ from ..policies import Outcome
 from ..policies.outcome import FAILED, NOT_STARTED
 from ..settings import Settings, load
 from ..store.access import check_access
-from ..store.bell import Bell
-from ..store.books import Books, Finish
-from ..store.line import Dispensable, Line
+from ..store.queue_listener import QueueListener
+from ..store.worker_connection import BestEffort, WorkerConnection
+from ..store.worker_store import Finish, WorkerStore
 from ..store.workers import Workers
 from ..system import huge_pages, process
 from ..system.closers import closers
@@ -60,7 +60,7 @@ class Worker(Service):
     """
 
     _performer: Performer
-    _line: Line
+    _connection: WorkerConnection
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Worker(Service):
             self._performer.close()
             self._run_hooks("worker_exit")
             process.block_signals()
-            self._line.close()
+            self._connection.close()
             lifecycle.info("Worker %s has left", self.id)
             self._closed = True
         return status
@@ -199,9 +199,9 @@ class Worker(Service):
             self.done_working()
             return None
         job = None
-        bell = self._bell
+        listener = self._listener
         while not self._stop.asked:
-            changed, bell.queues_changed = bell.queues_changed, False
+            changed, listener.queues_changed = listener.queues_changed, False
             reserved = self._reserver.finish_and_reserve(look_again=changed)
             if reserved is None:
                 break
@@ -210,8 +210,8 @@ class Worker(Service):
                 break
             self._finish(reserved.job, Outcome.of(FAILED, reserved.problem))
             self._loop.run_tasks()
-        self._line.let_in = True
-        bell.hush(job is not None)
+        self._connection.authenticated = True
+        listener.mute(job is not None)
         return job
 
     def working_on(self, job: Reservation) -> None:
@@ -272,8 +272,8 @@ class Worker(Service):
         self._begin()
         self._procline.starting()
         lifecycle.info("Worker %s is starting", self.id)
-        self._line.open_or_refuse()
-        check_access(self._line, self.resque.server, self.resque.key_names)
+        self._connection.open_or_refuse()
+        check_access(self._connection, self.resque.server, self.resque.key_names)
         self.prune_dead_workers()
         if not self._first_fork_announced:  # work() may be called again
             self._announce_first_fork()
@@ -290,7 +290,7 @@ class Worker(Service):
 
     def unregister_worker(self) -> None:
         """Leave nothing of this worker in Redis."""
-        self._books.unregister()
+        self._store.unregister()
 
     def prune_dead_workers(self) -> None:
         """Rescue what dead workers of this host have left."""
@@ -306,7 +306,7 @@ class Worker(Service):
         self._run_failure_hooks()
         self.unregister_worker()
         self._performer.close()
-        self._line.close()
+        self._connection.close()
         self._signals.restore()
         self._procline.restore()
         gc.unfreeze()
@@ -326,7 +326,7 @@ class Worker(Service):
     def _look_for_shared_connections(self) -> None:
         if self.settings.fork_per_job:
             closers.run()
-            self.connections.warn_worker(ours=self._line.fds)
+            self.connections.warn_worker(ours=self._connection.fds)
 
     def _settle_memory(self) -> None:
         """What has been loaded by now stays: no collector need look at it, and it forks fast."""
@@ -391,24 +391,26 @@ class Worker(Service):
         self._restorer = Restorer(loop, self._signals)
         self._harmless_output = HarmlessOutput()
         self._performer = self._make_performer()
-        self._line = Line(
+        self._connection = WorkerConnection(
             self.resque.server,
             loop,
             keys.queues,
             self._stop.deadline,
             self._performer.run_in_subprocess,
         )
-        self._bell = Bell(self._line, keys)
-        self._idler = Idler(loop, self._bell, self._stop)
-        lesser = Dispensable(self._line)
+        self._listener = QueueListener(self._connection, keys)
+        self._idler = Idler(loop, self._listener, self._stop)
+        best_effort = BestEffort(self._connection)
         identity = Identity.here().to_fields()
-        self._books = Books(self._line, keys, self.id, identity, settings.max_attempts, lesser)
+        self._store = WorkerStore(
+            self._connection, keys, self.id, identity, settings.max_attempts, best_effort
+        )
         entries = FailedEntries(self.backends, keys)
-        self._pruner = Pruner(Workers(lesser, keys), settings, entries, loop.sleep)
+        self._pruner = Pruner(Workers(best_effort, keys), settings, entries, loop.sleep)
         queues = self.queue_list.included
-        self._maintenance = Maintenance(loop, self._books, self._pruner, settings, queues)
+        self._maintenance = Maintenance(loop, self._store, self._pruner, settings, queues)
         loop.tasks.append(self._maintenance)
-        self._reserver = Reserver(self._books, self.queue_list, settings)
+        self._reserver = Reserver(self._store, self.queue_list, settings)
         self._finisher = Finisher(settings, entries, self.id, self._performer, self._stop)
 
     def _make_performer(self) -> Performer:
@@ -421,7 +423,7 @@ class Worker(Service):
 
     def _beat_from_a_thread(self) -> None:
         try:
-            self._books.on(self.resque.client).heartbeat()
+            self._store.on(self.resque.client).heartbeat()
         except ResqueError as error:
             log.warning("A heartbeat could not be sent: %s", error)
 

@@ -13,7 +13,7 @@ from store.conftest import over
 from resque_fork import embedded
 from resque_fork.cli.checks import Finding
 from resque_fork.cli.checks_of_host import _host_name
-from resque_fork.store.books import Books
+from resque_fork.store.worker_store import WorkerStore
 from resque_fork.system.identity import Identity
 from resque_fork.wire.keys import Keys
 
@@ -188,7 +188,7 @@ def test_workers_of_other_implementations(diagnose: Diagnose, redis: Redis) -> N
     """Other implementations are fine, unless they serve our queues."""
     redis.sadd("resque:workers", "other:1:images")
     ours = f"{HOST}:{os.getpid()}:mail"
-    Books(over(redis), Keys(), ours, Identity.here().to_fields()).heartbeat()
+    WorkerStore(over(redis), Keys(), ours, Identity.here().to_fields()).heartbeat()
     assert diagnose()["foreign workers"] == ("ok", "other:1:images is of another implementation.")
     redis.sadd("resque:workers", "other:2:mail")
     result, message = diagnose()["foreign workers"]
@@ -209,7 +209,7 @@ def test_workers_that_break_ruby(diagnose: Diagnose, redis: Redis) -> None:
 def test_containers_that_share_a_host_name(diagnose: Diagnose, redis: Redis) -> None:
     """Workers of another machine with our host name are found."""
     identity = Identity("another boot", "pid:[1]", "1")
-    Books(over(redis), Keys(), f"{HOST}:7:mail", identity.to_fields()).heartbeat()
+    WorkerStore(over(redis), Keys(), f"{HOST}:7:mail", identity.to_fields()).heartbeat()
     result, message = diagnose()["foreign workers"]
     assert result == "warn"
     assert message.startswith(f"{HOST}:7:mail is of another machine or container with the host")

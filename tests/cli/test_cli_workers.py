@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 from store.conftest import over
 
-from resque_fork.store.books import NOTHING, Books
+from resque_fork.store.worker_store import NOTHING, WorkerStore
 from resque_fork.system.identity import Identity
 from resque_fork.wire.keys import Keys
 from resque_fork.wire.times import run_time
@@ -23,9 +23,9 @@ KEYS = Keys()
 RECORD = '{"queue":"q","run_at":"x","payload":{"class":"A","args":[]}}'
 
 
-def register(redis: Redis, worker_id: str, identity: Identity | None = None) -> Books:
+def register(redis: Redis, worker_id: str, identity: Identity | None = None) -> WorkerStore:
     """Register a worker of ours, by default as this process."""
-    books = Books(over(redis), KEYS, worker_id, (identity or Identity.here()).to_fields())
+    books = WorkerStore(over(redis), KEYS, worker_id, (identity or Identity.here()).to_fields())
     books.heartbeat()
     return books
 

@@ -41,7 +41,7 @@ def failed(resque: Resque) -> FailedJobs:
 
 
 def read(raw: bytes) -> FailedJob:
-    return FailedJob.read(Entry(3, raw))
+    return FailedJob.parse(Entry(3, raw))
 
 
 # --- reading

@@ -22,7 +22,7 @@ from resque_fork import (
 )
 from resque_fork.store.long_list import Entry
 
-FAILED_JOB = FailedJob.read(Entry(0, b'{"payload":{"class":"A","args":[]},"queue":"mail"}'))
+FAILED_JOB = FailedJob.parse(Entry(0, b'{"payload":{"class":"A","args":[]},"queue":"mail"}'))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from resque_fork import MaybeEnqueued, RedisUnavailable, Resque, ResqueError, SettingsError
 from resque_fork.cli.app import App
-from resque_fork.store.server import ANSWER_SECONDS, CLIENT_SECONDS
+from resque_fork.store.redis_url import ANSWER_SECONDS, CLIENT_SECONDS
 
 SOON = 0.4  # seconds that these tests wait, as a rule
 LATE = 8.0  # under what all else that waits here would wait for

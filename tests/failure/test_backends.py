@@ -18,7 +18,7 @@ from resque_fork.failure import (
     RedisMultiQueueBackend,
 )
 from resque_fork.failure.base import LONGEST_ERROR, MOST_LINES
-from resque_fork.store.books import FailedEntry
+from resque_fork.store.worker_store import FailedEntry
 from resque_fork.wire.json import decode
 from resque_fork.wire.keys import Keys
 from resque_fork.wire.unreadable import wrapped

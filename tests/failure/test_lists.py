@@ -7,7 +7,7 @@ import pytest
 
 from resque_fork import FailedJobs, Filter, RedisBackend, Resque
 from resque_fork.failure import Backends, Failure, ListBackend, RedisMultiQueueBackend
-from resque_fork.store.books import NOTHING, Books, Finish
+from resque_fork.store.worker_store import NOTHING, Finish, WorkerStore
 from resque_fork.wire.job import Payload
 from resque_fork.wire.json import decode
 
@@ -26,7 +26,7 @@ class ListContract:
         self.resque = resque
         self.keys = resque.key_names
         self.backends = Backends([self.kind])
-        self.books = Books(resque.client, self.keys, WORKER, {})
+        self.books = WorkerStore(resque.client, self.keys, WORKER, {})
         self.books.heartbeat()
 
     def fail(

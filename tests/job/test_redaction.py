@@ -23,7 +23,7 @@ HIDDEN = f'"{REDACTED}"'.encode()
 
 def shown(name: str, *args: Any) -> Any:
     """The arguments that remain."""
-    return Payload.read(redacted(Payload.of(name, args).raw)).args
+    return Payload.parse(redacted(Payload.of(name, args).raw)).args
 
 
 def test_by_the_parameter_that_takes_it() -> None:
@@ -153,7 +153,7 @@ def test_what_is_hidden_is_known_as_hidden(args: list[Any]) -> None:
 def test_shown_as_it_is() -> None:
     """A job that every language reads keeps every byte."""
     raw = b'{ "class":"plain", "args":[1.0] }'
-    assert shown_payload(Payload.read(raw)) == raw
+    assert shown_payload(Payload.parse(raw)) == raw
 
 
 def test_shown_if_nobody_reads_it() -> None:
@@ -167,7 +167,7 @@ def test_shown_if_nobody_reads_it() -> None:
 def test_shown_if_only_python_reads_it() -> None:
     """Class and arguments can be seen, and the bytes come back."""
     raw = b'{"class":"Mail","args":["\\ud83d",1e400]}'
-    payload = shown_payload(Payload.read(raw))
+    payload = shown_payload(Payload.parse(raw))
     item = json.loads(payload)
     assert item["class"] == "Mail"
     assert item["args"][0] == '["\\ud83d",Infinity]'
@@ -190,5 +190,5 @@ def test_shown_if_only_a_child_has_read_it() -> None:
 def test_shown_with_secrets_that_only_python_reads(other: bytes) -> None:
     """No byte of a secret is kept, so nothing but the class can be."""
     job(name="login", redact=["password"])(lambda user, password: None)
-    payload = Payload.read(b'{"class":"login","args":[' + other + b',"hunter2"]}')
+    payload = Payload.parse(b'{"class":"login","args":[' + other + b',"hunter2"]}')
     assert shown_payload(payload) == b'{"class":"login","args":[' + HIDDEN + b"]}"

@@ -101,7 +101,7 @@ def test_star_serves_the_rest_in_its_place(stage: Stage) -> None:
 
 
 def test_other_queues_are_left_alone(stage: Stage) -> None:
-    """Neither by being rung for them nor otherwise."""
+    """Neither by notifications nor otherwise."""
     worker = stage.idle()
     stage.push("quick", queue="jobs2")
     stage.push("quick", "mine")
@@ -186,7 +186,7 @@ def test_a_minimum_of_zero_does_not_end_it(stage: Stage) -> None:
 
 
 def test_without_the_bell_it_looks_at_intervals(stage: Stage) -> None:
-    """A server that refuses the bell is looked at every interval."""
+    """A server that refuses tracking is looked at every interval."""
     stage.redis.execute_command(
         "ACL", "SETUSER", "deaf", "on", ">x", "~*", "&*", "+@all", "-client"
     )

@@ -52,7 +52,7 @@ def test_a_restart_that_nobody_noticed(stage: Stage, server: embedded.Server) ->
     pushed = time.monotonic()
     stage.push("quick")
     stage.told("quick", by=worker)
-    assert time.monotonic() - pushed < 1.0  # the bell is armed anew
+    assert time.monotonic() - pushed < 1.0  # it subscribes anew
 
 
 def test_a_cut_connection(stage: Stage, server: embedded.Server) -> None:

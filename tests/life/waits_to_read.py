@@ -12,4 +12,4 @@ def wait(raw, limit, vouch):
     time.sleep(600)
 
 
-Payload.read = wait
+Payload.parse = wait

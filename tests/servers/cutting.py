@@ -167,7 +167,7 @@ def _name(words: list[bytes]) -> str:
 
 
 async def _read_one(reader: asyncio.StreamReader) -> bytes:
-    """A reply, leaving out what the bell says."""
+    """A reply, leaving out notifications."""
     while (reply := await _read_reply(reader)).startswith(b">"):
         pass
     return reply

@@ -2,7 +2,7 @@
 
 One life: a dead worker's job is rescued; then jobs that succeed, fail, die
 until they are a poison pill, that are large, that are no jobs; then the worker
-is idle, is rung for, and is stopped in the middle of its last job, which goes
+is idle, is notified, and is stopped in the middle of its last job, which goes
 back. Whatever happens to whichever command, Redis must look the same at the end.
 """
 
@@ -31,7 +31,7 @@ from store.conftest import over
 from resque_fork import embedded
 from resque_fork.failure import Backends, FailedEntries
 from resque_fork.settings import Settings
-from resque_fork.store.bell import BUSY_RINGS
+from resque_fork.store.queue_listener import BUSY_NOTIFICATIONS
 from resque_fork.store.scripts import script
 from resque_fork.store.workers import Workers
 from resque_fork.wire.keys import Keys
@@ -54,7 +54,7 @@ COMMANDS = {
 }
 SCRIPT_COMMANDS = {f"{verb} {name}" for verb in ("EVAL", "EVALSHA") for name in NAMES}
 
-PERFORMED = {"rescued": 1, "small": 1, "large": 1, "rung for": 1, "bad": 1, "deadly": 2, "last": 1}
+PERFORMED = {"rescued": 1, "small": 1, "large": 1, "notified": 1, "bad": 1, "deadly": 2, "last": 1}
 FAILED = ["ValueError", "ResqueFork::PoisonPill", "ResqueFork::UnreadablePayload"]
 LAST = b'{"class":"last","args":[]}'
 
@@ -112,7 +112,7 @@ class Lives:
         ledger = self.directory / f"ledger-{life}"
 
         async def heard(command: str) -> None:
-            """Once it is armed and has looked again, ring; when it is busy, until it is deaf.
+            """Push once it has subscribed and looked; when it is busy, until it has unsubscribed.
 
             In the middle of its second job the server forgets the worker.
             """
@@ -124,9 +124,9 @@ class Lives:
             idle = idle or command == "CLIENT TRACKING ON"
             steps += idle and command == "EVALSHA step"
             if steps == 1 and command == "EVALSHA step":
-                self.redis.rpush(keys.queue("jobs"), payload("good", "rung for"), LAST)
+                self.redis.rpush(keys.queue("jobs"), payload("good", "notified"), LAST)
             if steps == 3 and command == "EVALSHA step":
-                for _ in range(BUSY_RINGS):
+                for _ in range(BUSY_NOTIFICATIONS):
                     self.redis.rpush(keys.queue("others"), "x")
                     self.redis.lpop(keys.queue("others"))
             if command == "CLIENT TRACKING OFF":

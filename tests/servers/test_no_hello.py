@@ -18,7 +18,7 @@ from store.conftest import ParsedBy
 
 from resque_fork import AccessRefused, RedisUnavailable, Resque, ResqueError
 from resque_fork.errors import GaveUpWaiting
-from resque_fork.store.line import Line
+from resque_fork.store.worker_connection import WorkerConnection
 from resque_fork.system.loop import Loop
 
 from .nodes import Node
@@ -55,15 +55,17 @@ def locked() -> Iterator[Node]:
 
 
 @pytest.fixture(params=[_RESP3Parser, *([_HiredisParser] if HIREDIS_AVAILABLE else [])])
-def line_to(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Line]]:
+def line_to(request: pytest.FixtureRequest) -> Iterator[Callable[[str], WorkerConnection]]:
     """A worker's line, with each of the parsers that there are. It gives up after a while."""
-    lines: list[Line] = []
+    lines: list[WorkerConnection] = []
 
-    def make(url: str) -> Line:
+    def make(url: str) -> WorkerConnection:
         loop = Loop()
         late = loop.clock() + 60
         lines.append(
-            Line(ParsedBy(url, request.param), loop, "resque:queues", patience=lambda: late)
+            WorkerConnection(
+                ParsedBy(url, request.param), loop, "resque:queues", deadline=lambda: late
+            )
         )
         return lines[-1]
 
@@ -78,14 +80,14 @@ def behind(proxy: Proxy, login: str = "", rest: str = "0") -> str:
 
 @pytest.mark.parametrize("answer", [*REFUSALS, *ODD])
 def test_all_goes_on_in_resp2(
-    node: Node, line_to: Callable[[str], Line], answer: bytes | None
+    node: Node, line_to: Callable[[str], WorkerConnection], answer: bytes | None
 ) -> None:
-    """Nulls and maps come as RESP2 has them, on this connection and the next; without the bell."""
+    """Nulls and maps come as in RESP2, on this connection and the next; without notifications."""
     with Answering(node.port, {"HELLO": answer}) as proxy:
         line = line_to(behind(proxy, rest="2"))
         line.open_or_refuse()
         for _ in range(2):
-            assert not line.bell_supported
+            assert not line.can_notify
             assert line.execute_command("GET", "nothing") is None
             assert line.execute_command("BLPOP", "nothing", "0.01") is None
             line.execute_command("HSET", "h", "a", 1)
@@ -97,7 +99,7 @@ def test_all_goes_on_in_resp2(
 @pytest.mark.parametrize("answer", [REFUSALS[2], None])
 @pytest.mark.parametrize("login", [":secret@", "default:secret@", "ada:pw@"])
 def test_logging_in_without_hello(
-    locked: Node, line_to: Callable[[str], Line], login: str, answer: bytes | None
+    locked: Node, line_to: Callable[[str], WorkerConnection], login: str, answer: bytes | None
 ) -> None:
     """With a password, and as a user with a name, one is let in; else it is the usual error."""
     with Answering(locked.port, {"HELLO": answer}) as proxy:
@@ -111,31 +113,31 @@ def test_logging_in_without_hello(
 
 
 def test_losing_a_connection_at_hello_by_accident(
-    node: Node, line_to: Callable[[str], Line]
+    node: Node, line_to: Callable[[str], WorkerConnection]
 ) -> None:
-    """Where HELLO has had an answer before, hanging up at it costs nobody the bell."""
+    """Where HELLO has had an answer before, hanging up at it costs nobody notifications."""
     with Answering(node.port, {}) as proxy:
         line = line_to(behind(proxy))
         line.open_or_refuse()
-        assert line.bell_supported
+        assert line.can_notify
         proxy.answers["HELLO"] = None
         proxy.cut()
         assert not line.try_command("PING")
         assert not line.try_command("PING")
         proxy.answers.clear()
         assert line.execute_command("PING") == b"PONG"
-        assert line.bell_supported
+        assert line.can_notify
 
 
 def test_no_answer_at_all(
-    node: Node, line_to: Callable[[str], Line], monkeypatch: pytest.MonkeyPatch
+    node: Node, line_to: Callable[[str], WorkerConnection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing comes back, the next connection is made without HELLO."""
-    monkeypatch.setattr("resque_fork.store.line.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("resque_fork.store.worker_connection.ANSWER_SECONDS", 0.2)
     with Answering(node.port, {"HELLO": b""}) as proxy:
         line = line_to(behind(proxy))
         assert line.execute_command("GET", "nothing") is None
-        assert not line.bell_supported
+        assert not line.can_notify
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_no_answer_at_all(
 )
 def test_a_refusal_that_passes(
     node: Node,
-    line_to: Callable[[str], Line],
+    line_to: Callable[[str], WorkerConnection],
     answer: bytes,
     message: str,
     caplog: pytest.LogCaptureFixture,
@@ -158,11 +160,11 @@ def test_a_refusal_that_passes(
         line = line_to(behind(proxy))
         line._patience = lambda: proxy.answers.clear() if caplog.records else None
         assert line.execute_command("PING") == b"PONG"
-        assert line.bell_supported
+        assert line.can_notify
     assert f"said: {message}" in caplog.records[0].getMessage()
 
 
-def test_protected_mode(node: Node, line_to: Callable[[str], Line]) -> None:
+def test_protected_mode(node: Node, line_to: Callable[[str], WorkerConnection]) -> None:
     """A server that lets nobody in from outside is quoted, to a worker and to a client."""
     denied = b"-DENIED Redis is running in protected mode.\r\n"
     with Answering(node.port, {"HELLO": denied, "PING": denied}) as proxy:
@@ -172,7 +174,9 @@ def test_protected_mode(node: Node, line_to: Callable[[str], Line]) -> None:
             Resque(behind(proxy)).enqueue_to("jobs", "quick")
 
 
-def test_what_hangs_up_at_everything(node: Node, line_to: Callable[[str], Line]) -> None:
+def test_what_hangs_up_at_everything(
+    node: Node, line_to: Callable[[str], WorkerConnection]
+) -> None:
     """It is asked whether that port is TLS: of a worker, and of a client that pushed nothing."""
     with Answering(node.port, {"HELLO": None, "PING": None}) as proxy:
         loop_line = line_to(behind(proxy))

@@ -1,4 +1,4 @@
-"""A Redis from before 6: no HELLO, no CLIENT TRACKING; so no bell, and RESP2."""
+"""A Redis from before 6: no HELLO, no CLIENT TRACKING; so no notifications, and RESP2."""
 
 from __future__ import annotations
 

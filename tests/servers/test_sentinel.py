@@ -59,7 +59,7 @@ def test_the_primary_dies_while_the_worker_is_idle(sentinels: Sentinels, on: Sta
     started = time.monotonic()
     enqueue(resque, "quick")
     stage.told("quick", by=worker)
-    assert time.monotonic() - started < 5.0  # far less than the interval: the bell is armed anew
+    assert time.monotonic() - started < 5.0  # far less than the interval: it subscribes anew
     assert resque.workers() == [stage.id_of(worker)]
     assert worker.stop() == 0
     assert (resque.stats.get("processed"), resque.failed().count()) == (3, 0)

@@ -14,11 +14,11 @@ from redis._parsers import _HiredisParser, _RESP3Parser
 from redis.utils import HIREDIS_AVAILABLE
 
 from resque_fork import embedded
-from resque_fork.store.books import Books
 from resque_fork.store.client import Client
-from resque_fork.store.line import Line
+from resque_fork.store.redis_url import RedisURL
 from resque_fork.store.scripts import script
-from resque_fork.store.server import Server
+from resque_fork.store.worker_connection import WorkerConnection
+from resque_fork.store.worker_store import WorkerStore
 from resque_fork.system.loop import Loop
 from resque_fork.wire.keys import Keys
 
@@ -45,7 +45,7 @@ class BothWays(Client):
 
 def over(redis: Redis) -> Client:
     """The store's client over one of redis-py's."""
-    client = Client(Server("redis://"))
+    client = Client(RedisURL("redis://"))
     client.redis = redis
     return client
 
@@ -58,21 +58,21 @@ def keys() -> Keys:
 @pytest.fixture(scope="module")
 def long_client(server: embedded.Server) -> Iterator[Any]:
     """A client for tests that empty the server by themselves, many times over."""
-    with BothWays(Server(server.url)) as client:
+    with BothWays(RedisURL(server.url)) as client:
         yield client
 
 
 @pytest.fixture
 def client(redis_url: str) -> Iterator[Any]:
     """A client of the kind that applications get, of a server that is empty."""
-    with BothWays(Server(redis_url)) as client:
+    with BothWays(RedisURL(redis_url)) as client:
         yield client
 
 
 @pytest.fixture
-def books(client: Any, keys: Keys) -> Books:
+def books(client: Any, keys: Keys) -> WorkerStore:
     """The books of a worker that is registered."""
-    books = Books(client, keys, ID, IDENTITY)
+    books = WorkerStore(client, keys, ID, IDENTITY)
     assert books.heartbeat()
     return books
 
@@ -139,7 +139,7 @@ def parser(request: pytest.FixtureRequest) -> type:
     return kind
 
 
-class ParsedBy(Server):
+class ParsedBy(RedisURL):
     """A server whose connections have a certain parser."""
 
     def __init__(self, url: str, parser: type) -> None:
@@ -155,8 +155,8 @@ def wait_for(loop: Loop, condition: Callable[[], object], seconds: float = 20) -
         loop.wait(deadline)
 
 
-def line_to(url: str, loop: Loop | None = None, **more: Any) -> Line:
-    return Line(Server(url), loop or Loop(), KEY, **more)
+def line_to(url: str, loop: Loop | None = None, **more: Any) -> WorkerConnection:
+    return WorkerConnection(RedisURL(url), loop or Loop(), KEY, **more)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from redis import Redis
 
 from resque_fork import AccessRefused, embedded
 from resque_fork.store.access import check_access
-from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish
-from resque_fork.store.line import Line
-from resque_fork.store.server import Server
+from resque_fork.store.redis_url import RedisURL
+from resque_fork.store.worker_connection import WorkerConnection
+from resque_fork.store.worker_store import NOTHING, FailedEntry, Finish, WorkerStore
 from resque_fork.system.loop import Loop
 from resque_fork.wire.keys import Keys
 
@@ -51,40 +51,42 @@ def admin(guarded: embedded.Server) -> Iterator[Any]:
 
 
 @pytest.fixture
-def server(guarded: embedded.Server) -> Server:
-    return Server(guarded.url.replace("unix://", "unix://worker:pw@"))
+def server(guarded: embedded.Server) -> RedisURL:
+    return RedisURL(guarded.url.replace("unix://", "unix://worker:pw@"))
 
 
 @pytest.fixture
-def line(server: Server, admin: Any) -> Iterator[Line]:
-    line = Line(server, Loop(), Keys().queues)
+def line(server: RedisURL, admin: Any) -> Iterator[WorkerConnection]:
+    line = WorkerConnection(server, Loop(), Keys().queues)
     line.open_or_refuse()
     yield line
     line.close()
 
 
-def test_nothing_is_lacking(line: Line, server: Server, admin: Any) -> None:
+def test_nothing_is_lacking(line: WorkerConnection, server: RedisURL, admin: Any) -> None:
     """Who may do everything is let in, and nothing is left behind."""
     check_access(line, server, Keys())
     assert admin.keys() == []
 
 
 @pytest.mark.parametrize("command", USED)
-def test_each_command_of_a_script(line: Line, server: Server, admin: Any, command: str) -> None:
+def test_each_command_of_a_script(
+    line: WorkerConnection, server: RedisURL, admin: Any, command: str
+) -> None:
     """One sentence names the command that is lacking, whichever script would come to it."""
     admin.execute_command("ACL", "SETUSER", "worker", f"-{command}")
     with pytest.raises(AccessRefused, match=rf"what we need: its user lacks \+{command}\."):
         check_access(line, server, Keys())
 
 
-def test_several_commands(line: Line, server: Server, admin: Any) -> None:
+def test_several_commands(line: WorkerConnection, server: RedisURL, admin: Any) -> None:
     """All of them are named."""
     admin.execute_command("ACL", "SETUSER", "worker", "-hset", "-rpush", "-time")
     with pytest.raises(AccessRefused, match=r"its user lacks \+rpush \+hset \+time\."):
         check_access(line, server, Keys())
 
 
-def test_a_full_server_and_a_replica(line: Line, server: Server, admin: Any) -> None:
+def test_a_full_server_and_a_replica(line: WorkerConnection, server: RedisURL, admin: Any) -> None:
     """What passes by itself is no lack of permissions."""
     admin.config_set("maxmemory-policy", "noeviction")
     fill(admin)
@@ -97,15 +99,15 @@ def test_a_full_server_and_a_replica(line: Line, server: Server, admin: Any) -> 
 
 @pytest.mark.parametrize(("verb", "lacking"), [("failed", "rpush"), ("back", "lpush")])
 def test_a_push_that_is_forbidden_later(
-    line: Line, admin: Any, verb: str, lacking: str, caplog: pytest.LogCaptureFixture
+    line: WorkerConnection, admin: Any, verb: str, lacking: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The step waits with the job on record, and loses nothing half way."""
     keys = Keys()
-    books = Books(line, keys, ID, IDENTITY)
+    books = WorkerStore(line, keys, ID, IDENTITY)
     books.heartbeat()
     admin.rpush(keys.queue("low"), b'{"class":"A","args":[]}')
     assert books.step(NOTHING, ["low"]).found == "job"
-    line.let_in = True
+    line.authenticated = True
     admin.execute_command("ACL", "SETUSER", "worker", f"-{lacking}")
     held: list[bytes] = []
 

@@ -10,7 +10,7 @@ from resque_fork import embedded
 from resque_fork.errors import RedisRefused, WrongKeyType
 from resque_fork.store.changes import STEP_ENTRIES, Changes, Requeue
 from resque_fork.store.long_list import PAGE, PAGE_BYTES, Entry, LongList
-from resque_fork.store.server import Server
+from resque_fork.store.redis_url import RedisURL
 from resque_fork.wire.keys import Keys
 
 from .conftest import LIST, BothWays, Meddled, fill_list, read_list, rows
@@ -165,12 +165,12 @@ def test_requeue_that_is_not_allowed_changes_no_entry(
     own_server: embedded.Server, keys: Keys, command: str
 ) -> None:
     """Where a command is forbidden no entry is marked, and no job is queued."""
-    with BothWays(Server(own_server.url)) as admin:
+    with BothWays(RedisURL(own_server.url)) as admin:
         fill_list(admin, rows(3))
         rule = f"ACL SETUSER u on >p ~* +@all -{command}"
         admin.execute_command(*rule.split())
         url = own_server.url.replace("unix://", "unix://u:p@")
-        with BothWays(Server(url)) as client:
+        with BothWays(RedisURL(url)) as client:
             list_ = LongList(client, LIST)
             with pytest.raises(RedisRefused):
                 Changes(list_).requeue([again(entry) for entry in list_.page(0, 3)], keys)

@@ -9,7 +9,7 @@ from redis import Redis
 
 from resque_fork.errors import AccessRefused, RedisRefused, RedisUnavailable, WrongKeyType
 from resque_fork.store.client import Client
-from resque_fork.store.server import Server
+from resque_fork.store.redis_url import RedisURL
 
 from .conftest import BothWays
 
@@ -27,7 +27,7 @@ def test_tells_a_failed_connection_from_a_broken_one(redis_url: str) -> None:
 
 
 def ping(url: str) -> None:
-    client = Client(Server(url))
+    client = Client(RedisURL(url))
     client.execute_command("PING")
     client.close()
 
@@ -35,7 +35,7 @@ def ping(url: str) -> None:
 def test_what_may_have_been_done_is_said(redis: Redis, redis_url: str) -> None:
     """Where no reply came the error says what may have been done; a refusal did nothing."""
     redis.set("k", "x")
-    with BothWays(Server(redis_url)) as client:
+    with BothWays(RedisURL(redis_url)) as client:
         with pytest.raises(WrongKeyType, match=r"rename or delete it\.$"):
             client.execute_command("LPOP", "k", perhaps="It may be gone.")
         with client.within(0.1), pytest.raises(RedisUnavailable, match=r"It may be gone\.$"):
@@ -46,7 +46,7 @@ def test_many_commands_at_once(redis: Redis, redis_url: str) -> None:
     """Replies come in order; the first error is raised with its own key, or left in its place."""
     redis.set("k", "x")
     commands = [("GET", "k"), ("LLEN", "k"), ("SET", "done", "1")]
-    with BothWays(Server(redis_url)) as client:
+    with BothWays(RedisURL(redis_url)) as client:
         assert client.execute_many([]) == []
         for transaction in (False, True):
             with pytest.raises(WrongKeyType, match="'k'"):
@@ -62,7 +62,7 @@ def test_commands_are_never_repeated(redis_url: str, redis: Redis) -> None:
     raised: list[RedisUnavailable] = []
 
     def take() -> None:
-        with BothWays(Server(redis_url)) as client:
+        with BothWays(RedisURL(redis_url)) as client:
             try:
                 client.execute_command("BLPOP", "l", 0)
             except RedisUnavailable as error:
@@ -82,7 +82,7 @@ def test_commands_are_never_repeated(redis_url: str, redis: Redis) -> None:
 
 def test_client_may_be_shared_by_threads(redis_url: str) -> None:
     """Threads may use one client at the same time."""
-    with BothWays(Server(redis_url)) as client:
+    with BothWays(RedisURL(redis_url)) as client:
 
         def push() -> None:
             for _ in range(50):
@@ -99,7 +99,7 @@ def test_client_may_be_shared_by_threads(redis_url: str) -> None:
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_client_survives_a_fork(redis_url: str) -> None:
     """A client that was used before a fork works in parent and child, each on its own."""
-    with BothWays(Server(redis_url)) as client:
+    with BothWays(RedisURL(redis_url)) as client:
         client.ping()
         child = os.fork()
         if child == 0:
@@ -112,6 +112,6 @@ def test_client_survives_a_fork(redis_url: str) -> None:
 
 def test_names_are_bytes_of_any_kind(redis_url: str) -> None:
     """A name that is not UTF-8 goes to the server as the bytes that it was."""
-    with BothWays(Server(redis_url)) as client:
+    with BothWays(RedisURL(redis_url)) as client:
         client.set("resque:\udcff", 1)
         assert client.keys() == [b"resque:\xff"]

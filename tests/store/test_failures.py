@@ -11,7 +11,7 @@ from resque_fork.errors import RedisRefused, WrongKeyType
 from resque_fork.store.changes import Requeue
 from resque_fork.store.failures import Failures, failed_list_names
 from resque_fork.store.long_list import PAGE, Entry
-from resque_fork.store.server import Server
+from resque_fork.store.redis_url import RedisURL
 from resque_fork.wire.keys import Keys
 
 from .conftest import BothWays, dump, fill
@@ -142,7 +142,7 @@ def test_requeue_that_is_refused_changes_nothing(failures: Failures, client: Any
 
 def test_entries_can_be_removed_while_redis_is_full(full_server: embedded.Server) -> None:
     """With memory at its limit failed jobs can be removed, which is when it matters."""
-    with BothWays(Server(full_server.url)) as client:
+    with BothWays(RedisURL(full_server.url)) as client:
         failures = filled(Failures(client, Keys()))
         fill(client)
         assert failures.remove(failures.page(10, 2)) == [True, True]

@@ -12,7 +12,7 @@ import pytest
 from resque_fork import Resque, SettingsError
 from resque_fork.store.client import Client
 from resque_fork.store.masking import without_secrets
-from resque_fork.store.server import Server
+from resque_fork.store.redis_url import RedisURL
 
 SECRET = "hunter2"
 
@@ -93,7 +93,7 @@ def test_no_option_shows_it(name: str, secret: str, encoded: bool) -> None:
 def assert_hidden(url: str) -> None:
     told = [without_secrets(url)]
     try:
-        server = Server(url)
+        server = RedisURL(url)
         told += [str(server), repr(Resque(url, namespace="{r}")), repr(Client(server))]
     except SettingsError as error:
         told += [str(error), repr(error)]

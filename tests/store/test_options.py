@@ -21,7 +21,7 @@ from redis.connection import (
 from resque_fork import Resque, SettingsError
 from resque_fork.cli.program import program
 from resque_fork.store.options import OPTIONS, REFUSED, as_seconds
-from resque_fork.store.server import Server
+from resque_fork.store.redis_url import RedisURL
 
 SCHEMES = ("redis://h", "rediss://h", "unix:///s", "redis+sentinel://h/p", "redis+cluster://h")
 
@@ -29,7 +29,7 @@ SCHEMES = ("redis://h", "rediss://h", "unix:///s", "redis+sentinel://h/p", "redi
 def why(url: str) -> str:
     """What is wrong with it, in words."""
     with pytest.raises(SettingsError) as raised:
-        Server(url)
+        RedisURL(url)
     told = str(raised.value)
     assert told.startswith("The Redis URL '")
     return told.partition(" cannot be understood: ")[2]
@@ -149,7 +149,7 @@ def test_values_that_are_none(scheme: str, option: str, expected: str) -> None:
 )
 def test_values_that_are_some(option: str, value: Any) -> None:
     """They are taken for what they say."""
-    assert Server(f"rediss://h?{option}").options[option.partition("=")[0]] == value
+    assert RedisURL(f"rediss://h?{option}").options[option.partition("=")[0]] == value
 
 
 @pytest.mark.parametrize("scheme", ["redis://h", "unix:///s", "redis+sentinel://h/p"])
@@ -184,7 +184,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     assert why(f"rediss://h?ssl_keyfile={tmp_path}/key") == (
         "its option ssl_keyfile cannot be used: its certificate is named by ssl_certfile."
     )
-    Server(f"rediss://h?ssl_certfile={tmp_path}/cert&ssl_keyfile={tmp_path}/key")
+    RedisURL(f"rediss://h?ssl_certfile={tmp_path}/cert&ssl_keyfile={tmp_path}/key")
 
 
 @pytest.mark.parametrize("url", ["redis+cluster://h/1", "redis+cluster://h?db=1"])

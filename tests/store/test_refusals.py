@@ -12,10 +12,10 @@ from resque_fork.errors import (
     ResqueError,
     WrongKeyType,
 )
+from resque_fork.store.redis_url import RedisURL
 from resque_fork.store.refusals import translate_error
-from resque_fork.store.server import Server
 
-SERVER = Server("redis://:pw@h:1/0")
+SERVER = RedisURL("redis://:pw@h:1/0")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from resque_fork import embedded
 from resque_fork.errors import WrongKeyType
-from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish
-from resque_fork.store.server import Server
+from resque_fork.store.redis_url import RedisURL
+from resque_fork.store.worker_store import NOTHING, FailedEntry, Finish, WorkerStore
 from resque_fork.store.workers import Found, Workers
 from resque_fork.wire.keys import Keys
 from resque_fork.wire.unreadable import reference
@@ -26,9 +26,9 @@ def workers(client: Any, keys: Keys) -> Workers:
     return Workers(client, keys)
 
 
-def dead_worker(client: Any, *payloads: bytes, max_attempts: int = 1) -> Books:
+def dead_worker(client: Any, *payloads: bytes, max_attempts: int = 1) -> WorkerStore:
     """The books of one of our workers that has died over the first of the payloads."""
-    books = Books(client, Keys(), ID, IDENTITY, max_attempts)
+    books = WorkerStore(client, Keys(), ID, IDENTITY, max_attempts)
     books.heartbeat()
     if payloads:
         client.sadd("resque:queues", "email")
@@ -54,7 +54,7 @@ def prune_as_ruby_does(client: Any) -> None:
     client.delete(*(f"resque:{name.format(ID)}" for name in names))
 
 
-def mark(books: Books) -> dict[bytes, bytes]:
+def mark(books: WorkerStore) -> dict[bytes, bytes]:
     """What a rescue leaves for a worker that lives after all: the step whose job it took."""
     return {f"resque:fork:rescued:{books.token}".encode(): b"1"}
 
@@ -183,7 +183,7 @@ def test_job_that_kills_its_workers_is_poison(workers: Workers, client: Any) -> 
                 found, "lost", queue="email", raw=A, entries=entry(b"poison"), max_attempts=3
             )
         )
-        books = Books(client, Keys(), ID, IDENTITY, 3)
+        books = WorkerStore(client, Keys(), ID, IDENTITY, 3)
         books.heartbeat()
         books.step(NOTHING, ["email"])
     assert answers == ["requeued", "requeued", "failed"]
@@ -254,7 +254,7 @@ def test_ten_rescuers_rescue_once(workers: Workers, client: Any, redis_url: str)
     answers: list[str] = []
 
     def rescue() -> None:
-        with BothWays(Server(redis_url)) as own:
+        with BothWays(RedisURL(redis_url)) as own:
             start.wait(30)
             mine = Workers(own, Keys())
             answers.append(mine.rescue(found, "failed", queue="email", raw=A, entries=entry()))
@@ -286,7 +286,7 @@ def test_successor_under_the_same_id_is_not_rescued(workers: Workers, client: An
     dead_worker(client, A)
     found = workers.find(ID)
     workers.rescue(found, "lost", queue="email", raw=A, max_attempts=9)
-    books = Books(client, Keys(), ID, IDENTITY)
+    books = WorkerStore(client, Keys(), ID, IDENTITY)
     books.heartbeat()
     books.step(NOTHING, ["email"])
     record = client.get(f"resque:worker:{ID}")
@@ -322,7 +322,7 @@ def test_rescue_that_is_refused_changes_nothing(workers: Workers, client: Any) -
 
 def test_rescue_while_redis_is_full(full_server: embedded.Server) -> None:
     """With memory at its limit dead workers are rescued all the same, to wherever it may be."""
-    with BothWays(Server(full_server.url)) as client:
+    with BothWays(RedisURL(full_server.url)) as client:
         workers = Workers(client, Keys())
         dead_worker(client, A)
         dead_ruby_worker(client)

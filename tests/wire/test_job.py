@@ -29,7 +29,7 @@ def test_payload_is_class_then_args() -> None:
 def test_payload_reads_back(name: str, args: list[Any]) -> None:
     """What was enqueued is what is performed, and keeps its bytes on the way."""
     payload = Payload.of(name, args)
-    assert Payload.read(payload.raw) == payload
+    assert Payload.parse(payload.raw) == payload
     assert payload.portable
 
 
@@ -75,7 +75,7 @@ def test_argument_that_refers_to_itself() -> None:
         assert str(caught.value).startswith(
             f"mail: argument 1 refers to itself, or is nested more than {MAX_DEPTH - 2} levels deep"
         )
-    assert Payload.read(Payload.of("mail", deep).raw).args == deep
+    assert Payload.parse(Payload.of("mail", deep).raw).args == deep
 
 
 def test_argument_that_cannot_be_written() -> None:
@@ -119,7 +119,7 @@ def test_payload_of_an_item_keeps_its_keys() -> None:
 )
 def test_missing_args_mean_none(raw: bytes) -> None:
     """Missing or null arguments mean none, and keys that we do not know are kept."""
-    payload = Payload.read(raw)
+    payload = Payload.parse(raw)
     assert (payload.class_name, payload.args, payload.raw) == ("A", [], raw)
 
 
@@ -142,23 +142,23 @@ def test_missing_args_mean_none(raw: bytes) -> None:
 def test_unreadable_payload_says_why(raw: bytes, message: str) -> None:
     """What is no job is refused with a reason."""
     with pytest.raises(UnreadablePayload) as caught:
-        Payload.read(raw)
+        Payload.parse(raw)
     assert str(caught.value) == f"The payload cannot be read: {message}."
 
 
 def test_payload_over_the_limit() -> None:
     """A payload over the limit is refused unread, whatever it says."""
     with pytest.raises(UnreadablePayload) as caught:
-        Payload.read(b"x" * 11, limit=10)
+        Payload.parse(b"x" * 11, limit=10)
     assert str(caught.value) == "The payload has 11 bytes, which is over the limit of 10."
-    assert Payload.read(b'{"class":"A"}', limit=13).class_name == "A"
+    assert Payload.parse(b'{"class":"A"}', limit=13).class_name == "A"
 
 
 @given(st.binary())
 def test_reading_never_raises_anything_else(raw: bytes) -> None:
     """Whatever stands in a queue is a job, or refused as none: no other error is possible."""
     try:
-        assert Payload.read(raw).raw == raw
+        assert Payload.parse(raw).raw == raw
     except UnreadablePayload:
         pass
 
@@ -170,7 +170,7 @@ def test_reading_with_little_stack_left() -> None:
         if levels:
             return read_below(levels - 1)
         try:
-            return Payload.read(nested(MAX_DEPTH)).class_name
+            return Payload.parse(nested(MAX_DEPTH)).class_name
         except UnreadablePayload as error:
             return str(error)
 
@@ -193,7 +193,7 @@ def test_reading_with_little_stack_left() -> None:
 )
 def test_portable_is_what_every_language_reads_and_writes(raw: bytes, portable: bool) -> None:
     """Only what Ruby and Node can read too is shown to them as it is."""
-    assert Payload.read(raw).portable == portable
+    assert Payload.parse(raw).portable == portable
 
 
 def test_large_payload_is_left_to_the_child() -> None:
@@ -203,6 +203,6 @@ def test_large_payload_is_left_to_the_child() -> None:
     assert payload == Payload(raw, "", [], decoded=False)
     assert not payload.portable
     assert Payload(raw, "A", [], decoded=False, vouched=True).portable
-    assert Payload.take(b'{"class":"A"}') == Payload.read(b'{"class":"A"}')
+    assert Payload.take(b'{"class":"A"}') == Payload.parse(b'{"class":"A"}')
     with pytest.raises(UnreadablePayload, match="over the limit of 65536"):
         Payload.take(raw, 65536)

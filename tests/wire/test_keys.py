@@ -47,12 +47,12 @@ def test_namespace_is_the_prefix() -> None:
 
 
 def test_bell_covers_queues_and_pause() -> None:
-    """The bell's prefixes cover the set of queues, every queue and the pause, and no worker."""
+    """Notifications cover the set of queues, every queue and the pause, and no worker."""
     keys = Keys()
     for key in (keys.queues, keys.queue("x"), keys.pause):
-        assert key.startswith(keys.bell_prefixes)
+        assert key.startswith(keys.listener_prefixes)
     for key in (keys.workers, keys.worker(ID), keys.failed, keys.fork(ID)):
-        assert not key.startswith(keys.bell_prefixes)
+        assert not key.startswith(keys.listener_prefixes)
 
 
 @given(st.binary())
@@ -84,7 +84,7 @@ def test_id_with_colon_in_queue(
     text: str, host: str, pid: int | None, queues: tuple[str, ...]
 ) -> None:
     """An id of any implementation is taken apart at its first two colons, and never raises."""
-    found = WorkerId.read(text)
+    found = WorkerId.parse(text)
     assert (found.text, found.host, found.pid, found.queues) == (text, host, pid, queues)
 
 
@@ -95,5 +95,5 @@ def test_id_with_colon_in_queue(
 )
 def test_worker_id(host: str, pid: int, queues: list[str]) -> None:
     """A worker's id is host, pid and queues, joined by colons and commas."""
-    found = WorkerId.read(f"{host}:{pid}:{','.join(queues)}")
+    found = WorkerId.parse(f"{host}:{pid}:{','.join(queues)}")
     assert (found.host, found.pid, list(found.queues)) == (host, pid, queues)

@@ -26,12 +26,12 @@ def test_record_gives_back_the_bytes(queue: str, args: list[Any], blank: bytes) 
     """A record gives back the payload byte for byte, whatever its arguments look like."""
     raw = b'{"class":' + blank + b'"A","args":' + encode([*args, '"payload":{}}']) + b"}"
     record = WorkerRecord(queue, "2026-11-23T06:51:50Z", raw)
-    assert WorkerRecord.read(record.to_json()) == record
+    assert WorkerRecord.parse(record.to_json()) == record
 
 
 def test_record_by_node() -> None:
     """Node's record has the payload in the middle: its value is kept, if not its bytes."""
-    record = WorkerRecord.read(
+    record = WorkerRecord.parse(
         b'{"run_at":"Mon Nov 23 2026 06:56:29 GMT+0000 (Coordinated Universal Time)",'
         b'"worker":"vm:11400","payload":{"class":"slow","args":[1500],"queue":"email"},'
         b'"queue":"email"}'
@@ -51,7 +51,7 @@ def test_record_by_node() -> None:
 def test_record_that_is_none(raw: bytes, reason: str) -> None:
     """What is no record is refused with a reason."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        WorkerRecord.read(raw)
+        WorkerRecord.parse(raw)
     assert str(caught.value) == reason
 
 
@@ -64,7 +64,7 @@ def record_of(payload: bytes) -> bytes:
 )
 def test_large_record_is_taken_apart_unread(payload: bytes) -> None:
     """A worker does not read a large record: it finds the payload behind the head, good or bad."""
-    assert WorkerRecord.read(record_of(payload)).raw == payload
+    assert WorkerRecord.parse(record_of(payload)).raw == payload
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_large_record_is_taken_apart_unread(payload: bytes) -> None:
 def test_large_record_in_another_form(record: bytes) -> None:
     """It is none."""
     with pytest.raises(ValueError, match="too large to be read, and not in Resque's own form"):
-        WorkerRecord.read(record)
+        WorkerRecord.parse(record)

@@ -13,7 +13,7 @@ from redis import Redis
 from resque_fork import Resque, Settings
 from resque_fork.errors import WrongKeyType
 from resque_fork.failure import Backends, FailedEntries
-from resque_fork.store.books import Books
+from resque_fork.store.worker_store import WorkerStore
 from resque_fork.store.workers import Workers
 from resque_fork.system.identity import Identity
 from resque_fork.system.loop import Loop
@@ -34,7 +34,7 @@ class Scene:
         loop = Loop(lambda: self.now)
         keys, client = resque.key_names, resque.client
         self.redis: Redis = resque.redis
-        books = Books(client, keys, ID, Identity.here().to_fields())
+        books = WorkerStore(client, keys, ID, Identity.here().to_fields())
         settings = Settings(heartbeat_interval=60)
         self.pruner = Pruner(Workers(client, keys), settings, FailedEntries(Backends(), keys))
         self.maintenance = Maintenance(loop, books, self.pruner, settings, ["mail"])

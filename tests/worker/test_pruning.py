@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from resque_fork import Resque, embedded
 from resque_fork.failure import Backends, FailedEntries
 from resque_fork.settings import Settings
-from resque_fork.store.books import NOTHING, Books
+from resque_fork.store.worker_store import NOTHING, WorkerStore
 from resque_fork.store.workers import Workers
 from resque_fork.system.identity import Identity
 from resque_fork.wire.json import encode
@@ -62,7 +62,9 @@ class Fleet:
     def ours(self, pid: int, identity: Identity, queues: str = "email", raw: bytes = MAIL) -> str:
         """One of our workers, which has a job."""
         worker_id = f"{HOST}:{pid}:{queues}"
-        books = Books(self.resque.client, self.resque.key_names, worker_id, identity.to_fields())
+        books = WorkerStore(
+            self.resque.client, self.resque.key_names, worker_id, identity.to_fields()
+        )
         books.heartbeat()
         self.redis.rpush("resque:queue:email", raw)
         assert books.step(NOTHING, ["email"]).raw == raw
@@ -249,7 +251,7 @@ def test_ours_of_which_ruby_left_nothing_but_the_id(fleet: Fleet) -> None:
 def test_living_worker_is_back_after_ruby_took_it_off(fleet: Fleet) -> None:
     """A worker that has sent a heartbeat meanwhile is judged by that again."""
     keys = fleet.resque.key_names
-    books = Books(fleet.resque.client, keys, "otherhost:1:email", Identity.here().to_fields())
+    books = WorkerStore(fleet.resque.client, keys, "otherhost:1:email", Identity.here().to_fields())
     books.heartbeat()
     fleet.redis.hset("resque:fork:otherhost:1:email", "beat", "2001-01-01T00:00:00+00:00")
     fleet.taken_off_by_ruby(books.worker_id)

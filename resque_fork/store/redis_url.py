@@ -28,7 +28,7 @@ SCHEMES = {
 PORTS = {"single": 6379, "sentinel": 26379, "cluster": 6379}
 
 
-class Server:
+class RedisURL:
     """One Redis, behind a URL of any of the forms in `SCHEMES`. Connects to nothing by itself.
 
     Raises SettingsError if the URL cannot be understood.

@@ -9,7 +9,7 @@ from redis import Redis
 
 from resque_fork import embedded
 from resque_fork.errors import AccessRefused, GaveUpWaiting, RedisRefused
-from resque_fork.store.line import Line
+from resque_fork.store.worker_connection import WorkerConnection
 from resque_fork.system.loop import Loop
 
 from .conftest import Pieces, fill, line_to, wait_for
@@ -65,7 +65,7 @@ def test_password_that_changes_later_is_waited_out(
     loop = Loop()
     line = line_to(with_login(guarded, ":secret"), loop)
     line.open_or_refuse()
-    line.let_in = True
+    line.authenticated = True
     with Redis.from_url(guarded.url, password="secret") as client:
         client.config_set("requirepass", "other")
         client.client_kill_filter(_type="normal", skipme=True)
@@ -81,12 +81,12 @@ def test_command_that_is_not_allowed(guarded: embedded.Server, hasty_loop: Loop)
     """A command that the user may not give is refused at the start, and later waited for."""
     patience: list[float | None] = [None]
     url = with_login(guarded, "little:pw")
-    line = line_to(url, hasty_loop, patience=lambda: patience[0])
+    line = line_to(url, hasty_loop, deadline=lambda: patience[0])
     line.open_or_refuse()
     assert not line.try_command("CLIENT", "TRACKING", "ON")
     with pytest.raises(AccessRefused, match="does not allow what we need"):
         line.execute_command("SET", "a", 1)
-    line.let_in = True
+    line.authenticated = True
     patience[0] = hasty_loop.clock() + 20
     with pytest.raises(GaveUpWaiting):
         line.execute_command("SET", "a", 1)
@@ -113,11 +113,11 @@ def test_database_that_does_not_exist(redis_url: str, redis: Redis) -> None:
 
 
 def test_server_that_knows_no_resp3() -> None:
-    """With a server too old for HELLO all goes on in RESP2, without the bell."""
+    """With a server too old for HELLO all goes on in RESP2, without notifications."""
     with embedded.Server(config={"rename-command": 'HELLO ""'}) as server:
         line = line_to(server.url)
         line.open_or_refuse()
-        assert not line.bell_supported
+        assert not line.can_notify
         line.execute_command("HSET", "h", "a", 1)
         assert line.execute_command("HGETALL", "h") == [b"a", b"1"]
         line.close()
@@ -132,7 +132,7 @@ def test_server_that_knows_no_resp3_wants_a_password(tmp_path: Path, answer: byt
     line = line_to(f"unix://:secret@{tmp_path}/s")
     if answer.startswith(b"+"):
         line.open_or_refuse()
-        assert not line.bell_supported
+        assert not line.can_notify
     else:
         with pytest.raises(AccessRefused, match=r"refused the credentials \(invalid password\)"):
             line.open_or_refuse()
@@ -157,7 +157,9 @@ def test_server_that_knows_no_users(tmp_path: Path) -> None:
 # --- refusals that pass
 
 
-def passes(line: Line, loop: Loop, command: list[Any], heal: Callable[[], object]) -> Any:
+def passes(
+    line: WorkerConnection, loop: Loop, command: list[Any], heal: Callable[[], object]
+) -> Any:
     """What the command brings, when the trouble is over a little later."""
     loop.after(0.15, heal)
     return line.execute_command(*command)
@@ -212,7 +214,7 @@ def test_key_in_the_way_is_named(
     redis.set("resque:queues", "x")
     loop = Loop()
     until = loop.clock() + 0.5
-    line = line_to(redis_url, loop, patience=lambda: until)
+    line = line_to(redis_url, loop, deadline=lambda: until)
     with pytest.raises(GaveUpWaiting):
         line.execute_command(*command)
     assert caplog.records[0].getMessage() == (

@@ -7,12 +7,12 @@ import pytest
 from resque_fork.errors import SettingsError
 from resque_fork.store.client import Client
 from resque_fork.store.masking import without_secrets
-from resque_fork.store.server import CONNECT_SECONDS, SCHEMES, Server
+from resque_fork.store.redis_url import CONNECT_SECONDS, SCHEMES, RedisURL
 
 
 def options(url: str) -> dict[str, Any]:
     """What a client of this URL connects with."""
-    client = Client(Server(url))
+    client = Client(RedisURL(url))
     pool: dict[str, Any] = client.redis.connection_pool.connection_kwargs
     client.close()
     return pool
@@ -75,7 +75,7 @@ def test_connecting_is_bounded() -> None:
 def test_url_that_makes_no_sense(url: str, message: str) -> None:
     """A URL that cannot be understood is an error that shows it, without its password."""
     with pytest.raises(SettingsError) as caught:
-        Server(url)
+        RedisURL(url)
     assert str(caught.value) == message
 
 
@@ -94,7 +94,7 @@ def test_url_that_makes_no_sense(url: str, message: str) -> None:
 def test_passwords_are_not_shown(url: str, shown: str) -> None:
     """A URL is shown as it was given, but for its passwords."""
     assert without_secrets(url) == shown
-    assert str(Server(url)) == shown
+    assert str(RedisURL(url)) == shown
     assert set(SCHEMES) >= {url.partition(":")[0]}
 
 
@@ -114,7 +114,7 @@ def test_passwords_are_not_shown(url: str, shown: str) -> None:
 )
 def test_who_has_to_be_asked(url: str, asked: bool) -> None:
     """It is known beforehand whether finding the server takes somebody's answer."""
-    assert Server(url).is_to_be_found is asked
+    assert RedisURL(url).is_to_be_found is asked
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "unix", "redis+sentinel", "redis+cluster"])
@@ -123,7 +123,7 @@ def test_a_password_is_never_shown(scheme: str, password: str) -> None:
     """Neither of a server nor in an error, also where it ought to have been encoded and was not."""
     url = f"{scheme}://ada:{password}@localhost:6379/primary/0"
     try:
-        shown = str(Server(url))
+        shown = str(RedisURL(url))
     except SettingsError as error:
         shown = str(error)
         if password[3] in "/?#":
@@ -142,5 +142,5 @@ def test_a_password_is_never_shown(scheme: str, password: str) -> None:
 def test_nor_that_of_something_that_is_no_url(url: str) -> None:
     """A slip of the keyboard does not publish it."""
     with pytest.raises(SettingsError, match="must begin with redis://") as caught:
-        Server(url)
+        RedisURL(url)
     assert "hunter2" not in str(caught.value)

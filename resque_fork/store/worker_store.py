@@ -1,6 +1,6 @@
-"""The books that a worker keeps on itself: its registration, and the job it has on record.
+"""What a worker keeps in Redis about itself: its registration, and the job it has on record.
 
-A worker that has died without closing its books is taken off them by
+What a worker leaves that has died is removed by
 `pruning`. Each process has a random token and numbers its steps, so that a
 step that is repeated, or comes in late, changes nothing.
 """
@@ -79,10 +79,10 @@ class Step(NamedTuple):
     wrong: Sequence[str] = ()
 
 
-class Books:
+class WorkerStore:
     """`identity` names what tells this process from others of its pid and host.
 
-    `lesser` carries what a worker can do without for a while, its heartbeats
+    `best_effort` carries what a worker can do without for a while, its heartbeats
     and the names of all queues.
     """
 
@@ -93,12 +93,12 @@ class Books:
         worker_id: str,
         identity: Mapping[str, str],
         max_attempts: int = 1,
-        lesser: Commands | None = None,
+        best_effort: Commands | None = None,
     ) -> None:
         self.worker_id = worker_id
         self.token = os.urandom(8).hex()
         self._redis = redis
-        self._lesser = lesser or redis
+        self._best_effort = best_effort or redis
         self._number = 0  # of the last step that went through
         self._held: Step | None = None  # the job on record
         self.counted_by = b""  # the payload by whose bytes losses of that job are counted
@@ -129,10 +129,10 @@ class Books:
         ]
         self._step_keys = self._keys_with(())
 
-    def on(self, redis: Commands) -> Books:
-        """The same books, kept over another connection."""
+    def on(self, redis: Commands) -> WorkerStore:
+        """The same, kept over another connection."""
         other = copy.copy(self)
-        other._redis = other._lesser = redis
+        other._redis = other._best_effort = redis
         return other
 
     def heartbeat(self) -> bool:
@@ -140,7 +140,7 @@ class Books:
 
         Raises NameTaken if another process has registered itself under this id.
         """
-        return self._beat(self._lesser)
+        return self._beat(self._best_effort)
 
     def _beat(self, redis: Commands) -> bool:
         keys = self._keys
@@ -253,7 +253,7 @@ class Books:
     def known_queues(self) -> list[str]:
         """The names of all known queues, sorted."""
         return sorted(
-            to_text(q) for q in self._lesser.execute_command("SMEMBERS", self._keys.queues)
+            to_text(q) for q in self._best_effort.execute_command("SMEMBERS", self._keys.queues)
         )
 
     def describe(self, class_name: str, portable: bool) -> None:

@@ -33,10 +33,11 @@ from ..errors import (
     SettingsError,
 )
 from ..system.loop import Loop
-from .addresses import Place
+from .addresses import Endpoint
 from .connecting import bare_connection, find
 from .packing import Packed, packed
 from .redis_py import on_invalidation, socket_of, speak_resp2, start_parser
+from .redis_url import ANSWER_SECONDS, RedisURL
 from .refusals import (
     ELSEWHERE,
     PASSING,
@@ -47,7 +48,6 @@ from .refusals import (
     translate_error,
     was_said,
 )
-from .server import ANSWER_SECONDS, Server
 
 log = logging.getLogger("resque_fork")
 
@@ -55,8 +55,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 FIND_SECONDS = 30.0  # a resolver that has to pass by a silent name server may well take 20
 
 
-class _Ring:
-    """What reading returns for a message of the bell: ``invalidate`` and the keys.
+class _Notification:
+    """What reading returns for a notification: ``invalidate`` and the keys.
 
     No keys means all of them: the database was emptied.
     """
@@ -66,7 +66,7 @@ class _Ring:
 
 
 class _Away(RedisUnavailable):
-    def __init__(self, server: Server, why: str) -> None:
+    def __init__(self, server: RedisURL, why: str) -> None:
         self.why = why
         super().__init__(f"Redis at {server} does not answer. {why}")
 
@@ -89,49 +89,51 @@ class _Reply:
         self.value: Any = None
 
 
-class Dispensable:
-    """The same line, for what a worker can do without for a while: heartbeats, and others' keys.
+class BestEffort:
+    """The same connection, for what can wait: heartbeats, and the keys of others.
 
     A key of the wrong type is told by WrongKeyType, and not waited for.
     """
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, connection: WorkerConnection) -> None:
+        self._connection = connection
 
     def execute_command(self, *command: Any) -> Any:
-        return self._line._until_answered(command, [c for c in PASSING if c != "WRONGTYPE"])
+        return self._connection._until_answered(command, [c for c in PASSING if c != "WRONGTYPE"])
 
 
 def _here(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
     return work()
 
 
-class Line:
+class WorkerConnection:
     """Commands in, replies out, over one connection to the node that holds `key`.
 
-    `patience` is asked, while Redis is away, until when to go on trying: a time
-    of the loop's clock, or None for ever. `apart` does some work that may block, if
+    `deadline` is asked, while Redis is away, until when to go on trying: a time
+    of the loop's clock, or None for ever. `run_in_subprocess` does some work that may block, if
     it can without blocking us: until it is done it calls `wait`, which may raise.
     """
 
     def __init__(
         self,
-        server: Server,
+        server: RedisURL,
         loop: Loop,
         key: str,
-        patience: Callable[[], float | None] = lambda: None,
-        apart: Callable[[Callable[[], Any], Callable[[], None]], Any] = _here,
+        deadline: Callable[[], float | None] = lambda: None,
+        run_in_subprocess: Callable[[Callable[[], Any], Callable[[], None]], Any] = _here,
     ) -> None:
         self.server = server
-        self.bell_supported = False
-        self.let_in = True
-        self.rings = False  # true while subscribed: pushes may arrive between replies
-        # told of the keys that the bell rang for, or of None: all of them, or the line went dead
-        self.on_ring: Callable[[list[bytes] | None], None] = lambda keys: None
+        self.can_notify = False
+        self.authenticated = True
+        self.expects_notifications = (
+            False  # true while subscribed: pushes may arrive between replies
+        )
+        # gets the keys that have changed, or None: all of them, or the connection is lost
+        self.on_notification: Callable[[list[bytes] | None], None] = lambda keys: None
         self._loop = loop
         self._key = key
-        self._patience = patience
-        self._apart = apart
+        self._deadline = deadline
+        self._run_in_subprocess = run_in_subprocess
         self._connection: Any = None
         self._sock: Any = None
         self._fd = -1
@@ -146,8 +148,8 @@ class Line:
         """Send a command and wait for its reply, for as long as it takes to get one.
 
         Raises RedisRefused for a refusal that will not pass, SettingsError for a
-        server of the wrong kind, GaveUpWaiting once patience has run out,
-        AccessRefused while we have not been `let_in`.
+        server of the wrong kind, GaveUpWaiting once deadline has run out,
+        AccessRefused while we have not been `authenticated`.
         """
         return self._until_answered(command)
 
@@ -180,7 +182,7 @@ class Line:
 
     def _passes(self, problem: RedisRefused | RedisUnavailable, passing: Sequence[str]) -> bool:
         if isinstance(problem, AccessRefused):
-            return self.let_in
+            return self.authenticated
         return isinstance(problem, RedisUnavailable) or problem.code in passing
 
     def try_command(self, *command: Any) -> bool:
@@ -210,10 +212,10 @@ class Line:
     def open_or_refuse(self) -> None:
         """Connect, however long it takes; from now on being refused raises AccessRefused.
 
-        Once a worker has done its work, set `let_in`, and refusals are waited
+        Once a worker has done its work, set `authenticated`, and refusals are waited
         out: a password that is changed under it must not cost its job.
         """
-        self.let_in = False
+        self.authenticated = False
         self.execute_command("PING")
 
     def close(self) -> None:
@@ -226,7 +228,7 @@ class Line:
         connection.disconnect()
         self._unsent.clear()
         self._expected.clear()
-        self.on_ring(None)
+        self.on_notification(None)
 
     @property
     def fds(self) -> list[int]:
@@ -260,7 +262,7 @@ class Line:
         self._moved = self._loop.clock()
         while not reply.arrived:
             late = self._moved + ANSWER_SECONDS
-            deadline = self._patience()
+            deadline = self._deadline()
             now = self._loop.clock()
             if self._connection is not connection:
                 raise _HungUp(self.server, f"The connection was closed{self._why_closed}.")
@@ -282,8 +284,8 @@ class Line:
             self._wait(until, problem)
 
     def _wait(self, until: float, problem: ResqueError | None = None) -> None:
-        """Let one round of events happen, unless patience has run out."""
-        deadline = self._patience()
+        """Let one round of events happen, unless deadline has run out."""
+        deadline = self._deadline()
         if deadline is not None and self._loop.clock() >= deadline:
             self._give_up(problem)
         self._loop.wait(until if deadline is None else min(until, deadline))
@@ -318,7 +320,7 @@ class Line:
     def _connect(self) -> None:
         connection = bare_connection(self.server, self._find(), on_connect=start_parser)
         connection.connect()
-        on_invalidation(connection, _Ring)
+        on_invalidation(connection, _Notification)
         self._connection, self._sock = connection, socket_of(connection)
         self._fd = self._sock.fileno()
         self._loop.fds.add(self._fd)
@@ -332,8 +334,8 @@ class Line:
             self.close()  # half a handshake could leave us in another database
             raise
 
-    def _find(self) -> Place | None:
-        """Where to connect to. Nothing can interrupt the look-up of a name: it is done apart."""
+    def _find(self) -> Endpoint | None:
+        """Where to connect to. Nothing can interrupt the look-up of a name: a subprocess does it."""
         if not self.server.is_to_be_found:
             return find(self.server, self._key)
         late = self._loop.clock() + FIND_SECONDS
@@ -344,11 +346,11 @@ class Line:
                 raise _Away(self.server, why)
             self._wait(late)
 
-        place: Place | None = self._apart(lambda: find(self.server, self._key), wait)
+        place: Endpoint | None = self._run_in_subprocess(lambda: find(self.server, self._key), wait)
         return place
 
     def _shake_hands(self) -> None:
-        """Log in, and switch to RESP3, without which the server cannot ring the bell."""
+        """Log in, and switch to RESP3, without which the server cannot notify us."""
         login = self._login()
         words = ("AUTH", login[0] or "default", login[1]) if login else ()
         try:
@@ -362,7 +364,7 @@ class Line:
             if not isinstance(greeting, dict):  # a map, which only RESP3 has
                 self.close()
                 raise _HungUp(self.server, "It answers to HELLO, but not in RESP3.")
-            self.bell_supported = self._has_hello = True
+            self.can_notify = self._has_hello = True
         self._choose_database()
 
     def _shake_hands_plainly(self) -> None:
@@ -389,8 +391,8 @@ class Line:
         return (username, password) if username or password else None
 
     def _speak_resp2(self) -> None:
-        """With it comes no bell, and jobs are looked for at intervals."""
-        self.bell_supported = False
+        """With it come no notifications: jobs are looked for at intervals."""
+        self.can_notify = False
         speak_resp2(self._connection)
 
     def _log_in_plainly(self) -> None:
@@ -433,7 +435,7 @@ class Line:
         self._read()
 
     def _read(self) -> None:
-        """Take in all replies and rings that have arrived."""
+        """Take in all replies and notifications that have arrived."""
         self._moved = self._loop.clock()
         while self._connection is not None:
             try:
@@ -454,12 +456,12 @@ class Line:
                     self._why_closed = f", because what came is no reply ({error})"
                 self.close()
                 return
-            if isinstance(value, _Ring):
-                self.on_ring(value.keys)
+            if isinstance(value, _Notification):
+                self.on_notification(value.keys)
             elif self._expected:
                 reply = self._expected.popleft()
                 reply.value, reply.arrived = value, True
-            if not ((self._expected or self.rings) and self._has_more()):
+            if not ((self._expected or self.expects_notifications) and self._has_more()):
                 return
 
     def _has_more(self) -> bool:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from resque_fork import embedded
 from resque_fork.errors import NameTaken, RedisRefused, WrongKeyType
 from resque_fork.store import scripts
-from resque_fork.store.books import NOTHING, Books, FailedEntry, Finish, Step
-from resque_fork.store.server import Server
+from resque_fork.store.redis_url import RedisURL
+from resque_fork.store.worker_store import NOTHING, FailedEntry, Finish, Step, WorkerStore
 from resque_fork.wire.json import encode
 from resque_fork.wire.keys import Keys
 from resque_fork.wire.times import read_time
@@ -46,7 +46,7 @@ def counts(client: Any) -> tuple[int, int, int, int]:
 # --- being registered
 
 
-def test_registers(books: Books, client: Any, keys: Keys) -> None:
+def test_registers(books: WorkerStore, client: Any, keys: Keys) -> None:
     """A worker that is registered stands in all the places where Ruby looks, in Ruby's forms."""
     assert client.smembers(keys.workers) == client.smembers(keys.own_workers) == {ID.encode()}
     assert re.fullmatch(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000", client.get(keys.started(ID)))
@@ -61,7 +61,7 @@ def test_registers(books: Books, client: Any, keys: Keys) -> None:
     }
 
 
-def test_heartbeat_by_server_clock(books: Books, client: Any, keys: Keys) -> None:
+def test_heartbeat_by_server_clock(books: WorkerStore, client: Any, keys: Keys) -> None:
     """A heartbeat is the time of the server's clock, to the second."""
     before = client.time()[0]
     assert not books.heartbeat()
@@ -78,7 +78,7 @@ def test_time_in_lua(long_client: Any, seconds: int) -> None:
     assert told.decode() == datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def test_registers_again_what_a_peer_took_off(books: Books, client: Any, keys: Keys) -> None:
+def test_registers_again_what_a_peer_took_off(books: WorkerStore, client: Any, keys: Keys) -> None:
     """A heartbeat that finds its worker unregistered registers it anew, and its steps go on."""
     push(client, "email", A, B)
     books.step(NOTHING, ["email"])
@@ -97,7 +97,7 @@ def test_registers_again_what_a_peer_took_off(books: Books, client: Any, keys: K
     assert (step.finish, step.raw) == ("done", B)
 
 
-def test_everything_gone_is_registered_again(books: Books, client: Any, keys: Keys) -> None:
+def test_everything_gone_is_registered_again(books: WorkerStore, client: Any, keys: Keys) -> None:
     """After a flush the worker registers anew, writes what became of its job, and goes on."""
     push(client, "email", A)
     books.step(NOTHING, ["email"])
@@ -109,12 +109,12 @@ def test_everything_gone_is_registered_again(books: Books, client: Any, keys: Ke
     assert client.smembers(keys.workers) == {ID.encode()}
 
 
-def test_stranger_with_our_id(books: Books, client: Any, keys: Keys) -> None:
+def test_stranger_with_our_id(books: WorkerStore, client: Any, keys: Keys) -> None:
     """Of two processes with one id the second changes nothing, and is told what to do."""
     push(client, "email", A)
     books.step(NOTHING, ["email"])
     before = dump(client)
-    stranger = Books(client, keys, ID, IDENTITY)
+    stranger = WorkerStore(client, keys, ID, IDENTITY)
     for act in (stranger.heartbeat, lambda: stranger.step(DONE, ["email"])):
         with pytest.raises(NameTaken, match=f"has taken the worker id '{re.escape(ID)}'"):
             act()
@@ -123,7 +123,7 @@ def test_stranger_with_our_id(books: Books, client: Any, keys: Keys) -> None:
     assert dump(client) == before
 
 
-def test_unregister_leaves_nothing_of_ours(client: Any, books: Books, keys: Keys) -> None:
+def test_unregister_leaves_nothing_of_ours(client: Any, books: WorkerStore, keys: Keys) -> None:
     """After a clean exit only what belongs to the fleet is left."""
     push(client, "email", A, b"oops")
     books.step(NOTHING, ["email"])
@@ -138,14 +138,14 @@ def test_unregister_leaves_nothing_of_ours(client: Any, books: Books, keys: Keys
     books.unregister()
 
 
-def test_unregister_after_a_peer_took_it_off(client: Any, books: Books, keys: Keys) -> None:
+def test_unregister_after_a_peer_took_it_off(client: Any, books: WorkerStore, keys: Keys) -> None:
     """A clean exit leaves nothing either if a Ruby worker has removed what it knows of."""
     client.delete(keys.workers, keys.heartbeats, keys.started(ID))
     books.unregister()
     assert dump(client) == {}
 
 
-def test_own_counters_deleted_at_exit(client: Any, books: Books, keys: Keys) -> None:
+def test_own_counters_deleted_at_exit(client: Any, books: WorkerStore, keys: Keys) -> None:
     """A worker's own counters go with it; the fleet's stay."""
     push(client, "email", A)
     books.step(NOTHING, ["email"])
@@ -158,7 +158,7 @@ def test_own_counters_deleted_at_exit(client: Any, books: Books, keys: Keys) -> 
 # --- reserving
 
 
-def test_reserves_the_first_of_the_first_queue(books: Books, client: Any, keys: Keys) -> None:
+def test_reserves_the_first_of_the_first_queue(books: WorkerStore, client: Any, keys: Keys) -> None:
     """A job is taken from the first queue that has one, and put on record in the same instant."""
     push(client, "low", A)
     push(client, "email", B, A)
@@ -175,7 +175,7 @@ def test_reserves_the_first_of_the_first_queue(books: Books, client: Any, keys: 
     assert client.lrange(keys.queue("email"), 0, -1) == [A]
 
 
-def test_order_holds_over_many_queues(books: Books, client: Any) -> None:
+def test_order_holds_over_many_queues(books: WorkerStore, client: Any) -> None:
     """Hundreds of queues are looked at in order, whatever is where."""
     names = [f"q{i}" for i in range(300)]
     for i in (299, 64, 63, 130):
@@ -184,7 +184,7 @@ def test_order_holds_over_many_queues(books: Books, client: Any) -> None:
     assert taken == ["q63", "q64", "q130", "q299", ""]
 
 
-def test_nothing_to_reserve(books: Books, client: Any, keys: Keys) -> None:
+def test_nothing_to_reserve(books: WorkerStore, client: Any, keys: Keys) -> None:
     """With nothing there, or with nothing asked for, there is nothing on record."""
     push(client, "email", A)
     assert books.step(NOTHING, ["low"]) == Step("none", "empty", known=1)
@@ -194,7 +194,7 @@ def test_nothing_to_reserve(books: Books, client: Any, keys: Keys) -> None:
 
 
 @pytest.mark.parametrize("word", [b"true", b" TRUE\n", b"True"])
-def test_pause_key_any_case(books: Books, client: Any, keys: Keys, word: bytes) -> None:
+def test_pause_key_any_case(books: WorkerStore, client: Any, keys: Keys, word: bytes) -> None:
     """The word true pauses, in any case and with blanks around it; the last job is finished."""
     push(client, "email", A, B)
     books.step(NOTHING, ["email"])
@@ -204,14 +204,14 @@ def test_pause_key_any_case(books: Books, client: Any, keys: Keys, word: bytes) 
 
 
 @pytest.mark.parametrize("word", [b"1", b"yes", b"", b"truely", b"t\0rue", b"\xff"])
-def test_pause_key_other_words(books: Books, client: Any, keys: Keys, word: bytes) -> None:
+def test_pause_key_other_words(books: WorkerStore, client: Any, keys: Keys, word: bytes) -> None:
     """Any other word does not pause."""
     push(client, "email", A)
     client.set(keys.pause, word)
     assert books.step(NOTHING, ["email"]).found == "job"
 
 
-def test_known_queues_sorted(books: Books, client: Any, keys: Keys) -> None:
+def test_known_queues_sorted(books: WorkerStore, client: Any, keys: Keys) -> None:
     """The names of all queues come sorted, undecodable ones included."""
     client.sadd(keys.queues, "b", "a", b"\xff")
     assert books.known_queues() == ["a", "b", "\udcff"]
@@ -220,7 +220,7 @@ def test_known_queues_sorted(books: Books, client: Any, keys: Keys) -> None:
 # --- finishing
 
 
-def test_done(books: Books, client: Any, keys: Keys) -> None:
+def test_done(books: WorkerStore, client: Any, keys: Keys) -> None:
     """A job that is done is counted and off the record."""
     push(client, "email", A)
     books.step(NOTHING, ["email"])
@@ -229,7 +229,7 @@ def test_done(books: Books, client: Any, keys: Keys) -> None:
     assert client.get(keys.worker(ID)) is None
 
 
-def test_failed(books: Books, client: Any, keys: Keys) -> None:
+def test_failed(books: WorkerStore, client: Any, keys: Keys) -> None:
     """A job that failed is counted twice, off the record, and its entries are in their lists."""
     push(client, "email", A)
     books.step(NOTHING, ["email"])
@@ -244,7 +244,7 @@ def test_failed(books: Books, client: Any, keys: Keys) -> None:
     assert client.smembers(keys.failed_queues) == {b"email_failed"}
 
 
-def test_back(books: Books, client: Any, keys: Keys) -> None:
+def test_back(books: WorkerStore, client: Any, keys: Keys) -> None:
     """A job that is put back is the first of its queue again, byte for byte, and is not counted."""
     push(client, "email", B, A)
     books.step(NOTHING, ["email"])
@@ -257,7 +257,7 @@ def test_back(books: Books, client: Any, keys: Keys) -> None:
 
 def test_lost_too_often_is_poison(client: Any, keys: Keys) -> None:
     """A job that is lost goes back to the front; lost for the last time, it fails."""
-    books = Books(client, keys, ID, IDENTITY, max_attempts=3)
+    books = WorkerStore(client, keys, ID, IDENTITY, max_attempts=3)
     books.heartbeat()
     push(client, "email", A, B)
     finishes = []
@@ -273,7 +273,7 @@ def test_lost_too_often_is_poison(client: Any, keys: Keys) -> None:
 
 def test_job_that_gets_through_is_no_longer_on_its_way_to_poison(client: Any, keys: Keys) -> None:
     """Losses are forgotten as soon as the job has been done."""
-    books = Books(client, keys, ID, IDENTITY, max_attempts=2)
+    books = WorkerStore(client, keys, ID, IDENTITY, max_attempts=2)
     books.heartbeat()
     push(client, "email", A)
     books.step(NOTHING, ["email"])
@@ -299,7 +299,7 @@ def test_what_redis_forgot_is_put_back(
     client: Any, keys: Keys, key: str, accident: str, raw: bytes, verb: str
 ) -> None:
     """Whatever became of the worker's own keys: the outcome of its job is written, once."""
-    books = Books(client, keys, ID, IDENTITY, max_attempts=3)
+    books = WorkerStore(client, keys, ID, IDENTITY, max_attempts=3)
     books.heartbeat()
     push(client, "email", raw)
     books.step(NOTHING, ["email"])
@@ -319,7 +319,7 @@ def test_what_redis_forgot_is_put_back(
 
 
 def test_keys_that_held_something_else_are_named(
-    books: Books, client: Any, keys: Keys, caplog: pytest.LogCaptureFixture
+    books: WorkerStore, client: Any, keys: Keys, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log says which key was replaced."""
     push(client, "email", A)
@@ -337,7 +337,7 @@ def test_keys_that_held_something_else_are_named(
 
 
 def test_record_that_was_deleted_is_said(
-    books: Books, client: Any, keys: Keys, caplog: pytest.LogCaptureFixture
+    books: WorkerStore, client: Any, keys: Keys, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Somebody who deletes a record by hand is told that it did not help."""
     push(client, "email", A)
@@ -349,7 +349,7 @@ def test_record_that_was_deleted_is_said(
 
 @pytest.mark.parametrize("beats", [0, 1])
 def test_job_that_a_ruby_worker_listed_is_not_counted(
-    books: Books, client: Any, keys: Keys, beats: int
+    books: WorkerStore, client: Any, keys: Keys, beats: int
 ) -> None:
     """A Ruby worker that took ours for dead has failed its job, before or after a heartbeat."""
     push(client, "email", A, B)
@@ -380,7 +380,7 @@ def test_step_that_went_through_before_its_registration_was_forgotten(
             client.delete(keys.fork(ID))
             return client.execute_command(*command)
 
-    books = Books(client, keys, ID, IDENTITY)
+    books = WorkerStore(client, keys, ID, IDENTITY)
     books.heartbeat()
     push(client, "email", A, B, A)
     books.step(NOTHING, ["email"])
@@ -429,7 +429,7 @@ def live(connection: Any, history: list[tuple[Finish, Any]]) -> tuple[list[Step]
     """What the steps of a worker's life said, and what they left, without its token and times."""
     client = connection.client
     client.flushall()
-    books = Books(connection, KEYS, ID, IDENTITY, max_attempts=2)
+    books = WorkerStore(connection, KEYS, ID, IDENTITY, max_attempts=2)
     books.heartbeat()
     # equal payloads: nothing but its number tells one step from the next
     push(client, "a", A, A, A, B, b"oops", A)
@@ -473,7 +473,7 @@ def test_steps_that_arrive_late(long_client: Any, history: list[tuple[Finish, An
 
 def test_repeated_step_returns_the_record_as_it_stands(client: Any, keys: Keys) -> None:
     """A worker that did not hear what it got is told so again, and gets no second job."""
-    books = Books(Twice(client), keys, ID, IDENTITY)
+    books = WorkerStore(Twice(client), keys, ID, IDENTITY)
     books.heartbeat()
     push(client, "email", A, A)
     step = books.step(NOTHING, ["email"])
@@ -489,7 +489,7 @@ def test_repeated_step_returns_the_record_as_it_stands(client: Any, keys: Keys) 
 
 def test_nothing_is_lost_and_nothing_doubled(client: Any, keys: Keys) -> None:
     """Jobs through steps that all arrive twice: each is counted once, each fails once."""
-    books = Books(Twice(client), keys, ID, IDENTITY)
+    books = WorkerStore(Twice(client), keys, ID, IDENTITY)
     books.heartbeat()
     raws = [encode({"class": "A", "args": [i % 3]}) for i in range(30)]
     push(client, "email", *raws)
@@ -502,7 +502,7 @@ def test_nothing_is_lost_and_nothing_doubled(client: Any, keys: Keys) -> None:
     assert client.lrange(keys.failed, 0, -1) == raws[1::2]
 
 
-def test_server_that_forgot_its_scripts(books: Books, client: Any) -> None:
+def test_server_that_forgot_its_scripts(books: WorkerStore, client: Any) -> None:
     """After SCRIPT FLUSH, or on a new primary, a step goes through all the same."""
     push(client, "email", A)
     client.script_flush()
@@ -511,9 +511,9 @@ def test_server_that_forgot_its_scripts(books: Books, client: Any) -> None:
     assert books.step(DONE, None).finish == "done"
 
 
-def test_same_books_over_another_connection(books: Books, redis_url: str) -> None:
+def test_same_books_over_another_connection(books: WorkerStore, redis_url: str) -> None:
     """A heartbeat sent over another connection is the same worker's."""
-    with BothWays(Server(redis_url)) as other:
+    with BothWays(RedisURL(redis_url)) as other:
         assert not books.on(other).heartbeat()
 
 
@@ -522,8 +522,8 @@ def test_same_books_over_another_connection(books: Books, redis_url: str) -> Non
 
 def test_full_redis_refuses_nothing_half_way(full_server: embedded.Server, keys: Keys) -> None:
     """With memory at its limit jobs cannot be added, but are finished, failed and taken on."""
-    with BothWays(Server(full_server.url)) as client:
-        books = Books(client, keys, ID, IDENTITY, max_attempts=2)
+    with BothWays(RedisURL(full_server.url)) as client:
+        books = WorkerStore(client, keys, ID, IDENTITY, max_attempts=2)
         books.heartbeat()
         raws = [encode({"class": "A", "args": ["x" * 1000, i]}) for i in range(5)]
         push(client, "email", *raws[:4], b"oops")
@@ -550,10 +550,10 @@ def test_full_redis_refuses_nothing_half_way(full_server: embedded.Server, keys:
 
 def test_full_redis_registers_a_worker(full_server: embedded.Server, keys: Keys) -> None:
     """A worker that starts while memory is at its limit can start, and drain the queues."""
-    with BothWays(Server(full_server.url)) as client:
+    with BothWays(RedisURL(full_server.url)) as client:
         push(client, "email", A)
         fill(client)
-        books = Books(client, keys, ID, IDENTITY)
+        books = WorkerStore(client, keys, ID, IDENTITY)
         assert books.heartbeat()
         assert books.step(NOTHING, ["email"]).raw == A
 
@@ -562,7 +562,7 @@ def test_full_redis_registers_a_worker(full_server: embedded.Server, keys: Keys)
 
 
 def test_queue_of_the_wrong_type_is_named_and_passed_over(
-    books: Books, client: Any, keys: Keys
+    books: WorkerStore, client: Any, keys: Keys
 ) -> None:
     """A queue that is no list is named, and the next ones are served."""
     client.set(keys.queue("bad"), "x")
@@ -572,7 +572,9 @@ def test_queue_of_the_wrong_type_is_named_and_passed_over(
     assert (step.raw, step.wrong) == (A, ("resque:queue:bad", "resque:queue:worse"))
 
 
-def test_failed_list_of_the_wrong_type_costs_nothing(books: Books, client: Any, keys: Keys) -> None:
+def test_failed_list_of_the_wrong_type_costs_nothing(
+    books: WorkerStore, client: Any, keys: Keys
+) -> None:
     """Where the failed list is no list, the step is refused as a whole, and can be repeated."""
     push(client, "email", A, B)
     books.step(NOTHING, ["email"])
@@ -588,7 +590,9 @@ def test_failed_list_of_the_wrong_type_costs_nothing(books: Books, client: Any, 
     assert client.lrange(keys.failed, 0, -1) == [b"entry"]
 
 
-def test_queue_to_put_back_to_is_of_the_wrong_type(books: Books, client: Any, keys: Keys) -> None:
+def test_queue_to_put_back_to_is_of_the_wrong_type(
+    books: WorkerStore, client: Any, keys: Keys
+) -> None:
     """A job whose queue has become something else stays on record until it can go back."""
     push(client, "email", A)
     books.step(NOTHING, ["email"])
@@ -611,7 +615,7 @@ def test_other_keys_of_the_wrong_type_cost_no_job(client: Any, keys: Keys, key: 
     """Counters and sets that are something else are passed over: they must not cost a job."""
     client.delete(key)
     client.zadd(key, {"x": 1})
-    books = Books(client, keys, ID, IDENTITY, max_attempts=2)
+    books = WorkerStore(client, keys, ID, IDENTITY, max_attempts=2)
     books.heartbeat()
     client.rpush(keys.queue("email"), A, B, B)
     assert books.step(NOTHING, ["email"]).raw == A
@@ -625,7 +629,9 @@ def test_other_keys_of_the_wrong_type_cost_no_job(client: Any, keys: Keys, key: 
     assert client.zrange(key, 0, -1) == [b"x"]
 
 
-def test_record_in_another_language_is_not_disturbed(books: Books, client: Any, keys: Keys) -> None:
+def test_record_in_another_language_is_not_disturbed(
+    books: WorkerStore, client: Any, keys: Keys
+) -> None:
     """A record is JSON that Ruby's and Node's parsers read."""
     push(client, 'q"\\\n\x01ü', A)
     books.step(NOTHING, ['q"\\\n\x01ü'])

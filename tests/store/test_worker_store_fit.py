@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resque_fork.store.books import NOTHING, Books, Finish
+from resque_fork.store.worker_store import NOTHING, Finish, WorkerStore
 from resque_fork.wire.job import Payload
 from resque_fork.wire.json import decode
 from resque_fork.wire.keys import Keys, to_bytes
@@ -42,7 +42,7 @@ UNFIT = [
 
 @pytest.mark.parametrize("raw", UNFIT, ids=lambda raw: repr(raw[:40]))
 def test_what_would_stop_others_is_kept_from_them(
-    books: Books, client: Any, keys: Keys, raw: bytes
+    books: WorkerStore, client: Any, keys: Keys, raw: bytes
 ) -> None:
     """What bad JSON would do to Ruby's workers and dashboards, it does not: it is ours alone."""
     push(client, "email", raw)
@@ -68,7 +68,7 @@ def test_what_would_stop_others_is_kept_from_them(
     ],
     ids=lambda raw: repr(raw[:40]),
 )
-def test_what_is_fit_is_on_record_for_all(books: Books, client: Any, raw: bytes) -> None:
+def test_what_is_fit_is_on_record_for_all(books: WorkerStore, client: Any, raw: bytes) -> None:
     """Ordinary JSON of all kinds goes straight to the record."""
     push(client, "email", raw)
     assert books.step(NOTHING, ["email"]).found == "job"
@@ -85,7 +85,7 @@ def test_what_is_fit_is_on_record_for_all(books: Books, client: Any, raw: bytes)
     ids=["over 64 KB", "many values", "a long number", "many other letters"],
 )
 def test_what_would_take_the_server_long_is_not_judged_there(
-    books: Books, client: Any, keys: Keys, raw: bytes
+    books: WorkerStore, client: Any, keys: Keys, raw: bytes
 ) -> None:
     """Such a job stays where only we look, with its class once somebody has read it."""
     push(client, "email", raw)
@@ -144,7 +144,7 @@ def test_script_vouches_only_for_what_python_accepts(
 ) -> None:
     """Whatever the script lets others read is strict JSON of a job; nothing at all is lost."""
     long_client.flushall()
-    books = Books(long_client, KEYS, ID, IDENTITY)
+    books = WorkerStore(long_client, KEYS, ID, IDENTITY)
     books.heartbeat()
     name = queue.decode("utf-8", "surrogateescape")
     long_client.rpush(KEYS.queue(name).encode("utf-8", "surrogateescape"), raw)
@@ -157,7 +157,7 @@ def test_script_vouches_only_for_what_python_accepts(
         queue.decode("utf-8")
         record = long_client.get(KEYS.worker(ID))
         assert record == WorkerRecord(name, step.run_at, raw).to_json()
-        assert WorkerRecord.read(record).raw == raw
+        assert WorkerRecord.parse(record).raw == raw
     else:
         assert step.found == "unread"
         assert not long_client.exists(KEYS.worker(ID))
@@ -169,7 +169,7 @@ def test_script_vouches_only_for_what_python_accepts(
 def test_script_vouches_for_what_we_enqueue(long_client: Any, payload: Payload) -> None:
     """An ordinary job never needs a second look: it is on record in one round trip."""
     long_client.flushall()
-    books = Books(long_client, KEYS, ID, IDENTITY)
+    books = WorkerStore(long_client, KEYS, ID, IDENTITY)
     books.heartbeat()
     long_client.rpush(KEYS.queue("q"), payload.raw)
     assert books.step(NOTHING, ["q"]).found == "job"

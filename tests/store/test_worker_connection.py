@@ -13,10 +13,10 @@ from servers.nodes import free_ports
 
 from resque_fork import embedded
 from resque_fork.errors import GaveUpWaiting, RedisRefused
-from resque_fork.store.addresses import Place
-from resque_fork.store.line import FIND_SECONDS, Line
+from resque_fork.store.addresses import Endpoint
+from resque_fork.store.redis_url import ANSWER_SECONDS
 from resque_fork.store.scripts import run
-from resque_fork.store.server import ANSWER_SECONDS
+from resque_fork.store.worker_connection import FIND_SECONDS, WorkerConnection
 from resque_fork.system import process
 from resque_fork.system.loop import Loop
 
@@ -24,9 +24,9 @@ from .conftest import KEY, ParsedBy, Pieces, line_to
 
 
 @pytest.fixture
-def line(redis_url: str, parser: type) -> Iterator[Line]:
+def line(redis_url: str, parser: type) -> Iterator[WorkerConnection]:
     """A line to the server of the session, by each of the parsers."""
-    line = Line(ParsedBy(redis_url, parser), Loop(), KEY)
+    line = WorkerConnection(ParsedBy(redis_url, parser), Loop(), KEY)
     yield line
     line.close()
 
@@ -43,7 +43,7 @@ def silent(tmp_path: Path) -> Iterator[Path]:
 # --- commands and replies
 
 
-def test_command_and_reply(line: Line) -> None:
+def test_command_and_reply(line: WorkerConnection) -> None:
     """A reply is bytes, a number, None, a list, or a refusal that will not pass."""
     assert line.execute_command("SET", "a", b"\xff\r\n") == b"OK"
     assert line.execute_command("GET", "a") == b"\xff\r\n"
@@ -57,7 +57,7 @@ def test_command_and_reply(line: Line) -> None:
     assert line.execute_command("PING") == b"PONG"
 
 
-def test_large_command_and_large_reply(line: Line) -> None:
+def test_large_command_and_large_reply(line: WorkerConnection) -> None:
     """Eight megabytes go out and come in though no socket holds them at once."""
     value = os.urandom(8 * 1024 * 1024)
     assert line.execute_command("SET", "a", value) == b"OK"
@@ -78,7 +78,7 @@ def test_command_that_is_too_large(tcp: bool, size: int) -> None:
         line.close()
 
 
-def test_commands_whose_reply_does_not_matter(line: Line) -> None:
+def test_commands_whose_reply_does_not_matter(line: WorkerConnection) -> None:
     """Replies that nobody waits for do not come in the way of those that somebody does."""
     line.send("SET", "never", "sent")  # there is no connection yet
     line.execute_command("PING")
@@ -88,7 +88,7 @@ def test_commands_whose_reply_does_not_matter(line: Line) -> None:
     assert line.execute_command("GET", "never") is None
 
 
-def test_scripts_over_the_line(line: Line, redis: Redis) -> None:
+def test_scripts_over_the_line(line: WorkerConnection, redis: Redis) -> None:
     """A script that the server does not know is sent along; one that is unknown is told at once."""
     redis.script_flush()
     redis.rpush("failed", b"x")
@@ -98,7 +98,7 @@ def test_scripts_over_the_line(line: Line, redis: Redis) -> None:
     assert caught.value.code == "NOSCRIPT"
 
 
-def test_trying_once(line: Line) -> None:
+def test_trying_once(line: WorkerConnection) -> None:
     """A command that is tried once is told to be refused, and never repeated."""
     assert line.try_command("SET", "a", "x")
     assert not line.try_command("LPOP", "a")
@@ -115,7 +115,7 @@ def test_trying_once_while_redis_is_away(silent: Path, hasty_loop: Loop) -> None
 
 def test_trying_once_without_patience(silent: Path, hasty_loop: Loop) -> None:
     """A command that is tried once is no reason to wait for longer than patience lasts."""
-    line = line_to(f"unix://{silent}", hasty_loop, patience=lambda: 0)
+    line = line_to(f"unix://{silent}", hasty_loop, deadline=lambda: 0)
     with pytest.raises(GaveUpWaiting, match="leaving without it"):
         line.try_command("PING")
 
@@ -134,9 +134,9 @@ def test_replies_in_pieces(tmp_path: Path, parser: type) -> None:
         ],
     )
     server.start()
-    line = Line(ParsedBy(f"unix://{tmp_path}/s", parser), Loop(), KEY)
+    line = WorkerConnection(ParsedBy(f"unix://{tmp_path}/s", parser), Loop(), KEY)
     rings: list[Any] = []
-    line.on_ring = rings.append
+    line.on_notification = rings.append
     assert line.execute_command("ONE") == [b"do\r\ne", None, -7, [b""]]
     with pytest.raises(
         RedisRefused, match=r"^Redis at unix://.*/s said: WEIRD no way\.$"
@@ -159,7 +159,7 @@ def test_server_that_never_answers_leaves_the_loop_free(silent: Path, hasty_loop
     for seconds in (1, 3, 5):
         hasty_loop.after(seconds, lambda: happened.append(hasty_loop.clock()))
     until = hasty_loop.clock() + 7
-    line = line_to(f"unix://{silent}", hasty_loop, patience=lambda: until)
+    line = line_to(f"unix://{silent}", hasty_loop, deadline=lambda: until)
     with pytest.raises(GaveUpWaiting) as caught:
         line.execute_command("PING")
     assert str(caught.value) == (
@@ -219,7 +219,7 @@ def test_gives_up_when_patience_runs_out(
 ) -> None:
     """Without a server the line is tried again with growing pauses, until patience runs out."""
     start = hasty_loop.clock()
-    line = line_to("unix:///nowhere", hasty_loop, patience=lambda: start + patience)
+    line = line_to("unix:///nowhere", hasty_loop, deadline=lambda: start + patience)
     with pytest.raises(GaveUpWaiting, match="Redis at unix:///nowhere was away for too long"):
         line.execute_command("PING")
     assert start + patience <= hasty_loop.clock() <= start + patience + 2
@@ -237,17 +237,17 @@ def test_patience_is_asked_anew(silent: Path, hasty_loop: Loop) -> None:
         patience[0] = hasty_loop.clock()
 
     hasty_loop.after(25, stop)
-    line = line_to(f"unix://{silent}", hasty_loop, patience=lambda: patience[0])
+    line = line_to(f"unix://{silent}", hasty_loop, deadline=lambda: patience[0])
     with pytest.raises(GaveUpWaiting):
         line.open_or_refuse()
 
 
-def test_connection_is_cut_between_commands(line: Line, redis: Redis) -> None:
-    """After a cut the next command goes over a new connection, and the loss has rung the bell."""
+def test_connection_is_cut_between_commands(line: WorkerConnection, redis: Redis) -> None:
+    """After a cut the next command goes over a new connection, and the listener was notified."""
     line.execute_command("PING")
     before = line.session
     rings: list[Any] = []
-    line.on_ring = rings.append
+    line.on_notification = rings.append
     redis.client_kill_filter(_type="normal", skipme=True)
     assert line.execute_command("PING") == b"PONG"
     assert line.session is not before
@@ -283,7 +283,7 @@ def test_server_is_killed_and_comes_back(
     line.close()
 
 
-def test_closing(line: Line) -> None:
+def test_closing(line: WorkerConnection) -> None:
     """A closed line has no session; the next command opens it again."""
     assert line.session is None
     line.execute_command("PING")
@@ -295,7 +295,7 @@ def test_closing(line: Line) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_child_lets_go_of_the_line_without_speaking_on_it(line: Line) -> None:
+def test_child_lets_go_of_the_line_without_speaking_on_it(line: WorkerConnection) -> None:
     """A forked child that closes its descriptors leaves the parent's connection as it was."""
     line.execute_command("PING")
     before = line.session
@@ -328,7 +328,9 @@ def test_a_name_that_is_not_resolved_leaves_the_loop_free(
     start = hasty_loop.clock()
     hasty_loop.after(5, lambda: happened.append(hasty_loop.clock()))
     until = start + FIND_SECONDS + 10
-    line = line_to("redis://redis.test/0", hasty_loop, patience=lambda: until, apart=never)
+    line = line_to(
+        "redis://redis.test/0", hasty_loop, deadline=lambda: until, run_in_subprocess=never
+    )
     with pytest.raises(GaveUpWaiting, match="leaving without it"):
         line.execute_command("PING")
     assert len(happened) == 1
@@ -349,7 +351,10 @@ def test_a_name_is_waited_for_no_longer_than_patience_lasts(hasty_loop: Loop) ->
     hasty_loop.after(5, stop)
     until = hasty_loop.clock() + 5
     line = line_to(
-        "redis+sentinel://a.test/primary", hasty_loop, patience=lambda: patience[0], apart=never
+        "redis+sentinel://a.test/primary",
+        hasty_loop,
+        deadline=lambda: patience[0],
+        run_in_subprocess=never,
     )
     with pytest.raises(GaveUpWaiting):
         line.open_or_refuse()
@@ -362,12 +367,12 @@ def test_a_name_that_was_resolved_apart() -> None:
 
     def answer(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
         wait()
-        return Place("redis.test", port, ("127.0.0.2", "127.0.0.1"))
+        return Endpoint("redis.test", port, ("127.0.0.2", "127.0.0.1"))
 
     loop = Loop()
     loop.after(0, lambda: None)
     with embedded.Server(port=port):  # which does not listen at the first of the two
-        line = line_to(f"redis://redis.test:{port}/0", loop, apart=answer)
+        line = line_to(f"redis://redis.test:{port}/0", loop, run_in_subprocess=answer)
         assert line.execute_command("PING") == b"PONG"
         line.close()
 
@@ -375,5 +380,5 @@ def test_a_name_that_was_resolved_apart() -> None:
 @pytest.mark.parametrize("url", ["unix:///nowhere", "redis://127.0.0.1:1", "redis://localhost:1"])
 def test_where_there_is_nobody_to_ask(url: str) -> None:
     """An address, a socket and localhost are found here and now."""
-    line = line_to(url, apart=never)
+    line = line_to(url, run_in_subprocess=never)
     assert not line.try_command("PING")

@@ -1,0 +1,89 @@
+"""An idle worker has the server tell it that something was pushed.
+
+Redis' client tracking, in broadcast mode, announces every change of a key
+under our prefixes on the very connection that sends the commands, whoever made
+the change. A notification is a hint, never truth: look, and be ready to find nothing.
+
+Each subscribed connection gets a message for every push and every pop of the whole fleet. A
+busy worker stays subscribed for its first ten messages: unsubscribing around each short job
+would cost two commands.
+"""
+
+from __future__ import annotations
+
+from ..wire.keys import Keys, to_bytes
+from .worker_connection import WorkerConnection
+
+BUSY_NOTIFICATIONS = 10  # that a worker ignores, busy with one job or many, before it unsubscribes
+
+
+class QueueListener:
+    """Notified of what is pushed, and of losing the connection that would have told of it.
+
+    `queues_changed` is set along with it if the set of known queues may have
+    changed; whoever reads that set anew clears it.
+    """
+
+    def __init__(self, connection: WorkerConnection, keys: Keys) -> None:
+        self.queues_changed = True
+        self._notified = self._muted = False
+        self._ignored = 0  # notifications, while it is muted
+        self._connection = connection
+        self._queues_key = to_bytes(keys.queues)
+        self._subscribed_on: object = None
+        prefixes = [part for prefix in keys.listener_prefixes for part in ("PREFIX", prefix)]
+        self._subscribe_command = ("CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP", *prefixes)
+        connection.on_notification = self._notify
+
+    @property
+    def subscribed(self) -> bool:
+        return self._subscribed_on is not None and self._subscribed_on is self._connection.session
+
+    @property
+    def notified(self) -> bool:
+        """Whether it was notified since `begin_look`; never while it is muted."""
+        return self._notified and not self._muted
+
+    def begin_look(self) -> bool:
+        """The worker looks now; whether it was notified before."""
+        notified, self._notified = self._notified and not self._muted, False
+        return notified
+
+    def mute(self, busy: bool) -> None:
+        """While there is a job to do, notifications are ignored, and before long unsubscribed."""
+        if busy and not self._muted:
+            self._ignored = 0
+        self._muted = busy
+
+    def subscribe(self) -> bool:
+        """Be notified from now on; False if the server cannot or will not.
+
+        What was pushed before is not announced: look once more after subscribing.
+        """
+        if not self.subscribed:
+            self._connection.expects_notifications = True
+            if not self._connection.try_command(*self._subscribe_command):
+                return False
+            can_notify = self._connection.can_notify
+            self._subscribed_on = self._connection.session if can_notify else None
+        self._notified = False
+        return self.subscribed
+
+    def unsubscribe(self) -> None:
+        """Hear of nothing from now on."""
+        self._notified = False
+        self.queues_changed = True
+        if self.subscribed:
+            self._connection.send("CLIENT", "TRACKING", "OFF")
+        self._connection.expects_notifications = False
+        self._subscribed_on = None
+
+    def _notify(self, keys: list[bytes] | None) -> None:
+        self._notified = True
+        if self._muted:
+            self._ignored += 1
+            if self._ignored > BUSY_NOTIFICATIONS:
+                self.unsubscribe()
+                return
+        if keys is None or self._queues_key in keys:
+            self.queues_changed = True
