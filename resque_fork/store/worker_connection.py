@@ -335,7 +335,7 @@ class WorkerConnection:
             raise
 
     def _find(self) -> Endpoint | None:
-        """Where to connect to. Nothing can interrupt the look-up of a name: a subprocess does it."""
+        """Where to connect to. A subprocess looks names up, since nothing can interrupt that."""
         if not self.server.is_to_be_found:
             return find(self.server, self._key)
         late = self._loop.clock() + FIND_SECONDS
