@@ -54,8 +54,8 @@ CEILINGS = {
     "parent": Sum(143, 34),
     "child": Sum(65, 14),
     "parent and child": Sum(190, 37),
-    "enqueueing": Sum(25, 9),
-    "with enqueueing": Sum(214, 42),
+    "enqueueing": Sum(27, 10),
+    "with enqueueing": Sum(216, 42),
 }
 
 
