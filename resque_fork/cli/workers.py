@@ -13,7 +13,7 @@ from ..failure import Backends, FailedEntries
 from ..logs import silenced
 from ..store.workers import WorkerId
 from ..system.identity import Identity, is_alive
-from ..worker.pruning import Pruner
+from ..worker.pruning import WHAT_BECAME, Pruner
 from . import options
 from .app import App, complete_worker, pass_app
 from .command import Listing, command
@@ -22,12 +22,6 @@ from .signs_of_life import life_of
 from .worker_report import WorkerReport
 
 PATIENCE = 10.0  # seconds that a killed process may take to be gone
-
-FATES = {
-    "rescued": "it had no job",
-    "failed": "its job is in the failed list",
-    "requeued": "its job is back in its queue",
-}
 
 GONE = "The process of {} is gone already: resque-fork prune rescues its job."
 NOT_OURS = "The process of {} belongs to another user: run this command as that user, or as root."
@@ -80,14 +74,14 @@ def kill(app: App, worker: str) -> None:
     except psutil.AccessDenied:
         raise ResqueError(NOT_OURS.format(worker)) from None
     try:
-        fate = _take_off(app, worker)
+        outcome = _take_off(app, worker)
     except BaseException:
         process.resume()
         raise
     with contextlib.suppress(psutil.NoSuchProcess):
         process.kill()
     _wait_for_end(worker, process.pid)
-    say(f"Killed {worker}; {FATES[fate]}.")
+    say(f"Killed {worker}; {WHAT_BECAME[outcome]}.")
 
 
 @command(params=[*RESCUE, *PRUNE])
@@ -107,10 +101,12 @@ def remove(app: App, worker: str, force: bool) -> None:
             f"{worker} {life.sign}. Its job, if it has one, would be treated as lost, but would "
             f"go on. {life.instead} --force removes it anyway."
         )
-    fate = _take_off(app, worker)
-    say(f"Removed {worker}; {FATES[fate]}.")
+    outcome = _take_off(app, worker)
+    say(f"Removed {worker}; {WHAT_BECAME[outcome]}.")
     if life:
-        note(life.after + ("" if fate == "rescued" else " The job that it was doing goes on too."))
+        note(
+            life.after + ("" if outcome == "rescued" else " The job that it was doing goes on too.")
+        )
 
 
 @command(cls=Listing, params=[*RESCUE, *PRUNE])
@@ -126,10 +122,10 @@ def prune(app: App) -> int:
     pruner = _pruner(app)
     with silenced():
         pruned = pruner.prune()
-    rows = [{"worker": worker, "job": fate} for worker, fate in pruned]
+    rows = [{"worker": worker, "job": outcome} for worker, outcome in pruned]
     columns = [
         Column("WORKER", lambda row: row["worker"]),
-        Column("", lambda row: FATES[row["job"]]),
+        Column("", lambda row: WHAT_BECAME[row["job"]]),
     ]
     if rows or not pruner.stuck:
         listing(app, rows, columns, "No worker is dead.")
@@ -190,11 +186,11 @@ def _wait_for_end(worker: str, pid: int) -> None:
 
 
 def _take_off(app: App, worker: str) -> str:
-    """What became of its job: a key of FATES."""
+    """What became of its job: a key of WHAT_BECAME."""
     for _ in range(3):  # it may have been in the middle of a step
-        fate = _pruner(app).remove(worker)
-        if fate != "changed":
-            return fate
+        outcome = _pruner(app).remove(worker)
+        if outcome != "changed":
+            return outcome
         if not app.workers.exists(worker):
             raise ResqueError(f"{worker} has just left by itself.")
     raise ResqueError(f"{worker} took another job each time that it was to be removed: try again.")

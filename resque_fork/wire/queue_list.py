@@ -40,9 +40,6 @@ class QueueList:
         """As it stands in a worker's id: globs as they are, exclusions left out."""
         return ",".join(self.included)
 
-    def serves_all(self) -> bool:
-        return "*" in self.included
-
     def over(self, known: Iterable[str]) -> list[str]:
         """The queues to look at, in order, when `known` exist."""
         names = sorted(known, key=to_bytes)  # as Ruby does

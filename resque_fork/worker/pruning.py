@@ -41,6 +41,12 @@ log = logging.getLogger("resque_fork")
 LOOK_AROUND = 4.0  # seconds between two looks of a worker at the processes of its host
 FOREIGN_BEATS = 2 * 60.0  # seconds: two of Ruby's heartbeat intervals
 BUSY_SECONDS = 0.2  # between two looks at a worker that another rescuer has in hand
+# What became of the job of a worker that was removed, in words.
+WHAT_BECAME = {
+    "rescued": "it had no job",
+    "failed": "its job is in the failed list",
+    "requeued": "its job is back in its queue",
+}
 CHECKED_AT_ONCE = 20  # living workers that one look makes sure of: five hundred start together
 
 
@@ -186,7 +192,7 @@ class Pruner:
                 continue
             self._stuck.pop(worker_id, None)
             if answer not in ("changed", "busy"):
-                log.warning("Pruned dead worker %s: %s", worker_id, _WHAT_BECAME[answer])
+                log.warning("Pruned dead worker %s: %s", worker_id, WHAT_BECAME[answer])
                 rescued.append((worker_id, answer))
         return rescued
 
@@ -235,13 +241,6 @@ def _outcome(found: Found, job: Reservation, error: JobLost) -> Outcome:
 
 def _left_behind() -> DirtyExit:
     return DirtyExit("Job still being processed")
-
-
-_WHAT_BECAME = {
-    "rescued": "it had no job",
-    "failed": "its job is in the failed list",
-    "requeued": "its job is back in its queue",
-}
 
 
 def _job_of(found: Found, limit: int) -> tuple[bytes, Reservation]:

@@ -74,12 +74,6 @@ def test_dynamic_only_with_a_glob() -> None:
         assert QueueList(["a", item]).is_dynamic
 
 
-def test_serves_all() -> None:
-    """Only the star itself serves all queues."""
-    assert QueueList(["a", "*"]).serves_all()
-    assert not QueueList(["a*"]).serves_all()
-
-
 globs = st.text(st.sampled_from("ab*?[]!^-\\.{},x"), min_size=1, max_size=8)
 
 
