@@ -181,6 +181,8 @@ def parse(body: bytes) -> Report:
         said["used"].keys() != set(USED) or not set(map(type, said["used"].values())) <= {int}
     ):
         raise BrokenReport("not what a job has used")
+    if said.get("action", "") not in ("", "done", "back"):
+        raise BrokenReport("not what a policy may decide")
     if not set(map(type, said.get("backtrace", ()))) <= {str}:
         raise BrokenReport("not lines of a backtrace")
     if name == "read":

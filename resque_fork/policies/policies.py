@@ -66,8 +66,14 @@ def decided(job: Reservation, error: BaseException) -> tuple[str, BaseException]
     """
     try:
         for policy in _added:
-            if action := policy.of_exception(job, error):
+            action = policy.of_exception(job, error)
+            if action in (Action.DONE, Action.PUT_BACK):
                 return action.verb, error
+            if action is not None:
+                raise TypeError(
+                    f"{type(policy).__name__}.of_exception returned {action!r}, and not "
+                    "Action.DONE, Action.PUT_BACK or None"
+                )
     except Exception as second:
         return "", with_second_error(error, second, "deciding by policies", job.class_name)
     return "", error

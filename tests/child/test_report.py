@@ -82,7 +82,7 @@ def test_reports_that_lack_something(sent: Report) -> None:
             {k: v for k, v in said.items() if k != name},
             *({**said, name: value} for value in ([1], 5, {"a": 1}, "?")),
         ):
-            if not isinstance(wrong.get(name), str) or name == "report":
+            if not isinstance(wrong.get(name), str) or name in ("report", "action"):
                 with pytest.raises(BrokenReport, match=r"^not "):
                     parsed(wrong)
 
@@ -99,6 +99,7 @@ def test_reports_that_lack_something(sent: Report) -> None:
         ({"report": "told"}, "not a report of a child's"),
         ({"final": "yes"}, "not a report of a child's"),
         ({"action": None}, "not a report of a child's"),
+        ({"action": "lost"}, "not what a policy may decide"),
     ],
 )
 def test_what_is_no_report(change: dict[str, Any], problem: str) -> None:

@@ -139,6 +139,22 @@ def test_policy_that_raises_fails_the_job_with_both_errors() -> None:
 
 
 @pytest.mark.usefixtures("added")
+@pytest.mark.parametrize("answer", [True, Action("lost"), Action("failed", FAILURE)])
+def test_policy_that_answers_something_else(answer: Any) -> None:
+    """It is told what it may return, and the job fails."""
+
+    class Wrong(Policy):
+        def of_exception(self, job: Reservation, error: BaseException) -> Action | None:
+            return answer  # type: ignore[no-any-return]
+
+    add_policy(Wrong())
+    verb, error = decided(MAIL, OSError("gone"))
+    assert verb == ""
+    assert "Wrong.of_exception returned" in str(error)
+    assert "and not Action.DONE, Action.PUT_BACK or None" in str(error)
+
+
+@pytest.mark.usefixtures("added")
 def test_options_are_checked() -> None:
     """An option that no policy has, one that it does not take, and two of one name."""
     with pytest.raises(SettingsError) as unknown:
