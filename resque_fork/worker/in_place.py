@@ -63,7 +63,7 @@ class InPlacePerformer(Performer):
         self._stopped = False
         try:
             raised = self._run(reservation, term, signals)
-            ended = self._ended(reservation, raised) if raised else None
+            ended = None if raised is None else self._ended(reservation, raised)
         finally:
             over.set()
             thread.join()
