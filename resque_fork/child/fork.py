@@ -56,13 +56,14 @@ class ForkedPerformer(Performer):
         self._robbed = False  # of the end of a child
         self._sweeper = Sweeper(loop, self._pids)
         self._inherited: Inherited | None = None
+        self._was_subreaper = 0
 
     def open(self) -> None:
         """Get ready for the first fork."""
         if self._inherited is None:
             self._inherited = Inherited(self._loop)
             self._loop.tasks.append(Repeated(self._loop, OOM_SECONDS, self._sample_oom))
-            process.become_subreaper()
+            self._was_subreaper = process.become_subreaper()
 
     @property
     def _files(self) -> Inherited:
@@ -181,6 +182,7 @@ class ForkedPerformer(Performer):
                 self._inherited.close_streams()
             self._inherited.close()
             self._inherited = None
+            process.become_subreaper(self._was_subreaper)
 
     # --- children
 

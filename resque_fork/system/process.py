@@ -18,6 +18,7 @@ from .closers import closers
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PR_GET_CHILD_SUBREAPER = 37
 MADV_COLLAPSE = 25
 CRASHED = 70  # exit status of a child whose own machinery failed (EX_SOFTWARE)
 CHILD_OOM_SCORE = 200  # added to the worker's, of 1000: the kernel takes children first
@@ -256,9 +257,16 @@ def stopped_by(pid: int) -> int | None:
 # --- children that nobody asked for
 
 
-def become_subreaper() -> None:
-    """Have this process become the parent of what its children leave behind."""
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+def become_subreaper(value: int = 1) -> int:
+    """Have this process become the parent of what its children leave behind.
+
+    With 0 it no longer does. Returns what it was before.
+    """
+    before = ctypes.c_int(0)
+    if _libc is not None:
+        _libc.prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    _prctl(PR_SET_CHILD_SUBREAPER, value)
+    return before.value
 
 
 def children() -> set[int] | None:

@@ -227,13 +227,15 @@ def test_every_method_works_without_work(stage: Stage) -> None:
 
 
 def test_program_is_left_as_it_was(stage: Stage) -> None:
-    """Whatever is raised: no signal is blocked or handled, and its title is its own."""
+    """Whatever is raised: its signals, its title and its orphans are its own."""
     ended = program(
         stage,
-        "import setproctitle, sys\n"
+        "import ctypes, setproctitle, sys\n"
         "def state():\n"
         "    handlers = [signal.getsignal(n) for n in signal.valid_signals()]\n"
-        "    return handlers, signal.pthread_sigmask(signal.SIG_BLOCK, ())\n"
+        "    subreaper = ctypes.c_int()\n"
+        "    ctypes.CDLL(None).prctl(37, ctypes.byref(subreaper), 0, 0, 0)\n"
+        "    return handlers, signal.pthread_sigmask(signal.SIG_BLOCK, ()), subreaper.value\n"
         "signal.signal(signal.SIGUSR1, lambda *_: None)\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])\n"
         "setproctitle.setproctitle('mine')\n"
