@@ -15,8 +15,7 @@ from ..failure import Backends
 from ..job.registry import registry
 from ..pool import Pool
 from ..settings import Settings
-from ..store.client import Client
-from ..store.redis_url import CONNECT_SECONDS
+from ..store.connecting import ping
 from ..system.closers import closers
 from ..system.pidfile import Pidfile
 from ..system.process import daemonize
@@ -102,8 +101,7 @@ def _check(settings: Settings, pidfile: Pidfile | None) -> None:
 def _check_redis(app: App) -> None:
     """A server that was named may come later; where none was named, there must be one."""
     try:
-        with contextlib.closing(Client(app.resque.server, CONNECT_SECONDS)) as client:
-            client.execute_command("PING")
+        ping(app.resque.server)
     except RedisUnavailable as error:
         absent = not (error.sent or error.code)
         if absent and app.sources["redis"] == "default":

@@ -192,7 +192,7 @@ class Filter:
 class FailedJobs:
     """One list of failed jobs; ``failed`` unless another is named. Made by `Resque.failed`.
 
-    Every method raises RedisUnavailable or RedisRefused when Redis does.
+    Every method raises RedisUnavailable or RedisRefused, as those of `Resque`.
     """
 
     def __init__(

@@ -50,8 +50,8 @@ class Resque:
     included; 3, or the URL's ``socket_timeout``, unless told. Other methods
     wait that long for each reply.
 
-    Every method raises RedisUnavailable, AccessRefused or WrongKeyType when
-    Redis does.
+    Every method raises RedisUnavailable if Redis does not answer, and
+    RedisRefused (AccessRefused, WrongKeyType) if it refuses.
     """
 
     def __init__(

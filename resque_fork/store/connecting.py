@@ -1,12 +1,12 @@
 """Connects with redis-py to the Redis that a URL names: clients, and bare connections.
 
-What redis-py raises passes here as it is.
+What redis-py raises passes here as it is, but for `ping`.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import redis
@@ -24,6 +24,7 @@ from redis.sentinel import Sentinel
 from .addresses import Endpoint, encoded
 from .redis_py import PACKER, Deadline, client_connection, connection_with
 from .redis_url import CONNECT_SECONDS, PORTS, RedisURL
+from .refusals import translated
 
 # The parent must not wait long for anything that blocks: a TLS handshake, an answer of a Sentinel.
 HASTY = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
@@ -79,8 +80,23 @@ def bare_connection(
 
     `on_connect` replaces redis-py's handshake.
     """
-    ours = {"command_packer": PACKER, "protocol": 3, "redis_connect_func": on_connect}
-    options = {**server.options, **HASTY, **ours}
+    return _connection(server, place, {"protocol": 3, "redis_connect_func": on_connect})
+
+
+def ping(server: RedisURL) -> None:
+    """See whether it answers, and lets us in. Raises our errors. (A client would load more.)"""
+    with translated(server):
+        connection = _connection(server, find(server, ""), {"protocol": 2})
+        try:
+            connection.connect()
+            connection.send_command("PING")
+            connection.read_response()
+        finally:
+            connection.disconnect()
+
+
+def _connection(server: RedisURL, place: Endpoint | None, more: Mapping[str, Any]) -> Any:
+    options = {**server.options, "command_packer": PACKER, **HASTY, **more}
     if place is None:
         return connection_with(options)
     connection = connection_with({**options, "host": place.host, "port": place.port})

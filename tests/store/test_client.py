@@ -8,7 +8,6 @@ import pytest
 from redis import Redis
 
 from resque_fork.errors import AccessRefused, RedisRefused, RedisUnavailable, WrongKeyType
-from resque_fork.store.client import Client
 from resque_fork.store.redis_url import RedisURL
 
 from .conftest import BothWays
@@ -16,20 +15,15 @@ from .conftest import BothWays
 
 def test_tells_a_failed_connection_from_a_broken_one(redis_url: str) -> None:
     """It can be told whether a command was never sent: where there was no connection at all."""
-    ping(redis_url)
     for url in ("unix:///nowhere", "redis://127.0.0.1:1", "redis://localhost:1"):
-        with pytest.raises(RedisUnavailable) as caught:
-            ping(url)
+        with pytest.raises(RedisUnavailable) as caught, BothWays(RedisURL(url)) as client:
+            client.execute_command("PING")
         assert not caught.value.sent
         assert caught.value.had_no_effect
-    with pytest.raises(AccessRefused):
-        ping(redis_url.replace("://", "://nobody:wrong@"))
-
-
-def ping(url: str) -> None:
-    client = Client(RedisURL(url))
-    client.execute_command("PING")
-    client.close()
+    wrong = redis_url.replace("://", "://nobody:wrong@")
+    with pytest.raises(AccessRefused) as refused, BothWays(RedisURL(wrong)) as client:
+        client.execute_command("PING")
+    assert not refused.value.sent
 
 
 def test_what_may_have_been_done_is_said(redis: Redis, redis_url: str) -> None:

@@ -1,11 +1,11 @@
-"""What a URL names is found, or its name is told."""
+"""What a URL names is found, and asked whether anybody is there."""
 
 import re
 
 import pytest
 
-from resque_fork.errors import RedisUnavailable
-from resque_fork.store.connecting import find
+from resque_fork.errors import AccessRefused, RedisUnavailable
+from resque_fork.store.connecting import find, ping
 from resque_fork.store.redis_url import RedisURL
 from resque_fork.store.refusals import translated
 
@@ -20,3 +20,14 @@ def test_a_name_that_nobody_has() -> None:
         r"\(Error -?\d+ looking up redis\.invalid\. .+\)\.",
         str(caught.value),
     )
+
+
+def test_a_ping(redis_url: str) -> None:
+    """It asks whoever is there, and says who is not, in the words of any connection."""
+    ping(RedisURL(redis_url))
+    for url in ("unix:///nowhere", "redis://127.0.0.1:1", "redis://localhost:1"):
+        with pytest.raises(RedisUnavailable) as caught:
+            ping(RedisURL(url))
+        assert not caught.value.sent
+    with pytest.raises(AccessRefused):
+        ping(RedisURL(redis_url.replace("://", "://nobody:wrong@")))
