@@ -42,9 +42,7 @@ def deadly() -> None:
 def last() -> None:
     """Has its worker stopped, once that is deaf, and waits to be stopped by it."""
     note("last")
-    late = (
-        time.monotonic() + 1
-    )  # where the subscription was lost with its connection, it need not be
+    late = time.monotonic() + 1  # if the subscription was lost with its connection, it never is
     while not os.path.exists(os.environ["LEDGER"] + ".deaf") and time.monotonic() < late:
         time.sleep(0.001)
     os.kill(os.getppid(), signal.SIGTERM)

@@ -114,13 +114,16 @@ class Lives:
         async def heard(command: str) -> None:
             """Push once it has subscribed and looked; when it is busy, until it has unsubscribed.
 
-            In the middle of its second job the server forgets the worker.
+            In the middle of its second job the server forgets the worker and the job: if only the
+            worker, a heartbeat that comes first would do, and the job need not be restored.
             """
             nonlocal idle, steps, all_steps
             all_steps += command == "EVALSHA step"
             if all_steps == 2 and command == "EVALSHA step":
-                for key in self.redis.scan_iter(keys.fork(f"{socket.gethostname()}:*")):
-                    self.redis.delete(key)
+                mine = f"{socket.gethostname()}:*:[*]"
+                for pattern in (keys.fork(mine), keys.worker(mine), keys.unread(mine)):
+                    for key in self.redis.scan_iter(pattern):
+                        self.redis.delete(key)
             idle = idle or command == "CLIENT TRACKING ON"
             steps += idle and command == "EVALSHA step"
             if steps == 1 and command == "EVALSHA step":
