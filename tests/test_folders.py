@@ -52,7 +52,7 @@ LATE = {
     ("system/identity", "psutil"),
     ("system/pidfile", "psutil"),
     ("system/process", "psutil"),
-    ("system/process", "threading"),  # only where a process group is ended for good
+    ("system/process", "threading"),  # only where the kernel lets children outlive us
 }
 
 

@@ -47,15 +47,16 @@ class ChildEnd:
 def outcome_of(end: ChildEnd) -> Outcome:
     """The rules.
 
-    0. Who sends what is no report has failed, whatever was reported before; a failure that was
-       reported stays what it is.
+    0. A child that sends something else than reports has failed, even if it had reported
+       success. If it had reported a failure, that failure stands.
     1. No report, no success: whatever the exit status.
     2. "performed" holds, unless the child then died of something else than us: of our
        impatience with its leaving, or of being stopped at that moment; or unless the job
        exceeded a limit and ignored its JobTimeout.
     3. A failure that was reported holds, whatever came after. One that a stop explains is a stop.
     4. A child that we stopped, or that exceeded a limit, died of that.
-    5. One that died of another signal close to its limit of memory may have died of that.
+    5. One that died of another signal is lost. If it was close to its limit of memory, the
+       error says so.
     6. Of a status that is not known, the child died of what we did, or else of itself; after
        its report it left in good order.
     """

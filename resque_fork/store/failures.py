@@ -40,11 +40,6 @@ class Failures:
         """Every entry, a page at a time; never the whole list at once."""
         return self._list.pages(backwards=newest_first)
 
-    def push(self, entry: bytes) -> None:
-        self._redis.execute_command("RPUSH", self._key, entry)
-        if self._key != self._keys.failed:
-            self._redis.execute_command("SADD", self._keys.failed_queues, self.name)
-
     def changes(self) -> Changes:
         """What `requeue` and `remove` do one after the other, the oldest entries first."""
         return Changes(self._list)

@@ -214,7 +214,7 @@ class WorkerStore:
                 self.token,
                 self._number + 1,
                 NOTHING.verb if finish is GONE else finish.verb,
-                # as bytes: the line remembers how text is packed, and this comes but once
+                # as bytes: the packing of text is cached, and this text comes only once
                 run_time(int(time.time())).encode() if queues is not None else b"",
                 *self._constants,
                 digest(self.counted_by).encode() if self.counted_by else b"",

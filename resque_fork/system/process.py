@@ -80,11 +80,10 @@ class End(NamedTuple):
 def fork(main: Callable[[], object]) -> int:
     """Fork a child that runs `main` and leaves; returns its pid.
 
-    Connections that must not be shared are closed first.
-    Signals that are handled are blocked across the fork. In the child they still are:
-    `main` drops the parent's wake-up descriptor and then calls `unblock_signals`. It also
-    leaves the parent's process group, and here nothing may do that for it: a process that
-    leads a group already cannot begin a session.
+    Connections that must not be shared are closed first. Signals that are handled are blocked
+    across the fork, and still are in the child: `main` closes the parent's wake-up descriptor
+    and then calls `unblock_signals`. Do not put the child into a process group of its own
+    here: a process that leads a group cannot begin a session, which `main` does.
     """
     if closers.closers:
         closers.run()

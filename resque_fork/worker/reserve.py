@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..errors import UnknownJob, UnreadablePayload, WrongKeyType
+from ..errors import JobLost, UnknownJob, UnreadablePayload, WrongKeyType
 from ..job.registry import registry
 from ..job.reservation import Reservation, refuse_redacted
 from ..settings import Settings
@@ -30,7 +30,8 @@ class Reserved(NamedTuple):
 
 
 class Reserver:
-    """`finish` is what is to be written of the last job.
+    """`finish` is what is to be written of the last job; `loss` is that job with the error by
+    which it fails if it turns out to have been lost too often, and then stands in `given_up`.
 
     `paused` says whether the last look found all workers paused by the key, `more` whether it
     left jobs in the queue that it took one from.
@@ -38,6 +39,8 @@ class Reserver:
 
     def __init__(self, store: WorkerStore, queue_list: QueueList, settings: Settings) -> None:
         self.finish = NOTHING
+        self.loss: tuple[Reservation, JobLost] | None = None
+        self.given_up: list[tuple[Reservation, JobLost]] = []
         self.paused = self.more = False
         self._store = store
         self._settings = settings
@@ -86,6 +89,8 @@ class Reserver:
             log.warning("The job was rescued by another while it ran: nothing is counted")
         if finish.verb == "lost" and step.finish == "failed":
             log.error("The job was lost %d times and has failed", self._settings.max_attempts)
+            if self.loss is not None:
+                self.given_up.append(self.loss)
         self._stale = self._stale or step.known != len(self._known)
         self.more = step.more
         if step.wrong or self._wrong:

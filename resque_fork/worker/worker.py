@@ -12,13 +12,13 @@ from collections.abc import Callable
 from ..child.fork import ForkedPerformer
 from ..child.performer import Performer
 from ..client.resque import Resque
-from ..errors import NotOnMainThread, ResqueError
+from ..errors import NotOnMainThread, PoisonPill, ResqueError
 from ..failure import Backends, FailedEntries
 from ..job.hooks import worker_hooks
 from ..job.reservation import Reservation
 from ..logs import LogFiles, lifecycle
 from ..policies import Outcome
-from ..policies.outcome import FAILED, NOT_STARTED
+from ..policies.outcome import FAILED, LOST, NOT_STARTED
 from ..settings import Settings, load
 from ..store.access import check_access
 from ..store.queue_listener import QueueListener
@@ -248,7 +248,10 @@ class Worker(Service):
         self._reserver.finish_last()
 
     def _finish(self, job: Reservation, outcome: Outcome) -> None:
+        """Decide what the next step writes about a job."""
         self._reserver.finish = self._finisher.finish_of(job, outcome)
+        poison = PoisonPill.of(self.settings.max_attempts, outcome.error)
+        self._reserver.loss = (job, poison) if outcome.kind == LOST else None
 
     def _read_by_child(self, job: Reservation) -> None:
         """The child has read a payload that was too large for us."""
@@ -340,12 +343,15 @@ class Worker(Service):
                 self._loop.poll()
 
     def _run_failure_hooks(self) -> None:
-        """Run on_failure hooks of rescued jobs, after our own job's outcome is written."""
-        rescued = self._pruner.rescued
-        if rescued:
+        """Run on_failure hooks of jobs that were rescued, or lost too often.
+
+        The outcome of our own job is written before.
+        """
+        if self._pruner.rescued:
             self.done_working()
-        while rescued:
-            self._performer.handle_failure(*rescued.pop(0))
+        for jobs in (self._pruner.rescued, self._reserver.given_up):
+            while jobs:
+                self._performer.handle_failure(*jobs.pop(0))
 
     def _is_paused(self) -> bool:
         return self.paused or self._reserver.paused

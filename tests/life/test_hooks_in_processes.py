@@ -270,3 +270,18 @@ def test_dequeue_hooks_run_in_the_application(stage: Stage) -> None:
     assert names(told) == ["before_dequeue", "after_dequeue", "before_dequeue"]
     assert {message["pid"] for message in told} == {program.pid}
     assert stage.queue() == [b'{"class":"Hooked","args":["kept"]}']
+
+
+@pytest.mark.parametrize("others", [0, 2], ids=["the last job", "others follow"])
+def test_job_whose_child_dies_too_often(stage: Stage, others: int) -> None:
+    """Its on_failure hooks run once, when it is given up, with the error that its entry has."""
+    stage.push("Mourned", "die")
+    for number in range(others):
+        stage.push("Mourned", "raise", number)
+    worker = stage.work("--on-lost", "requeue", "--max-attempts", "2", "--interval", "0")
+    assert worker.ended() == 0, worker.said
+    told = [m["error"] for m in stage.everything_told() if m["what"] == "mourned"]
+    poison = [e["error"] for e in stage.failed() if e["exception"] == "ResqueFork::PoisonPill"]
+    assert len(poison) == 1
+    assert told.count(f"PoisonPill: {poison[0]}") == 1
+    assert len(told) == 1 + others

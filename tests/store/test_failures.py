@@ -25,9 +25,16 @@ def failures(client: Any, keys: Keys, request: pytest.FixtureRequest) -> Failure
     return Failures(client, keys, request.param)
 
 
+def push(failures: Failures, entry: bytes) -> None:
+    """As a worker's step does."""
+    failures._redis.execute_command("RPUSH", f"resque:{failures.name}", entry)
+    if failures.name != "failed":
+        failures._redis.execute_command("SADD", "resque:failed_queues", failures.name)
+
+
 def filled(failures: Failures, rows: list[bytes] = ROWS) -> Failures:
     for row in rows:
-        failures.push(row)
+        push(failures, row)
     return failures
 
 
@@ -105,7 +112,7 @@ def test_entries_that_have_moved(failures: Failures, client: Any) -> None:
     filled(failures)
     entries = failures.page(20, 3)
     client.lpop(f"resque:{failures.name}", 15)
-    failures.push(b"new")
+    push(failures, b"new")
     assert failures.remove(entries) == [True, True, True]
     rows = [e.raw for e in failures.page(0, 99)]
     assert rows == [*ROWS[15:20], *ROWS[23:], b"new"]
@@ -122,7 +129,7 @@ def test_clear(failures: Failures, client: Any, keys: Keys) -> None:
 def test_lists_are_named(client: Any, keys: Keys) -> None:
     """The lists are `failed`, known without being named, and one for each queue."""
     for name in ("failed", "low_failed", "email_failed"):
-        Failures(client, keys, name).push(b"x")
+        push(Failures(client, keys, name), b"x")
     assert failed_list_names(client, keys) == ["failed", "email_failed", "low_failed"]
     assert client.smembers("resque:failed_queues") == {b"email_failed", b"low_failed"}
 

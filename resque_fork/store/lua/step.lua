@@ -17,10 +17,10 @@
 -- Returns, having changed nothing:
 --       {'taken'} if another process is registered under this id
 --       {'stranger'} if none is
---       {'forgotten'} if the job on record is gone, and nobody has taken it off
+--       {'forgotten'} if the job on record is gone, and no other worker has rescued it
 -- else  {finish, found, queue, run_at, payload, number of known queues,
 --        1 if that queue has more jobs, wrong key...}
---       finish: none, gone (a peer has listed the job: nothing was counted), or ARGV 3,
+--       finish: none, gone (another worker has rescued the job: nothing was counted), or ARGV 3,
 --               but failed for a job that was lost too often
 --       found: job, unread (not fit for others), empty, paused, none (not asked)
 -- Repeated, it changes nothing and returns the record as it stands.
