@@ -158,7 +158,7 @@ def test_a_refusal_that_passes(
     """A server that is not ready yet is no server without HELLO: what it says is said."""
     with Answering(node.port, {"HELLO": answer}) as proxy:
         line = line_to(behind(proxy))
-        line._patience = lambda: proxy.answers.clear() if caplog.records else None
+        line._deadline = lambda: proxy.answers.clear() if caplog.records else None
         assert line.execute_command("PING") == b"PONG"
         assert line.can_notify
     assert f"said: {message}" in caplog.records[0].getMessage()
@@ -181,7 +181,7 @@ def test_what_hangs_up_at_everything(
     with Answering(node.port, {"HELLO": None, "PING": None}) as proxy:
         loop_line = line_to(behind(proxy))
         late = loop_line._loop.clock() + 0.5
-        loop_line._patience = lambda: late
+        loop_line._deadline = lambda: late
         with pytest.raises(GaveUpWaiting):
             loop_line.execute_command("PING")
         with pytest.raises(RedisUnavailable) as raised:
