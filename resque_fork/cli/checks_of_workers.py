@@ -65,7 +65,7 @@ def _harmful(app: App, rows: Sequence[Row]) -> Iterator[Finding]:
             "harmful records",
             FAIL,
             f"{_names(dict.fromkeys(broken))} registered in a form that Ruby workers and "
-            "dashboards break on: resque-fork remove takes a worker off the books.",
+            "dashboards break on: resque-fork remove WORKER removes such a record.",
         )
 
 

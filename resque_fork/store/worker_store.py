@@ -169,8 +169,8 @@ class WorkerStore:
         job, both are put back first, so that what became of the job is written. Raises
         NameTaken.
         """
-        while (reply := self._tried(finish, queues))[0] in (b"stranger", b"forgotten"):
-            if reply[0] == b"stranger":
+        while (reply := self._tried(finish, queues))[0] in (b"unregistered", b"forgotten"):
+            if reply[0] == b"unregistered":
                 log.warning("The worker was no longer registered in Redis: it registers anew")
                 self._beat(self._redis)
             else:

@@ -203,7 +203,7 @@ def test_workers_that_break_ruby(diagnose: Diagnose, redis: Redis) -> None:
     result, message = diagnose(status=1)["harmful records"]
     assert result == "fail"
     assert message.startswith("vm:2:q, two:parts, vm:1: are registered in a form that Ruby")
-    assert message.endswith("resque-fork remove takes a worker off the books.")
+    assert message.endswith("resque-fork remove WORKER removes such a record.")
 
 
 def test_containers_that_share_a_host_name(diagnose: Diagnose, redis: Redis) -> None:

@@ -190,7 +190,7 @@ def test_only_settings_that_a_command_uses_stop_it(run, tmp_path: Path, args: li
 
 @pytest.mark.parametrize("args", [["kill", "x"], ["remove", "x"], ["prune"]])
 def test_what_rescues_heeds_the_settings_of_rescue(run, args: list[str]) -> None:
-    """What takes a worker off the books has to know where its job goes."""
+    """What removes a worker has to know where its job goes."""
     result = run(*args, env={"RESQUE_ON_LOST": "perhaps"}, status=2)
     assert result.stderr == (
         "resque-fork: environment RESQUE_ON_LOST: 'perhaps' is not valid: "

@@ -412,7 +412,7 @@ def test_own_worker_that_ruby_took_off_may_be_alive(run, redis: Redis) -> None:
 
 
 def test_prune_rescues_the_dead(run, redis: Redis, ended: int) -> None:
-    """prune takes off the books whose process is gone or whose heartbeat stopped, nobody else."""
+    """prune removes workers whose process is gone or whose heartbeat stopped, nobody else."""
     run("enqueue", "mail", "Job")
     dead = register(redis, f"{HOST}:{ended}:mail")
     dead.step(NOTHING, ["mail"])

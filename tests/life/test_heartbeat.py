@@ -1,4 +1,4 @@
-"""Heartbeats: a worker that was taken off the books by mistake comes back, and knows its name."""
+"""Heartbeats: a worker that was removed by mistake comes back, and knows its name."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_an_interval_that_others_would_not_wait_for(stage: Stage, seconds: str) 
 
 
 def test_a_worker_that_is_stopped_and_continued(stage: Stage) -> None:
-    """Frozen and taken off the books with its job meanwhile: it comes back."""
+    """Frozen and removed with its job meanwhile: it comes back."""
     stage.push("hold")
     worker = stage.work(*BEAT)
     stage.told("begun", by=worker)

@@ -47,7 +47,7 @@ def dead_ruby_worker(client: Any, record: bytes | None = RECORD) -> None:
 
 
 def prune_as_ruby_does(client: Any) -> None:
-    """Take our worker off the books as Ruby does, which knows nothing of ``fork:*``."""
+    """Remove our worker as Ruby does, which knows nothing of ``fork:*``."""
     client.srem("resque:workers", ID)
     client.hdel("resque:workers:heartbeat", ID)
     names = ("worker:{}", "worker:{}:started", "stat:processed:{}", "stat:failed:{}")
@@ -202,7 +202,7 @@ def test_rescue_of_a_foreign_worker(workers: Workers, client: Any, record: bytes
 
 
 def test_rescue_without_a_job(workers: Workers, client: Any) -> None:
-    """A dead worker without a job is taken off the books, and that is all."""
+    """A dead worker without a job is removed, and that is all."""
     dead_worker(client)
     dead_ruby_worker(client, None)
     for worker_id in (ID, RUBY):

@@ -374,7 +374,7 @@ def test_whatever_others_wrote_is_rescued(
 
 
 def test_one_worker_by_its_id(fleet: Fleet) -> None:
-    """An operator, or a successor, can take one worker off the books, dead or not."""
+    """An operator, or a successor, can remove one worker, dead or not."""
     worker_id = fleet.foreign("otherhost:99:email", 0)
     assert fleet.pruner.remove(worker_id) == "failed"
     assert fleet.pruner.remove(worker_id) == "changed"

@@ -1,4 +1,4 @@
--- Take a dead worker off the books, and its job to where it is not lost.
+-- Remove a dead worker, and take its job to where it is not lost.
 --
 -- KEYS  1 workers  2 workers:heartbeat  3 fork:<id>  4 worker:<id>  5 fork:unread:<id>
 --       6 worker:<id>:started  7 stat:processed:<id>  8 stat:failed:<id>

@@ -4,7 +4,7 @@
 -- ARGV  1 token of the worker's process  2 number of the step that took the job
 --       3 queue of the job, '' if there is none  4 its run_at  5 its payload
 --       6 what the step under way says of the job
--- Returns {'stranger'} if the process is not registered, {'gone'} if a peer has rescued the
+-- Returns {'unregistered'} if the process is not registered, {'gone'} if a peer has rescued the
 -- job, else {'restored', key...} with the keys that held something else and were replaced.
 --
 -- The step under way may have gone through before its registration was forgotten. Then the
@@ -12,7 +12,7 @@
 
 local fork, worker, unread = KEYS[1], KEYS[2], KEYS[3]
 local token = redis.pcall('HGET', fork, 'token')
-if token ~= ARGV[1] then return {'stranger'} end
+if token ~= ARGV[1] then return {'unregistered'} end
 if redis.pcall('GET', KEYS[4]) == ARGV[2] then return {'gone'} end
 
 local reply = {'restored'}

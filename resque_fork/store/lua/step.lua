@@ -16,7 +16,7 @@
 --
 -- Returns, having changed nothing:
 --       {'taken'} if another process is registered under this id
---       {'stranger'} if none is
+--       {'unregistered'} if none is
 --       {'forgotten'} if the job on record is gone, and no other worker has rescued it
 -- else  {finish, found, queue, run_at, payload, number of known queues,
 --        1 if that queue has more jobs, wrong key...}
@@ -27,9 +27,9 @@
 
 local fork, worker, unread = KEYS[1], KEYS[2], KEYS[3]
 local state = redis.pcall('HMGET', fork, 'token', 'step', 'finish', 'pruned')
-if is_wrong_type(state) then return {'stranger'} end
+if is_wrong_type(state) then return {'unregistered'} end
 if state['err'] then return state end
-if state[1] ~= ARGV[1] then return {state[1] and 'taken' or 'stranger'} end
+if state[1] ~= ARGV[1] then return {state[1] and 'taken' or 'unregistered'} end
 local known = redis.pcall('SCARD', KEYS[10])
 if type(known) == 'table' then known = -1 end
 
