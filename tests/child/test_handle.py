@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from clock import Clock
 
 from resque_fork.child import report
 from resque_fork.child.handle import (
@@ -56,14 +57,6 @@ print("ready", flush=True)
 while True:
     signal.pause()
 """
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Scene:

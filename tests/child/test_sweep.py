@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from clock import Clock
 from life.harness import is_alive, until
 
 from resque_fork import ResqueError, keep
@@ -18,13 +19,6 @@ from resque_fork.system.loop import Loop
 
 # A child that leads a session and has ended, but for what it has started there.
 LEAVES = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, flush=True)"
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(autouse=True)

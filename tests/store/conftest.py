@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clock import Clock
 from redis import Redis
 from redis._parsers import _HiredisParser, _RESP3Parser
 from redis.utils import HIREDIS_AVAILABLE
@@ -103,16 +104,6 @@ def dump(client: Any) -> dict[bytes, Any]:
         b"hash": client.hgetall,
     }
     return {key: read[client.type(key)](key) for key in client.scan_iter()}
-
-
-class Clock:
-    """A clock that moves only when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

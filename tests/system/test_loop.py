@@ -7,18 +7,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from clock import Clock
 
 from resque_fork.system.loop import Loop
-
-
-class Clock:
-    """A clock that stands still unless told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -43,13 +34,13 @@ def pipe() -> Iterator[tuple[int, int]]:
 def test_due_timers_run_in_order(loop: Loop, clock: Clock) -> None:
     """What is due runs in the order of its times, and at one time in the order it was asked for."""
     ran: list[str] = []
-    loop.at(102, lambda: ran.append("third"))
+    loop.at(1002, lambda: ran.append("third"))
     loop.after(1, lambda: ran.append("first"))
-    loop.at(101, lambda: ran.append("second"))
-    loop.at(103, lambda: ran.append("later"))
+    loop.at(1001, lambda: ran.append("second"))
+    loop.at(1003, lambda: ran.append("later"))
     loop.poll()
     assert ran == []
-    clock.now = 102
+    clock.now = 1002
     loop.poll()
     assert ran == ["first", "second", "third"]
 
@@ -57,10 +48,10 @@ def test_due_timers_run_in_order(loop: Loop, clock: Clock) -> None:
 def test_cancelled_timer_does_not_run(loop: Loop, clock: Clock) -> None:
     """A timer that was cancelled is forgotten, even by one that is due in the same round."""
     ran: list[str] = []
-    second = loop.at(102, lambda: ran.append("second"))
-    loop.at(101, second.cancel)
-    loop.at(101, lambda: ran.append("other")).cancel()
-    clock.now = 102
+    second = loop.at(1002, lambda: ran.append("second"))
+    loop.at(1001, second.cancel)
+    loop.at(1001, lambda: ran.append("other")).cancel()
+    clock.now = 1002
     loop.poll()
     assert ran == []
 
@@ -74,9 +65,9 @@ def test_timer_runs_once(loop: Loop, clock: Clock) -> None:
         loop.after(5, again)
 
     loop.after(5, again)
-    for clock.now in (104, 105, 106, 110, 111):
+    for clock.now in (1004, 1005, 1006, 1010, 1011):
         loop.poll()
-    assert ran == [105, 110]
+    assert ran == [1005, 1010]
 
 
 def test_readable_descriptor_calls_back(loop: Loop, pipe: tuple[int, int]) -> None:

@@ -7,16 +7,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from clock import Clock
 
 from resque_fork.system.loop import Loop
 from resque_fork.system.streams import MOST_WAITING, PIPE_BYTES, STUCK_SECONDS, Stream
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Scene:
