@@ -51,11 +51,11 @@ class Sum:
 
 # tests/test_doors.py fails if a job enters more. Lower them when it enters less.
 CEILINGS = {
-    "parent": Sum(143, 34),
+    "parent": Sum(146, 34),
     "child": Sum(65, 14),
-    "parent and child": Sum(190, 37),
+    "parent and child": Sum(193, 37),
     "enqueueing": Sum(27, 10),
-    "with enqueueing": Sum(216, 42),
+    "with enqueueing": Sum(219, 42),
 }
 
 

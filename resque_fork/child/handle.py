@@ -394,7 +394,9 @@ class ChildHandle:
         self._before_dump()
         self._send(process.DUMP_SIGNAL)
         grace = self._settings.term_timeout
-        self._escalate(LIMIT, [(0, "JobTimeout"), (grace, "TERM"), (grace, "KILL")])
+        # JobTimeout once the stack is written: a system call that is interrupted for that is begun
+        # again after it, and a job that waits there would not hear of what came meanwhile.
+        self._escalate(LIMIT, [(DUMP_SECONDS, "JobTimeout"), (grace, "TERM"), (grace, "KILL")])
 
     def _escalate(self, why: str, steps: Escalation) -> None:
         """Send signals, one after the other, until the child has ended or something else is due."""

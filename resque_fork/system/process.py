@@ -24,8 +24,8 @@ CRASHED = 70  # exit status of a child whose own machinery failed (EX_SOFTWARE)
 CHILD_OOM_SCORE = 200  # added to the worker's, of 1000: the kernel takes children first
 
 # What a parent says to its child beside TERM and KILL: you are over your limit; show your
-# stack. Elsewhere than on Linux, signals that hardly anybody uses. Of two that come at once
-# the lower goes first. That has to be the limit: a system call that is interrupted for the
+# stack. Elsewhere than on Linux, signals that hardly anybody uses. Of two that are pending at
+# once the lower goes first. That has to be the limit: a system call that is interrupted for the
 # stack first is begun again, and the job would not hear of the limit before its end.
 LIMIT_SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGVTALRM
 DUMP_SIGNAL = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGPROF
