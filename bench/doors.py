@@ -51,11 +51,11 @@ class Sum:
 
 # tests/test_doors.py fails if a job enters more. Lower them when it enters less.
 CEILINGS = {
-    "parent": Sum(146, 34),
-    "child": Sum(65, 14),
-    "parent and child": Sum(193, 37),
+    "parent": Sum(146, 35),
+    "child": Sum(66, 14),
+    "parent and child": Sum(193, 38),
     "enqueueing": Sum(27, 10),
-    "with enqueueing": Sum(219, 42),
+    "with enqueueing": Sum(219, 43),
 }
 
 

@@ -250,8 +250,10 @@ class Worker(Service):
     def _finish(self, job: Reservation, outcome: Outcome) -> None:
         """Decide what the next step writes about a job."""
         self._reserver.finish = self._finisher.finish_of(job, outcome)
-        poison = PoisonPill.of(self.settings.max_attempts, outcome.error)
-        self._reserver.loss = (job, poison) if outcome.kind == LOST else None
+        self._reserver.loss = None
+        if outcome.kind == LOST:
+            poison = PoisonPill.of(self.settings.max_attempts, outcome.error)
+            self._reserver.loss = (job, poison)
 
     def _read_by_child(self, job: Reservation) -> None:
         """The child has read a payload that was too large for us."""

@@ -12,6 +12,8 @@ import pytest
 from resque_fork.errors import ResqueError
 from resque_fork.system.pidfile import Pidfile
 
+NOBODY = 9_999_999  # no kernel gives such a pid
+
 
 @pytest.fixture
 def other() -> "subprocess.Popen[bytes]":
@@ -85,8 +87,8 @@ def test_leaves_what_others_wrote_since(tmp_path: Path) -> None:
     """A file that has another pid by the end is not ours to remove."""
     path = tmp_path / "pid"
     with Pidfile(path):
-        path.write_text("12345\n")
-    assert path.read_text() == "12345\n"
+        path.write_text(f"{NOBODY}\n")
+    assert path.read_text() == f"{NOBODY}\n"
     with Pidfile(path):
         path.unlink()
 
