@@ -192,13 +192,13 @@ def test_reading_is_linear_up_to_the_largest_payload(reader: str, name: str) -> 
 
 
 def test_a_reader_that_is_not_linear_is_found() -> None:
-    """The measure itself: a search that begins anew behind each quote."""
+    """The measure itself: a search that begins anew behind each quote, and in the middle."""
     import re
 
-    string = re.compile(rb'"(?:[^"\\]|\\.)*"')
+    string = re.compile(rb'"(?:[^"\\]|\\.)*(?:[^"\\]|\\.)*"')
     steps = inputs(b"", b'\\"', b"", 1 << 20)
     with pytest.raises(AssertionError, match=r"a search: \d+\.\d+ s for \d+ bytes"):
-        assert_linear(lambda raw: string.sub(b"", raw), steps, "a search")
+        assert_linear(lambda raw: string.sub(b"", raw[: len(raw) // 16]), steps, "a search")
 
 
 @pytest.fixture(scope="module")
