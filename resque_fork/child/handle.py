@@ -184,7 +184,7 @@ class ChildHandle:
         if self.stopped or self.ended:
             return
         self.stopped = True
-        wait, settings = self._settings.pre_shutdown_timeout, self._settings
+        settings, wait = self._settings, self._settings.pre_shutdown_timeout
         if self.answered:
             self.close_job_pipe()
         elif settings.term_child:
