@@ -102,7 +102,7 @@ def handle_failure(context: ChildContext, reservation: Reservation, error: BaseE
     outbox = Outbox(context.outbox)
     with contextlib.suppress(UnreadablePayload):
         reservation = reservation.read()
-    outbox.send(_handle_failure(context, reservation, error))
+    outbox.send(failure_handled(context.backends, context.worker_id, reservation, error))
     leaving.flush()
     process.leave(0)
 
@@ -325,7 +325,7 @@ def _report_failure(
     )
     if not final:
         with signals:
-            message = _handle_failure(context, reservation, error)
+            message = failure_handled(context.backends, context.worker_id, reservation, error)
         outbox.send(message)
 
 
@@ -341,13 +341,14 @@ def has_aftermath(reservation: Reservation, backends: Backends) -> bool:
     return bool(backends.savers or job_hooks(owners, "on_failure"))
 
 
-def _handle_failure(
-    context: ChildContext, reservation: Reservation, error: BaseException
+def failure_handled(
+    backends: Backends, worker_id: str, reservation: Reservation, error: BaseException
 ) -> report.Handled:
+    """Run on_failure hooks and failure backends; what is then to be recorded."""
     declaration = registry.get(reservation.class_name)
     if declaration is not None:
         error = run_failure_hooks(declaration, error, reservation.args)
-    saved = context.backends.save(error, context.worker_id, reservation.queue, reservation.redacted)
+    saved = backends.save(error, worker_id, reservation.queue, reservation.redacted)
     return report.Handled(Failure.of(error), saved)
 
 

@@ -10,12 +10,12 @@ import signal
 import threading
 from collections.abc import Callable
 
-from ..child.main import TermSwitch, has_aftermath
+from ..child.main import TermSwitch, failure_handled, has_aftermath
 from ..child.performer import Performer
 from ..errors import comes_of_term
 from ..failure import Backends, Failure
 from ..job.registry import registry
-from ..job.reservation import Reservation, perform, run_failure_hooks
+from ..job.reservation import Reservation, perform
 from ..policies.outcome import DONE, FAILED, NOT_STARTED, STOPPED, Outcome
 from ..policies.policies import decided
 from ..settings import Settings
@@ -75,14 +75,15 @@ class InPlacePerformer(Performer):
 
     def _ended(self, job: Reservation, raised: BaseException) -> Outcome:
         """What became of a job that has raised; its failure is handled unless a policy says so."""
+        kind = FAILED
         if comes_of_term(raised) or (self._stopped and not isinstance(raised, Exception)):
-            failure, saved = self._handled(job, raised)
-            return Outcome(STOPPED, failure, saved=saved)
-        action, raised = decided(job, raised)
-        if action:
-            return Outcome(FAILED, Failure.of(raised), action=action)
-        failure, saved = self._handled(job, raised)
-        return Outcome(FAILED, failure, saved=saved)
+            kind = STOPPED
+        else:
+            action, raised = decided(job, raised)
+            if action:
+                return Outcome(FAILED, Failure.of(raised), action=action)
+        handled = failure_handled(self._backends, self._worker_id, job, raised)
+        return Outcome(kind, handled.failure, saved=handled.saved)
 
     def _run(
         self, reservation: Reservation, term: TermSwitch, signals: Dispositions
@@ -102,16 +103,11 @@ class InPlacePerformer(Performer):
         self._restorer.after_job()
         signals.put_back()
 
-    def _handled(self, reservation: Reservation, error: BaseException) -> tuple[Failure, bool]:
-        declaration = registry.get(reservation.class_name)
-        if declaration is not None:
-            error = run_failure_hooks(declaration, error, reservation.args)
-        saved = self._backends.save(error, self._worker_id, reservation.queue, reservation.redacted)
-        return Failure.of(error), saved
-
     def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
         """They run here."""
-        return has_aftermath(reservation, self._backends) and self._handled(reservation, error)[1]
+        if not has_aftermath(reservation, self._backends):
+            return False
+        return failure_handled(self._backends, self._worker_id, reservation, error).saved
 
     def stop(self) -> None:
         """A job here can only be stopped by raising in it, which the signal has done."""

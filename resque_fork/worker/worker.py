@@ -105,9 +105,7 @@ class Worker(Service):
         try:
             return self.run(interval)
         finally:
-            self._signals.restore()
-            self._procline.restore()
-            gc.unfreeze()
+            self._give_back()
 
     def run(self, interval: float | None = None) -> int:
         """`work` for a program that leaves next: all signals stay blocked.
@@ -122,10 +120,7 @@ class Worker(Service):
         try:
             self.startup()
             self._work(self.settings.interval if interval is None else interval)
-            self._performer.retire_child()
-            self.done_working()
-            self._run_failure_hooks()
-            self.unregister_worker()
+            self._leave_redis()
             status = 0
         except ResqueError as error:
             log.error("%s", error)
@@ -306,16 +301,24 @@ class Worker(Service):
 
         `work` does all of it by itself.
         """
+        self._leave_redis()
+        self._performer.close()
+        self._connection.close()
+        self._give_back()
+        self._closed = True
+
+    def _leave_redis(self) -> None:
+        """Write what is still to be written, and unregister."""
         self._performer.retire_child()
         self.done_working()
         self._run_failure_hooks()
         self.unregister_worker()
-        self._performer.close()
-        self._connection.close()
+
+    def _give_back(self) -> None:
+        """This process is its program's again."""
         self._signals.restore()
         self._procline.restore()
         gc.unfreeze()
-        self._closed = True
 
     def _begin(self) -> None:
         """Handle signals; in a new process, or after the former life, with all parts made anew."""
