@@ -15,6 +15,7 @@ ORDER = [
     "version",
     "text",
     "callables",
+    "lazy",
     "errors",
     "wire",
     "settings",

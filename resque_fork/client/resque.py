@@ -19,6 +19,7 @@ from ..errors import (
 from ..job.hooks import job_hooks
 from ..job.registry import Declaration, declaration_of
 from ..job.reservation import Reservation
+from ..lazy import shared_property
 from ..settings import value_of
 from ..store.failures import count_all
 from ..store.queues import Queues
@@ -71,7 +72,7 @@ class Resque:
     def __repr__(self) -> str:
         return f"<Resque {self.server} namespace {self.key_names.namespace!r}>"
 
-    @functools.cached_property
+    @shared_property
     def client(self) -> Client:
         """Carries commands to Redis; what goes wrong is raised as this package's errors."""
         from ..store.client import Client
@@ -83,15 +84,15 @@ class Resque:
         """The redis-py client. That of a Cluster connects at once, the others when first used."""
         return self.client.redis
 
-    @functools.cached_property
+    @shared_property
     def _queues(self) -> Queues:
         return Queues(self.client, self.key_names)
 
-    @functools.cached_property
+    @shared_property
     def _workers(self) -> Workers:
         return Workers(self.client, self.key_names)
 
-    @functools.cached_property
+    @shared_property
     def stats(self) -> Stats:
         """The counters."""
         return Stats(self.client, self.key_names)

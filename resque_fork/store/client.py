@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from ..errors import RedisRefused, RedisUnavailable
+from ..lazy import shared_property
 from .connecting import open_client
 from .redis_py import Deadline
 from .redis_url import RedisURL
@@ -26,7 +26,7 @@ class Client:
         self._seconds = server.timeout(seconds)
         self._deadline = Deadline()
 
-    @functools.cached_property
+    @shared_property
     def redis(self) -> Any:
         """redis-py's own. That of a Cluster connects at once, the others when first used."""
         try:
