@@ -30,14 +30,14 @@ class StderrTail(Stream):
         super().__init__(loop, 2, "stderr")
         self._kept = b""
 
-    def start(self) -> None:
-        """A new job is about to begin: take in what the last one wrote, and forget it."""
-        super().start()
+    def forget(self) -> None:
+        """A new job is about to begin: forget what the last one wrote."""
+        self.drain()
         self._kept = b""
 
     def lines(self) -> list[str]:
         """The last lines, now that the child is dead."""
-        self._empty()
+        self.drain()
         return _last_lines(self._kept, TAIL_LINES)
 
     def _note(self, data: bytes) -> None:

@@ -25,7 +25,7 @@ from . import report
 from .forensics import describe
 from .handle import LEAVE_SECONDS, ChildHandle
 from .inherited import Inherited
-from .main import ChildContext, handle_failure, has_aftermath, job_message, main
+from .main import ChildContext, handle_failure, has_aftermath, main
 from .outcome import outcome_of
 from .performer import Performer
 from .sweep import SWEEP_SECONDS, Sweeper
@@ -55,29 +55,24 @@ class ForkedPerformer(Performer):
         self._spare: ChildHandle | None = None  # forked ahead, and waits for its job
         self._robbed = False  # of the end of a child
         self._sweeper = Sweeper(loop, self._pids)
-        self._inherited: Inherited | None = None
+        self._inherited = Inherited(loop)
         self._was_subreaper = 0
 
     def open(self) -> None:
-        """Get ready for the first fork."""
-        if self._inherited is None:
-            self._inherited = Inherited(self._loop)
+        """Get ready for the first fork, if that has not been done."""
+        if not self._inherited.opened:
+            self._inherited.open()
             self._loop.tasks.append(Repeated(self._loop, OOM_SECONDS, self._sample_oom))
             self._was_subreaper = process.become_subreaper()
-
-    @property
-    def _files(self) -> Inherited:
-        self.open()
-        assert self._inherited is not None
-        return self._inherited
 
     def perform(
         self, reservation: Reservation, read: Callable[[Reservation], None], *, more: bool = False
     ) -> Outcome:
         """Perform one job in a child. If `more` wait, the next child is forked meanwhile."""
+        self.open()
         self._stop.busy = True
         with self._shield("passing on what the last job wrote"):
-            self._files.begin_job()
+            self._inherited.begin_job()
         try:
             child = self._child_for(reservation)
         except (OSError, MemoryError) as error:  # no process, no descriptor: not the job's fault
@@ -129,6 +124,7 @@ class ForkedPerformer(Performer):
         """They run in a short-lived child."""
         if not has_aftermath(reservation, self._backends):
             return False
+        self.open()
         self.retire_child()
         try:
             child = self._child = self._fork(
@@ -145,8 +141,9 @@ class ForkedPerformer(Performer):
 
     def run_in_subprocess(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
         """In a short-lived child."""
+        self.open()
         # which must not have the file by which those who perform a job are known
-        fds = [*self._loop.fds, self._files.asked_stack.fd]
+        fds = [*self._loop.fds, self._inherited.asked_stack.fd]
         return subprocess.run(self._loop, work, wait, fds, self._sweeper.note_subprocess)
 
     def reap(self) -> None:
@@ -160,8 +157,7 @@ class ForkedPerformer(Performer):
 
     def discard_spare(self) -> None:
         self._jobs_left = 0
-        if self._inherited is not None:
-            self._inherited.reopened()
+        self._inherited.reopened()
         if self._spare is not None:
             self._spare.close_job_pipe()
 
@@ -177,11 +173,10 @@ class ForkedPerformer(Performer):
             self._release_child(self._child)
         with self._shield("sweeping behind a job"):
             self._sweeper.finish()
-        if self._inherited is not None:
+        if self._inherited.opened:
             with self._shield("passing on what the last job wrote"):
                 self._inherited.close_streams()
             self._inherited.close()
-            self._inherited = None
             process.become_subreaper(self._was_subreaper)
 
     # --- children
@@ -197,14 +192,14 @@ class ForkedPerformer(Performer):
         child = self._child
         if child is not None:
             reusable = child.reusable and self._jobs_left > 0
-            if reusable and child.send_job(job_message(reservation), _begin(reservation)):
+            if reusable and child.send_job(report.packed_job(reservation), _begin(reservation)):
                 return child
             self.retire_child()
         self._jobs_left = self._settings.jobs_per_fork
         spare = self._spare
         if spare is not None:
             last = self._jobs_left == 1
-            if spare.send_job(job_message(reservation), _begin(reservation), last=last):
+            if spare.send_job(report.packed_job(reservation), _begin(reservation), last=last):
                 self._child, self._spare = spare, None
                 return spare
             self._end_spare()
@@ -220,7 +215,7 @@ class ForkedPerformer(Performer):
     def _enforce_declared(self, child: ChildHandle, reservation: Reservation) -> None:
         declaration = registry.get(reservation.class_name)
         limits = declaration.limits.or_else(self._limits) if declaration else self._limits
-        child.enforce_limits(limits, self._files.asked_stack.take)
+        child.enforce_limits(limits, self._inherited.asked_stack.take)
         child.swept = child.swept and (declaration is None or declaration.sweep)
 
     def _fork_spare(self) -> None:
@@ -248,7 +243,7 @@ class ForkedPerformer(Performer):
     def _fork(
         self, life: Callable[[ChildContext], None], said: str, *, takes_jobs: bool = False
     ) -> ChildHandle:
-        files = self._files
+        files = self._inherited
         forked = process.ticks()
         words, outbox = os.pipe()
         try:
@@ -308,11 +303,11 @@ class ForkedPerformer(Performer):
         return outcome
 
     def _explained(self, child: ChildHandle, outcome: Outcome) -> Outcome:
-        stack = self._files.take_stack(asked=bool(child.exceeded))
+        stack = self._inherited.take_stack(asked=bool(child.exceeded))
         if child.end is not None and outcome.error is not None:
             oom = self._was_oom_killed(child)
             return outcome.explained(
-                describe(child, child.end, stack, self._files.stderr.lines(), oom)
+                describe(child, child.end, stack, self._inherited.stderr.lines(), oom)
             )
         if stack:
             return outcome.explained({"stack": stack})
@@ -341,8 +336,8 @@ class ForkedPerformer(Performer):
         self._child = None
         with self._shield("letting go of a job's process"):
             child.close()
-            self._files.crash_stack.take()
-            self._files.asked_stack.take()
+            self._inherited.crash_stack.take()
+            self._inherited.asked_stack.take()
         with self._shield("sweeping behind a job"):
             if child.swept or child.killed:
                 self._sweeper.sweep(child.pid, child.forked, all_of_it=child.swept)

@@ -12,7 +12,7 @@ from ..errors import signal_name
 from ..job.limits import NO_LIMITS, Limits
 from ..settings import Settings
 from ..system import process
-from ..system.loop import Loop, Timer
+from ..system.loop import WRITABLE, Loop, Timer
 from ..system.process import End
 from . import report
 from .outcome import ChildEnd
@@ -220,7 +220,7 @@ class ChildHandle:
         """How it ended its present job: all that the outcome goes by."""
         return ChildEnd(
             pid=self.pid,
-            job=str(job),
+            job=job,
             report=self.report,
             handled=self.handled,
             wait_status=self.end.wait_status if self.end else 0,
@@ -290,7 +290,7 @@ class ChildHandle:
             while self._unsent:
                 self._unsent = self._unsent[os.write(self._jobs, self._unsent) :]
         except BlockingIOError:
-            self._loop.watch_writable(self._jobs, self._send_rest)
+            self._loop.watch(self._jobs, self._send_rest, WRITABLE)
             return True
         except OSError:  # nobody reads it: the child is gone, and its end will be heard of
             self._close_jobs()

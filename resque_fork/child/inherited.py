@@ -12,9 +12,15 @@ from .forensics import CRASH, STACKS, StackFile, StderrTail
 
 
 class Inherited:
-    """Made once, before the first fork."""
+    """They are opened once, before the first fork."""
 
     def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.opened = False
+
+    def open(self) -> None:
+        loop = self._loop
+        self.opened = True
         self.null = os.open(os.devnull, os.O_RDONLY)
         self.stdout = Stream(loop, 1, "stdout")
         self.stderr = StderrTail(loop)
@@ -24,8 +30,8 @@ class Inherited:
 
     def begin_job(self) -> None:
         """Take in what the last job wrote, and forget it."""
-        self.stdout.start()
-        self.stderr.start()
+        self.stdout.drain()
+        self.stderr.forget()
 
     def take_stack(self, *, asked: bool) -> list[str]:
         """Where a child crashed, or where it was when it was asked."""
@@ -33,8 +39,9 @@ class Inherited:
 
     def reopened(self) -> None:
         """The worker's own streams are others now."""
-        self.stdout.reopened()
-        self.stderr.reopened()
+        if self.opened:
+            self.stdout.reopened()
+            self.stderr.reopened()
 
     def close_streams(self) -> None:
         """Pass on the rest of what children wrote."""
@@ -43,6 +50,7 @@ class Inherited:
 
     def close(self) -> None:
         """Let go of the rest."""
+        self.opened = False
         faulthandler.unregister(process.DUMP_SIGNAL)
         self.crash_stack.close()
         self.asked_stack.close()

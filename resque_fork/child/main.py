@@ -25,10 +25,9 @@ from ..job.reservation import Reservation, perform, run_failure_hooks
 from ..policies.policies import decided
 from ..system import leaving, process
 from ..system.dispositions import Dispositions
-from ..wire.job import Payload
 from ..wire.procline import Procline
 from . import report
-from .usage import MemoryLimit, Meter
+from .usage import Meter, memory_limited
 
 CUT_OFF = (
     b"resque-fork: the job has closed descriptors that are not its own, among them the pipe by "
@@ -267,7 +266,7 @@ def _perform_one(
         declaration = registry.get(reservation.class_name)
         limits = declaration.limits.or_else(context.limits) if declaration else context.limits
         term.begin_job(limits)
-        with signals, MemoryLimit(limits), term:
+        with signals, memory_limited(limits), term:
             if worker_hooks.any("after_fork"):
                 worker_hooks.run("after_fork", reservation)
                 process.die_with_parent(context.parent)  # a change of user has cleared it
@@ -292,7 +291,7 @@ def _read(
     Raises UnreadablePayload.
     """
     term.begin_job(context.limits)
-    with MemoryLimit(context.limits), term:
+    with memory_limited(context.limits), term:
         reservation = reservation.read()
         name, portable = reservation.class_name, reservation.payload.portable
     context.procline.processing(reservation.queue, name)
@@ -355,11 +354,5 @@ def failure_handled(
 def _next_job(inbox: report.Inbox) -> Reservation | None:
     while not inbox.closed:
         for message in inbox.read():
-            queue, run_at, raw = report.read_job(message)
-            return Reservation(queue, Payload.take(raw, limit=len(raw)), run_at)
+            return report.read_job(message)
     return None
-
-
-def job_message(reservation: Reservation) -> bytes:
-    """What the parent sends for the next job."""
-    return report.packed_job(reservation.queue, reservation.run_at, reservation.payload.raw)

@@ -24,7 +24,7 @@ class ChildEnd:
     """
 
     pid: int
-    job: str = "The job"
+    job: object = "The job"
     report: Done | Failed | None = None
     handled: Handled | None = None
     wait_status: int | None = 0

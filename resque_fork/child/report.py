@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..failure import Failure
+from ..job.reservation import Reservation
+from ..wire.job import Payload
 
 LONGEST = 1024 * 1024  # of a report; a job's output does not travel here
 LONGEST_JOB = 1 << 31  # of a job; bounded by the largest payload
@@ -208,21 +210,19 @@ def _told(failure: Failure) -> dict[str, Any]:
 # --- jobs
 
 
-def packed_job(queue: str, run_at: str, raw: bytes) -> bytes:
+def packed_job(job: Reservation) -> bytes:
     """For a message: names of queues may be any bytes, and so may payloads."""
-    name, moment = queue.encode("utf-8", "surrogateescape"), run_at.encode()
-    return b"".join((_LENGTHS.pack(len(name), len(moment)), name, moment, raw))
+    name, moment = job.queue.encode("utf-8", "surrogateescape"), job.run_at.encode()
+    return b"".join((_LENGTHS.pack(len(name), len(moment)), name, moment, job.payload.raw))
 
 
-def read_job(body: bytes) -> tuple[str, str, bytes]:
-    """Queue, time of reservation and payload of the job that the parent sent."""
+def read_job(body: bytes) -> Reservation:
+    """The job that the parent sent."""
     name, moment = _LENGTHS.unpack_from(body)
     start = _LENGTHS.size + name
-    return (
-        body[_LENGTHS.size : start].decode("utf-8", "surrogateescape"),
-        body[start : start + moment].decode(),
-        body[start + moment :],
-    )
+    queue = body[_LENGTHS.size : start].decode("utf-8", "surrogateescape")
+    run_at, raw = body[start : start + moment].decode(), body[start + moment :]
+    return Reservation(queue, Payload.take(raw, limit=len(raw)), run_at)
 
 
 class Inbox:

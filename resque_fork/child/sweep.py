@@ -106,7 +106,8 @@ class Sweeper:
         end by themselves. Without `all_of_it` only the session of the child is swept.
         """
         self._owed = None
-        if process.children() == set():
+        children = process.children()
+        if children is not None and children <= {*self._ours(), *self._errands}:
             return
         late = self._loop.clock() + SWEEP_SECONDS
         clear_by = late - SWEEP_SECONDS / 2
@@ -137,7 +138,8 @@ class Sweeper:
     def reap(self) -> None:
         """Reap what the worker has adopted, and leave exit statuses of the application's to it."""
         self._errands = {pid for pid in self._errands if process.reap(pid) is None}
-        process.reap_strangers({*self._ours(), *kept.ids()}, self._not_ours_to_reap())
+        if process.dead_child() is not None:
+            process.reap_strangers({*self._ours(), *kept.ids()}, self._not_ours_to_reap())
 
     def finish(self) -> None:
         """Wait until what has a moment to end by itself has ended."""

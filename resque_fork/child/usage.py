@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 import time
+from collections.abc import Iterator
 
 from ..job.limits import Limits
 from ..system import process
 from .programs import LiftedAtStart
 
 
-class MemoryLimit:
-    """Has the kernel refuse memory beyond what this process has now and the limit.
+@contextlib.contextmanager
+def memory_limited(limits: Limits) -> Iterator[None]:
+    """Have the kernel refuse memory beyond what this process has now and the limit.
 
     A MemoryError that comes of it says so. It comes at once; what the kernel does not
     refuse, such as shared memory, the parent sees. What the job starts is not limited.
     """
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._before = self._lowered = (0, 0)
-        self._programs: LiftedAtStart | None = None
-
-    def __enter__(self) -> None:
-        if self._limits.memory is not None:
-            self._before = resource.getrlimit(resource.RLIMIT_DATA)
-            self._lowered = (_data_size() + self._limits.memory, self._before[1])
-            self._programs = LiftedAtStart(lambda: _set(self._before), lambda: _set(self._lowered))
-            _set(self._lowered)
-
-    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
-        if self._programs is not None:
-            self._programs.close()
-            _set(self._before)
-            words = self._limits.out_of_memory()
-            if isinstance(error, MemoryError) and not error.args:
-                error.args = (words,)
-            elif isinstance(error, MemoryError):  # it may make its text of anything, as NumPy's
-                error.add_note(words)
+    if limits.memory is None:
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    lowered = (_data_size() + limits.memory, before[1])
+    programs = LiftedAtStart(lambda: _set(before), lambda: _set(lowered))
+    _set(lowered)
+    try:
+        yield
+    except MemoryError as error:
+        _set(before)
+        if error.args:  # it may make its text of anything, as NumPy's
+            error.add_note(limits.out_of_memory())
+        else:
+            error.args = (limits.out_of_memory(),)
+        raise
+    finally:
+        programs.close()
+        _set(before)
 
 
 def _set(limits: tuple[int, int]) -> None:

@@ -32,7 +32,7 @@ from ..errors import (
     ResqueError,
     SettingsError,
 )
-from ..system.loop import Loop
+from ..system.loop import READABLE, WRITABLE, Loop
 from .addresses import Endpoint
 from .connecting import bare_connection, find
 from .packing import Packed, packed
@@ -424,7 +424,7 @@ class WorkerConnection:
                 self._read()  # the server may have said why it hangs up
                 self.close()
                 raise
-            self._loop.watch_writable(self._fd, self._read_and_write)
+            self._loop.watch(self._fd, self._read_and_write, READABLE | WRITABLE)
 
     def _read_and_write(self) -> None:
         self._loop.watch(self._fd, self._read)

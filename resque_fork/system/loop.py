@@ -22,6 +22,7 @@ Callback = Callable[[], object]
 # Libraries such as eventlet take one out of its module, and put something else for the other.
 new_poll: Any = getattr(select, "poll", None)
 _select = select.select
+READABLE, WRITABLE = select.POLLIN, select.POLLOUT
 
 NO_POLL = (
     "This Python has no select.poll, without which there is no worker. A library such as eventlet "
@@ -89,17 +90,14 @@ class Loop:
         self.tasks: list[Task] = []
         self.fds: set[int] = set()
 
-    def watch(self, fd: int, callback: Callback) -> None:
-        """Call back whenever `fd` is readable."""
-        self._register(fd, select.POLLIN, callback)
+    def watch(self, fd: int, callback: Callback, events: int = READABLE) -> None:
+        """Call back whenever `fd` is READABLE, WRITABLE, or either: ``READABLE | WRITABLE``.
 
-    def watch_writable(self, fd: int, callback: Callback) -> None:
-        """Call back whenever `fd` can be written to, or read from."""
-        self._register(fd, select.POLLIN | select.POLLOUT, callback)
-
-    def watch_room(self, fd: int, callback: Callback) -> None:
-        """Call back when `fd` can be written to, or never will; what can be read does not count."""
-        self._register(fd, select.POLLOUT, callback)
+        It is both where its other end is gone, and using it tells.
+        """
+        self._poll.register(fd, events)
+        self._callbacks[fd] = callback
+        self._wanted[fd] = events
 
     def forget(self, fd: int) -> None:
         """Watch `fd` no longer; call it before closing."""
@@ -107,13 +105,12 @@ class Loop:
             del self._wanted[fd]
             self._poll.unregister(fd)
 
-    def at(self, due: float, callback: Callback) -> Timer:
+    def after(self, seconds: float, callback: Callback) -> Timer:
+        """Call back once, so many seconds from now."""
+        due = self.clock() + seconds
         timer = Timer(due, callback)
         heapq.heappush(self._timers, (due, next(self._order), timer))
         return timer
-
-    def after(self, seconds: float, callback: Callback) -> Timer:
-        return self.at(self.clock() + seconds, callback)
 
     def wait(self, until: float | None = None) -> None:
         """Sleep until something happens, at the latest until `until`; then call back.
@@ -157,11 +154,6 @@ class Loop:
         """Handle what has already happened, without sleeping."""
         self.wait(until=self.clock())
 
-    def _register(self, fd: int, events: int, callback: Callback) -> None:
-        self._poll.register(fd, events)
-        self._callbacks[fd] = callback
-        self._wanted[fd] = events
-
     def _events(self, timeout: float | None) -> list[tuple[int, int]]:
         try:
             happened: list[tuple[int, int]] = self._poll.poll(timeout)
@@ -171,8 +163,8 @@ class Loop:
                 raise
         # More descriptors than this process may have open, since somebody has lowered its limit.
         wanted = self._wanted.items()
-        readable = [fd for fd, events in wanted if events & select.POLLIN]
-        writable = [fd for fd, events in wanted if events & select.POLLOUT]
+        readable = [fd for fd, events in wanted if events & READABLE]
+        writable = [fd for fd, events in wanted if events & WRITABLE]
         seconds = None if timeout is None else timeout / 1000
         found = _select(readable, writable, [], seconds)[:2]
         return [(fd, self._wanted[fd]) for fd in dict.fromkeys([*found[0], *found[1]])]

@@ -363,14 +363,15 @@ def reap_strangers(known: Collection[int], sessions: Collection[int] = ()) -> No
     def is_stranger(pid: int) -> bool:
         return pid not in known and session_of(pid) not in sessions
 
-    while (dead := _some_dead()) is not None and is_stranger(dead) and _forget(dead):
+    while (dead := dead_child()) is not None and is_stranger(dead) and _forget(dead):
         pass
     if dead is not None:  # it is not ours to wait for, and may stand before others
         for pid in filter(is_stranger, children() or ()):
             _forget(pid)
 
 
-def _some_dead() -> int | None:
+def dead_child() -> int | None:
+    """The pid of a child that has ended and not been waited for, or None."""
     try:
         seen = system.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except (AttributeError, ChildProcessError):

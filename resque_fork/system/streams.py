@@ -14,7 +14,7 @@ import stat
 import sys
 
 from . import process
-from .loop import Loop, Timer, new_poll
+from .loop import WRITABLE, Loop, Timer, new_poll
 
 log = logging.getLogger("resque_fork")
 
@@ -48,16 +48,19 @@ class Stream:
         loop.fds.add(self._reader)
         loop.watch(self._reader, self._pass_on)
 
-    def start(self) -> None:
-        """A new job is about to begin: take in what the last one wrote."""
-        self._empty()
+    def drain(self) -> None:
+        """Take in what is in the pipe; not more, since somebody may go on writing."""
+        taken = 0
+        while taken < PIPE_BYTES and (data := self._read()):
+            taken += len(data)
+            self._write(data)
 
     def reopened(self) -> None:
         """The worker's own stream is another now: what is wrong with it has not been said."""
         self._said = False
 
     def close(self) -> None:
-        self._empty()
+        self.drain()
         while self._waiting and self._room.poll(0):
             self._write(b"")
         self._flow()
@@ -68,13 +71,6 @@ class Stream:
 
     def _note(self, data: bytes) -> None:
         """Something that was written."""
-
-    def _empty(self) -> None:
-        """Take in what is in the pipe; not more, since somebody may go on writing."""
-        taken = 0
-        while taken < PIPE_BYTES and (data := self._read()):
-            taken += len(data)
-            self._write(data)
 
     def _pass_on(self) -> None:
         for _ in range(CHUNKS_AT_ONCE):
@@ -115,7 +111,7 @@ class Stream:
     def _wait_for_room(self) -> None:
         if self._stuck is None:
             self._loop.forget(self._reader)
-            self._loop.watch_room(self._fd, self._resume)
+            self._loop.watch(self._fd, self._resume, WRITABLE)
             self._stuck = self._loop.after(STUCK_SECONDS, self._give_up)
 
     def _resume(self) -> None:

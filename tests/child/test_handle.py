@@ -29,9 +29,11 @@ from resque_fork.child.handle import (
 from resque_fork.child.report import Done, Failed, Handled, Report
 from resque_fork.failure import Failure
 from resque_fork.job.limits import Limits
+from resque_fork.job.reservation import Reservation
 from resque_fork.settings import Settings
 from resque_fork.system.loop import Loop
 from resque_fork.system.process import DUMP_SIGNAL
+from resque_fork.wire.job import Payload
 
 USED = {"rss_growth_kb": 0, "user_ms": 1, "system_ms": 2, "wall_ms": 3}
 FAILURE = Failure("E", "e", [])
@@ -39,7 +41,7 @@ PERFORMED = Done(USED)
 FAILED = Failed(FAILURE, USED)
 UNHANDLED = replace(FAILED, final=False)
 HANDLED = Handled(FAILURE, saved=True)
-JOB = report.packed_job("q", "", b"{}")
+JOB = report.packed_job(Reservation("q", Payload.undecoded(b"{}")))
 
 # Says which of these signals it got, and goes on; it is its own group, as children are.
 # After USR1 it has 32 MB more.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from clock import Clock
 
-from resque_fork.system.loop import Loop
+from resque_fork.system.loop import READABLE, WRITABLE, Loop
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def pipe() -> Iterator[tuple[int, int]]:
 def test_due_timers_run_in_order(loop: Loop, clock: Clock) -> None:
     """What is due runs in the order of its times, and at one time in the order it was asked for."""
     ran: list[str] = []
-    loop.at(1002, lambda: ran.append("third"))
+    loop.after(2, lambda: ran.append("third"))
     loop.after(1, lambda: ran.append("first"))
-    loop.at(1001, lambda: ran.append("second"))
-    loop.at(1003, lambda: ran.append("later"))
+    loop.after(1, lambda: ran.append("second"))
+    loop.after(3, lambda: ran.append("later"))
     loop.poll()
     assert ran == []
     clock.now = 1002
@@ -48,9 +48,9 @@ def test_due_timers_run_in_order(loop: Loop, clock: Clock) -> None:
 def test_cancelled_timer_does_not_run(loop: Loop, clock: Clock) -> None:
     """A timer that was cancelled is forgotten, even by one that is due in the same round."""
     ran: list[str] = []
-    second = loop.at(1002, lambda: ran.append("second"))
-    loop.at(1001, second.cancel)
-    loop.at(1001, lambda: ran.append("other")).cancel()
+    second = loop.after(2, lambda: ran.append("second"))
+    loop.after(1, second.cancel)
+    loop.after(1, lambda: ran.append("other")).cancel()
     clock.now = 1002
     loop.poll()
     assert ran == []
@@ -117,7 +117,7 @@ def test_writable_descriptor_calls_back(loop: Loop) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         seen: list[str] = []
-        loop.watch_writable(ours.fileno(), lambda: seen.append("room"))
+        loop.watch(ours.fileno(), lambda: seen.append("room"), READABLE | WRITABLE)
         loop.wait()
         loop.watch(ours.fileno(), lambda: seen.append("data"))
         loop.poll()
@@ -184,13 +184,13 @@ def test_more_descriptors_than_are_allowed() -> None:
     """Somebody has lowered the limit of this process, and poll refuses so many."""
     script = (
         "import os, resource\n"
-        "from resque_fork.system.loop import Loop\n"
+        "from resque_fork.system.loop import WRITABLE, Loop\n"
         "loop, seen, pipes = Loop(), [], [os.pipe() for _ in range(5)]\n"
         "for reader, writer in pipes:\n"
         "    loop.watch(reader, lambda fd=reader: seen.append(os.read(fd, 1)))\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
         "os.write(pipes[3][1], b'x')\n"
-        "loop.watch_room(pipes[0][1], lambda: seen.append('room'))\n"
+        "loop.watch(pipes[0][1], lambda: seen.append('room'), WRITABLE)\n"
         "loop.wait()\n"
         "loop.forget(pipes[0][1])\n"
         "loop.poll()\n"

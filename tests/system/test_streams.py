@@ -140,7 +140,7 @@ def test_many_jobs_while_nobody_reads(scene: Scene, caplog: pytest.LogCaptureFix
     scene.fill()
     os.set_blocking(scene.stream.writer, True)
     for _ in range(10):
-        scene.stream.start()
+        scene.stream.drain()
         os.write(scene.stream.writer, b"x" * PIPE_BYTES)
     assert len(scene.stream._waiting) <= MOST_WAITING
     assert logging.getLevelName(caplog.records[0].levelno) == "WARNING"
