@@ -189,17 +189,18 @@ class ForkedPerformer(Performer):
 
     def _child_for(self, reservation: Reservation) -> ChildHandle:
         """The present child, if it can take another job, or the spare one, or a new one."""
+        begin = report.GIVEN if reservation.payload.decoded else report.UNREAD
         child = self._child
         if child is not None:
             reusable = child.reusable and self._jobs_left > 0
-            if reusable and child.send_job(report.packed_job(reservation), _begin(reservation)):
+            if reusable and child.send_job(report.packed_job(reservation), begin):
                 return child
             self.retire_child()
         self._jobs_left = self._settings.jobs_per_fork
         spare = self._spare
         if spare is not None:
             last = self._jobs_left == 1
-            if spare.send_job(report.packed_job(reservation), _begin(reservation), last=last):
+            if spare.send_job(report.packed_job(reservation), begin, last=last):
                 self._child, self._spare = spare, None
                 return spare
             self._end_spare()
@@ -207,7 +208,7 @@ class ForkedPerformer(Performer):
             self._sweeper.note_present()
         self._child = self._fork(
             lambda context: main(context, reservation),
-            _begin(reservation),
+            begin,
             takes_jobs=self._jobs_left > 1,
         )
         return self._child
@@ -343,8 +344,3 @@ class ForkedPerformer(Performer):
                 self._sweeper.sweep(child.pid, child.forked, all_of_it=child.swept)
             else:
                 self._sweeper.let_stay()
-
-
-def _begin(reservation: Reservation) -> str:
-    """Where a child begins to speak of this job."""
-    return report.GIVEN if reservation.payload.decoded else report.UNREAD

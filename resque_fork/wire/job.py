@@ -69,7 +69,8 @@ class Payload:
         Missing or null ``args`` mean none; keys beside ``class`` and ``args`` are kept in `raw`.
         With `vouch` it is found out at once whether it is portable, which takes its time.
         """
-        _check_size(raw, limit)
+        if len(raw) > limit:
+            raise _too_large(raw, limit)
         try:
             item = decode(raw)
         except ValueError as error:
@@ -94,7 +95,8 @@ class Payload:
         """
         if len(raw) <= MOST_DECODED:
             return cls.parse(raw, limit)
-        _check_size(raw, limit)
+        if len(raw) > limit:
+            raise _too_large(raw, limit)
         return cls.undecoded(raw)
 
     @classmethod
@@ -124,11 +126,10 @@ def _is_portable(raw: bytes, item: Any) -> bool:
     return depth_of(raw) <= DEPTH_FOR_OTHERS and UNREADABLE.encode() not in raw
 
 
-def _check_size(raw: bytes, limit: int) -> None:
-    if len(raw) > limit:
-        raise UnreadablePayload(
-            f"The payload has {len(raw)} bytes, which is over the limit of {limit}."
-        )
+def _too_large(raw: bytes, limit: int) -> UnreadablePayload:
+    return UnreadablePayload(
+        f"The payload has {len(raw)} bytes, which is over the limit of {limit}."
+    )
 
 
 def check_arguments(class_name: str, args: Iterable[Any]) -> None:
