@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from .logs import LogFiles, lifecycle
 from .settings import Settings
-from .system import leaving, process
+from .system import leaving, libc, process
 from .system.service import Service
 from .worker.worker import FORK_RETRY_SECONDS, Worker
 
@@ -54,7 +54,7 @@ class Pool(Service):
         table |= {number: self._pass_on_with(number) for number in PASSED_ON}
         table |= {signal.SIGHUP: self._reopen, signal.SIGCHLD: self._reap}
         self._signals.install(table)
-        process.become_subreaper()
+        libc.become_subreaper()
         self._procline.supervising(self.settings.count)
         lifecycle.info("Supervising %d workers", self.settings.count)
         self._start_missing()

@@ -52,7 +52,7 @@ LATE = {
     ("system/subprocess", "pickle"),
     ("system/identity", "psutil"),
     ("system/pidfile", "psutil"),
-    ("system/process", "psutil"),
+    ("system/proc", "psutil"),
     ("system/process", "threading"),  # only where the kernel lets children outlive us
 }
 

@@ -15,7 +15,7 @@ from ..job.registry import registry
 from ..job.reservation import Reservation
 from ..policies.outcome import NOT_STARTED, Outcome
 from ..settings import Settings
-from ..system import process, subprocess
+from ..system import libc, proc, process, subprocess
 from ..system.loop import Loop, Repeated
 from ..system.oom import OomCounters
 from ..system.service import Stop
@@ -63,7 +63,7 @@ class ForkedPerformer(Performer):
         if not self._inherited.opened:
             self._inherited.open()
             self._loop.tasks.append(Repeated(self._loop, OOM_SECONDS, self._sample_oom))
-            self._was_subreaper = process.become_subreaper()
+            self._was_subreaper = libc.become_subreaper()
 
     def perform(
         self, reservation: Reservation, read: Callable[[Reservation], None], *, more: bool = False
@@ -177,7 +177,7 @@ class ForkedPerformer(Performer):
             with self._shield("passing on what the last job wrote"):
                 self._inherited.close_streams()
             self._inherited.close()
-            process.become_subreaper(self._was_subreaper)
+            libc.become_subreaper(self._was_subreaper)
 
     # --- children
 
@@ -245,7 +245,7 @@ class ForkedPerformer(Performer):
         self, life: Callable[[ChildContext], None], said: str, *, takes_jobs: bool = False
     ) -> ChildHandle:
         files = self._inherited
-        forked = process.ticks()
+        forked = proc.ticks()
         words, outbox = os.pipe()
         try:
             inbox, jobs = os.pipe() if takes_jobs else (None, None)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from ..errors import signal_name
 from ..job.limits import NO_LIMITS, Limits
 from ..settings import Settings
-from ..system import process
+from ..system import proc, process
 from ..system.loop import WRITABLE, Loop, Timer
 from ..system.process import End
 from . import report
@@ -117,7 +117,7 @@ class ChildHandle:
     def rss_growth(self) -> int:
         """KiB by which it had grown at most in its last job, now that it has ended."""
         most = self.end.max_rss if self.end else 0
-        return max(0, most - (self.rss_before or process.rss_kib()))
+        return max(0, most - (self.rss_before or proc.rss_kib()))
 
     @property
     def near_limit(self) -> str:
@@ -142,11 +142,11 @@ class ChildHandle:
             due = self._loop.after(limits.timeout, lambda: self._exceed(limits.out_of_time()))
             self._limit_timers["timeout"] = due
         if limits.cpu is not None:
-            used = process.cpu_seconds(self.pid) or 0.0
+            used = proc.cpu_seconds(self.pid) or 0.0
             self._check_cpu(used + limits.cpu, limits.out_of_cpu())
         if limits.memory is not None:
             # A new child's baseline is our own size: it may already have allocated.
-            before = process.own_memory_kib(self.pid if self.rss_before else "self")
+            before = proc.own_memory_kib(self.pid if self.rss_before else "self")
             if before is not None:
                 self._check_memory_later(before + limits.memory // 1024)
 
@@ -168,7 +168,7 @@ class ChildHandle:
         if before is not None:  # the child should not have to wait for this
             self.used_before[0] += before.used["user_ms"]
             self.used_before[1] += before.used["system_ms"]
-            self.rss_before = process.rss_kib(self.pid)
+            self.rss_before = proc.rss_kib(self.pid)
         return taken
 
     def close_job_pipe(self) -> None:
@@ -354,7 +354,7 @@ class ChildHandle:
 
     def _check_cpu(self, most: float, words: str) -> None:
         """See whether the CPU time is used up, and if not, when that can be at the earliest."""
-        used = process.cpu_seconds(self.pid)
+        used = proc.cpu_seconds(self.pid)
         if used is None:
             return
         if used >= most:
@@ -370,7 +370,7 @@ class ChildHandle:
 
     def _check_memory(self, most: int) -> None:
         """See whether there are more than so many KiB; there can be at any moment."""
-        used = process.own_memory_kib(self.pid)
+        used = proc.own_memory_kib(self.pid)
         if used is None or used <= most:  # None: it is dead, or there is no descriptor to look
             self._check_memory_later(most)
             return

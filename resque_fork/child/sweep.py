@@ -15,7 +15,7 @@ import signal
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from ..errors import ResqueError
-from ..system import process
+from ..system import proc, process
 from ..system.loop import Loop, Timer
 
 log = logging.getLogger("resque_fork")
@@ -44,7 +44,7 @@ class Kept:
             )
         if isinstance(pid, bool) or not isinstance(pid, int) or pid < 1:
             raise ResqueError(f"keep() takes the pid of a process, such as popen.pid, not {pid!r}.")
-        self._ids |= {pid, process.session_of(pid) or pid}
+        self._ids |= {pid, proc.session_of(pid) or pid}
 
     def ids(self) -> set[int]:
         """Those that have not ended."""
@@ -85,7 +85,7 @@ class Sweeper:
         present = set()
         for pid, session in self._strangers():
             present.add(session)
-            if session not in self._staying and not process.is_zombie(pid):
+            if session not in self._staying and not proc.is_zombie(pid):
                 self._applications.add(session)
         for sessions in (self._applications, self._staying):
             sessions -= {s for s in sessions if s not in present and not _lives(s)}
@@ -115,7 +115,7 @@ class Sweeper:
         while (found := self._jobs(child, forked, all_of_it)) is not None:
             now = self._loop.clock()
             left = set(found) - refused
-            unclear = {pid for pid in left if now < clear_by and process.is_starting(pid)}
+            unclear = {pid for pid in left if now < clear_by and proc.is_starting(pid)}
             doomed = {pid for pid in left - unclear if not _is_tracker(pid, child)}
             if not doomed and not unclear:
                 self._give_time(child, left)
@@ -127,11 +127,11 @@ class Sweeper:
                     log.warning("Process %d, left by a job, is another user's, and stays", pid)
                     refused.add(pid)
             self.reap()
-            if any(process.session_of(pid) for pid in left - refused):
+            if any(proc.session_of(pid) for pid in left - refused):
                 self._loop.wait(min(late, now + STARTING_SECONDS) if unclear else late)
         else:  # no process can be seen, now or on this system: that leaves its group
             self._owed = (child, forked)
-            if process.group_lives(child):
+            if proc.group_lives(child):
                 self._give_time(child, {child})
         self.let_stay()
 
@@ -146,7 +146,7 @@ class Sweeper:
         while self._late:
             self._loop.wait()
             self.reap()
-            for session in [s for s in self._late if not process.group_lives(s)]:
+            for session in [s for s in self._late if not proc.group_lives(s)]:
                 self._late.pop(session).cancel()
 
     # --- inside
@@ -158,7 +158,7 @@ class Sweeper:
         """Pids and sessions of children, but those of the worker and in its own session."""
         worker, keeping = os.getsid(0), kept.ids()
         for pid in (process.children() or set()).difference(self._ours(), self._errands, keeping):
-            session = process.session_of(pid)
+            session = proc.session_of(pid)
             if session is not None and session != worker and session not in keeping:
                 yield pid, session
 
@@ -183,25 +183,25 @@ class Sweeper:
             del self._late[child]
             process.kill_group(child)
             for pid in pids:
-                if process.session_of(pid) == child:
+                if proc.session_of(pid) == child:
                     process.kill(pid, signal.SIGKILL)
 
         self._late[child] = self._loop.after(TRACKER_SECONDS, end)
 
 
 def _is_tracker(pid: int, session: int) -> bool:
-    if process.session_of(pid) != session:
+    if proc.session_of(pid) != session:
         return False
-    command = process.command_of(pid)
+    command = proc.command_of(pid)
     return any(tracker in command for tracker in TRACKERS)
 
 
 def _started_since(forked: int, pid: int) -> bool:
     """What is hidden from us cannot be told apart, and was not there before."""
-    started = process.started_at(pid)
+    started = proc.started_at(pid)
     return started is None or started >= forked
 
 
 def _lives(number: int) -> bool:
     """Whether there is a process of this pid, or any in a group of this number."""
-    return process.session_of(number) is not None or process.group_lives(number)
+    return proc.session_of(number) is not None or proc.group_lives(number)

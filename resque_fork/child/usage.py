@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from ..job.limits import Limits
-from ..system import process
+from ..system import proc
 from .programs import LiftedAtStart
 
 
@@ -76,4 +76,4 @@ class Meter:
     def leave_clean(self) -> None:
         """Have what the next job adds counted from what is there now."""
         if self._grown:
-            process.reset_peak_rss()
+            proc.reset_peak_rss()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import process
+from . import libc, proc
 
 HUGE = 2 * 1024 * 1024  # bytes of one huge page
 WORTHWHILE = 64 * 1024 * 1024  # bytes; in less there is hardly a page that is not soon written to
@@ -20,11 +20,11 @@ SLICE = 16  # huge pages, some 50 ms
 
 def collapse() -> Iterator[None]:
     """Put this process's memory into huge pages, a slice at a time: do what is due in between."""
-    if process.rss_kib() * 1024 < WORTHWHILE:
+    if proc.rss_kib() * 1024 < WORTHWHILE:
         return
     pages = [page for start, end in _mappings() for page in range(start, end, HUGE)]
     for number, page in enumerate(pages, 1):
-        if not process.collapse(page, HUGE) and number == 1:
+        if not libc.collapse(page, HUGE) and number == 1:
             return  # this kernel cannot
         if number % SLICE == 0:
             yield

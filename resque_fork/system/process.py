@@ -1,10 +1,9 @@
-"""The one module that forks, waits and exits, and what the kernel is told about processes."""
+"""The one module that forks, waits, sends signals and exits."""
 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -14,12 +13,9 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ..errors import ResqueError
+from . import libc, proc
 from .closers import closers
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-PR_GET_CHILD_SUBREAPER = 37
-MADV_COLLAPSE = 25
 CRASHED = 70  # exit status of a child whose own machinery failed (EX_SOFTWARE)
 CHILD_OOM_SCORE = 200  # added to the worker's, of 1000: the kernel takes children first
 
@@ -56,13 +52,6 @@ if TYPE_CHECKING:
 else:
     system = sys.modules.get("posix", os)
 close = system.close
-
-try:
-    _libc: ctypes.CDLL | None = (
-        ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-    )
-except OSError:  # a libc that cannot be loaded by itself
-    _libc = None
 
 
 class End(NamedTuple):
@@ -156,61 +145,6 @@ def is_ours(pid: int) -> bool:
     return True
 
 
-def rss_kib(pid: int | str = "self") -> int:
-    """Resident memory of a process in KiB; 0 where that cannot be told."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb", buffering=0) as statm:
-            pages = int(statm.readall().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
-
-
-def own_memory_kib(pid: int | str = "self") -> int | None:
-    """Memory of a process's own in KiB, resident or swapped out, shared memory too.
-
-    Files that it maps do not count, for the system can take their pages back at any
-    time. None where that cannot be told.
-    """
-    try:
-        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
-            lines = status.readall().splitlines()
-    except OSError:
-        return None
-    kinds = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
-    found = [int(line.split()[1]) for line in lines if line.startswith(kinds)]
-    return sum(found) if found else None  # a process that is dead has none of them
-
-
-def reset_peak_rss() -> None:
-    """Have this process's peak of resident memory counted from now on."""
-    try:
-        with open("/proc/self/clear_refs", "wb", buffering=0) as control:
-            control.write(b"5")
-    except OSError:
-        pass  # then it is the peak of all jobs of this process
-
-
-def cpu_seconds(pid: int) -> float | None:
-    """CPU time that a child has used so far; None where that cannot be told."""
-    if sys.platform != "linux":
-        return _cpu_by_psutil(pid)
-    try:
-        return time.clock_gettime((~pid << 3) | 2)  # the clock of a process, by its pid
-    except OSError:
-        return None
-
-
-def _cpu_by_psutil(pid: int) -> float | None:
-    import psutil
-
-    try:
-        used = psutil.Process(pid).cpu_times()
-    except psutil.Error:
-        return None
-    return float(used.user + used.system)
-
-
 def kill(pid: int, number: int) -> bool:
     """Send a signal to a child that may be gone already; False if it may not be sent ours."""
     try:
@@ -228,17 +162,6 @@ def kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def group_lives(group: int) -> bool:
-    """Whether any process, a zombie too, is in a process group."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 def stopped_by(pid: int) -> int | None:
     """What has stopped a child since this was last asked: a signal, or 0 if it goes on again.
 
@@ -254,18 +177,6 @@ def stopped_by(pid: int) -> int | None:
 
 
 # --- children that nobody asked for
-
-
-def become_subreaper(value: int = 1) -> int:
-    """Have this process become the parent of what its children leave behind.
-
-    With 0 it no longer does. Returns what it was before.
-    """
-    before = ctypes.c_int(0)
-    if _libc is not None:
-        _libc.prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
-    _prctl(PR_SET_CHILD_SUBREAPER, value)
-    return before.value
 
 
 def children() -> set[int] | None:
@@ -290,7 +201,7 @@ def _children_by_their_parent() -> set[int] | None:
         return None
     if os.getpid() not in pids:  # something else is there in place of /proc
         return None
-    return {pid for pid in pids if (stat := _stat(pid)) and int(stat[1]) == os.getpid()}
+    return {pid for pid in pids if proc.parent_of(pid) == os.getpid()}
 
 
 def _has_children() -> bool:
@@ -303,65 +214,11 @@ def _has_children() -> bool:
     return True
 
 
-def session_of(pid: int) -> int | None:
-    """The session of a process, a zombie too; None if it is gone."""
-    try:
-        return os.getsid(pid)
-    except (ProcessLookupError, PermissionError):
-        return None
-
-
-def started_at(pid: int) -> int | None:
-    """When a process was started, by the clock of `ticks`; None if it is gone, or hidden."""
-    stat = _stat(pid)
-    return int(stat[19]) if stat else None
-
-
-def is_zombie(pid: int) -> bool:
-    """Whether a process has ended, and is only there until somebody waits for it."""
-    stat = _stat(pid)
-    return stat is not None and stat[0] == b"Z"
-
-
-def is_starting(pid: int) -> bool:
-    """Whether a process lives and has no command line: it is in the middle of exec."""
-    if command_of(pid):
-        return False
-    stat = _stat(pid)
-    return stat is not None and stat[0] not in (b"Z", b"X")
-
-
-def command_of(pid: int) -> bytes:
-    """The command line of a process; empty for a zombie, or if it is gone or hidden."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as command:
-            return command.readall()
-    except OSError:
-        return b""
-
-
-def _stat(pid: int) -> list[bytes] | None:
-    """The fields of /proc/<pid>/stat from the third on: its state, its parent, ..."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
-            text = stat.readall()
-    except OSError:
-        return None
-    return text[text.rindex(b")") + 2 :].split()  # the name, in parentheses, may hold anything
-
-
-def ticks() -> int:
-    """Now, in clock ticks since the boot, by which the kernel tells when a process started."""
-    if not hasattr(time, "CLOCK_BOOTTIME"):
-        return 0
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
-
-
 def reap_strangers(known: Collection[int], sessions: Collection[int] = ()) -> None:
     """Reap every dead child that is not one of `known`, nor in one of `sessions`."""
 
     def is_stranger(pid: int) -> bool:
-        return pid not in known and session_of(pid) not in sessions
+        return pid not in known and proc.session_of(pid) not in sessions
 
     while (dead := dead_child()) is not None and is_stranger(dead) and _forget(dead):
         pass
@@ -395,7 +252,7 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
     Where the kernel cannot do it, a thread watches. A change of user clears
     it: call it again after one.
     """
-    if not _prctl(PR_SET_PDEATHSIG, number):
+    if not libc.signal_at_death_of_parent(number):
         _watch_parent(parent, number)
     if os.getppid() != parent:
         leave(CRASHED)
@@ -425,24 +282,6 @@ def raise_oom_score() -> None:
         pass  # a container may forbid it; then the kernel chooses
     finally:
         close(fd)
-
-
-def trim_memory() -> None:
-    """Give back to the system what loading has used and freed."""
-    if _libc is not None and hasattr(_libc, "malloc_trim"):
-        _libc.malloc_trim(0)
-
-
-def collapse(start: int, length: int) -> bool:
-    """Put a piece of this process's memory into huge pages; False if that cannot be."""
-    if _libc is None:
-        return False
-    done = _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), MADV_COLLAPSE)
-    return bool(done == 0)
-
-
-def _prctl(option: int, value: int) -> bool:
-    return _libc is not None and _libc.prctl(option, value, 0, 0, 0) == 0
 
 
 # --- the background

@@ -25,7 +25,7 @@ from ..store.queue_listener import QueueListener
 from ..store.worker_connection import BestEffort, WorkerConnection
 from ..store.worker_store import Finish, WorkerStore
 from ..store.workers import Workers
-from ..system import huge_pages, process
+from ..system import huge_pages, libc, process
 from ..system.closers import closers
 from ..system.identity import Identity
 from ..system.service import Service
@@ -342,7 +342,7 @@ class Worker(Service):
             return
         gc.collect()
         gc.freeze()
-        process.trim_memory()
+        libc.trim_memory()
         if self.settings.huge_pages:
             for _ in huge_pages.collapse():
                 self._loop.poll()

@@ -14,7 +14,7 @@ from life.harness import is_alive, until
 
 from resque_fork import ResqueError, keep
 from resque_fork.child.sweep import TRACKER_SECONDS, Sweeper, kept
-from resque_fork.system import process
+from resque_fork.system import libc, proc, process
 from resque_fork.system.loop import Loop
 
 # A child that leads a session and has ended, but for what it has started there.
@@ -54,9 +54,9 @@ def test_without_proc_its_group_is_ended(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_sweep_that_saw_nothing_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the next fork, when there is a descriptor to look with again."""
-    process.become_subreaper()
+    libc.become_subreaper()
     sweeper = Sweeper(Loop(), list)
-    forked = process.ticks()
+    forked = proc.ticks()
     child, left = left_behind()
     with monkeypatch.context() as patches:
         patches.setattr(process, "children", lambda: None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resque_fork.system import process
+from resque_fork.system import libc
 
 from .harness import TITLE, Stage, is_alive, title_of, until
 
@@ -35,7 +35,7 @@ def said(stage: Stage) -> str:
 def test_a_daemon_detaches(stage: Stage) -> None:
     """The starter exits 0; the worker is nobody's child here, in a session without a terminal."""
     # a test that ran before in this process may have had it adopt orphans
-    process._prctl(process.PR_SET_CHILD_SUBREAPER, 0)
+    libc.become_subreaper(0)
     pid = in_background(stage)
     assert os.getsid(pid) not in (os.getsid(0), pid)  # and can never get a terminal
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

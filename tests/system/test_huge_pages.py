@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from resque_fork.system import huge_pages, process
+from resque_fork.system import huge_pages, libc
 
 PROGRAM = """
 import sys
@@ -54,7 +54,7 @@ def test_a_small_process() -> None:
 def test_a_kernel_that_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first refusal is the last."""
     asked = []
-    monkeypatch.setattr(process, "collapse", lambda *page: asked.append(page))
+    monkeypatch.setattr(libc, "collapse", lambda *page: asked.append(page))
     monkeypatch.setattr(huge_pages, "WORTHWHILE", 0)
     kept = bytearray(64 * 1024 * 1024)
     kept[::4096] = b"x" * len(kept[::4096])
