@@ -15,13 +15,12 @@ from ..system import proc, process
 from ..system.loop import WRITABLE, Loop, Timer
 from ..system.process import End
 from . import report
+from .limit_watch import LimitWatch
 from .outcome import ChildEnd
 from .report import Done, Failed, Handled, Read, Report
 
 log = logging.getLogger("resque_fork")
 
-SHORTEST_CHECK = 0.01  # seconds between two looks at the CPU clock of a child
-MEMORY_CHECK = 0.1  # seconds between two at its memory, which it may fill at 2 GB a second
 # Grace for faulthandler to write the stack; short, because the job goes on allocating.
 DUMP_SECONDS = 0.05
 FIRST_LOOK, LAST_LOOK = 0.01, 10.0  # seconds between looks for the end of a child without a pipe
@@ -80,7 +79,7 @@ class ChildHandle:
         self._timer: Timer | None = None  # of the next signal
         self._end_timer: Timer | None = None
         self._limits = NO_LIMITS  # of the present job
-        self._limit_timers: dict[str, Timer] = {}
+        self._limit_watch: LimitWatch | None = None
         self._before_dump: Callable[[], object] = lambda: None
         self._halted = False  # it has been stopped, as by SIGSTOP, and does nothing
         self._said_halted = False  # and that has been said, in its present job
@@ -135,20 +134,12 @@ class ChildHandle:
         """
         self._before_dump = before_dump
         self._limits = limits
-        self._cancel_limits()
-        if self.report is not None or self.ended:
-            return
-        if limits.timeout is not None:
-            due = self._loop.after(limits.timeout, lambda: self._exceed(limits.out_of_time()))
-            self._limit_timers["timeout"] = due
-        if limits.cpu is not None:
-            used = proc.cpu_seconds(self.pid) or 0.0
-            self._check_cpu(used + limits.cpu, limits.out_of_cpu())
-        if limits.memory is not None:
-            # A new child's baseline is our own size: it may already have allocated.
-            before = proc.own_memory_kib(self.pid if self.rss_before else "self")
-            if before is not None:
-                self._check_memory_later(before + limits.memory // 1024)
+        self._stop_limit_watch()
+        if limits != NO_LIMITS and self.report is None and not self.ended:
+            grown = bool(self.rss_before)
+            self._limit_watch = LimitWatch(
+                self._loop, self.pid, limits, self._exceed, self._over_memory, grown=grown
+            )
 
     def send_job(self, message: bytes, said: str = report.GIVEN, *, last: bool = False) -> bool:
         """Hand the child its next job, or its `last`; False if it is not there to take it.
@@ -352,32 +343,12 @@ class ChildHandle:
         if self.leaving or not self.answered:
             self.exit_within(LEAVE_SECONDS)
 
-    def _check_cpu(self, most: float, words: str) -> None:
-        """See whether the CPU time is used up, and if not, when that can be at the earliest."""
-        used = proc.cpu_seconds(self.pid)
-        if used is None:
-            return
-        if used >= most:
-            self._exceed(words)
-            return
-        earliest = max(SHORTEST_CHECK, (most - used) / (os.cpu_count() or 1))
-        check = self._loop.after(earliest, lambda: self._check_cpu(most, words))
-        self._limit_timers["cpu"] = check
-
-    def _check_memory_later(self, most: int) -> None:
-        check = self._loop.after(MEMORY_CHECK, lambda: self._check_memory(most))
-        self._limit_timers["memory"] = check
-
-    def _check_memory(self, most: int) -> None:
-        """See whether there are more than so many KiB; there can be at any moment."""
-        used = proc.own_memory_kib(self.pid)
-        if used is None or used <= most:  # None: it is dead, or there is no descriptor to look
-            self._check_memory_later(most)
-            return
+    def _over_memory(self) -> None:
         log.warning("Child %d: %s", self.pid, self._limits.out_of_memory())
         self._before_dump()
         self._send(process.DUMP_SIGNAL)
-        self._limit_timers["memory"] = self._loop.after(DUMP_SECONDS, self._kill_over_memory)
+        if self._limit_watch is not None:
+            self._limit_watch.after_memory(DUMP_SECONDS, self._kill_over_memory)
 
     def _kill_over_memory(self) -> None:
         """Send neither JobTimeout nor TERM first: the job would go on allocating."""
@@ -424,9 +395,9 @@ class ChildHandle:
             self._timer.cancel()
             self._timer = None
         if self.report is not None or self.ended:
-            self._cancel_limits()
+            self._stop_limit_watch()
 
-    def _cancel_limits(self) -> None:
-        for timer in self._limit_timers.values():
-            timer.cancel()
-        self._limit_timers.clear()
+    def _stop_limit_watch(self) -> None:
+        if self._limit_watch is not None:
+            self._limit_watch.stop()
+            self._limit_watch = None

@@ -10,8 +10,9 @@ import signal
 import threading
 from collections.abc import Callable
 
-from ..child.main import TermSwitch, failure_handled, has_aftermath
+from ..child.main import failure_handled, has_aftermath
 from ..child.performer import Performer
+from ..child.term_switch import TermSwitch
 from ..errors import comes_of_term
 from ..failure import Backends, Failure
 from ..job.registry import registry

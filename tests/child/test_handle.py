@@ -22,10 +22,10 @@ from resque_fork.child.handle import (
     LATE,
     LEAVE_SECONDS,
     LIMIT,
-    MEMORY_CHECK,
     STOP,
     ChildHandle,
 )
+from resque_fork.child.limit_watch import MEMORY_CHECK
 from resque_fork.child.report import Done, Failed, Handled, Report
 from resque_fork.failure import Failure
 from resque_fork.job.limits import Limits
