@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import fnmatch
 import hashlib
 import itertools
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import StaleEntry
 from ..job.redaction import is_redacted
-from ..store.changes import Changes, Requeue
+from ..store.changes import Requeue
 from ..store.failures import Failures, failed_list_names
 from ..store.long_list import Entry
 from ..wire.json import decode, encode
@@ -266,7 +265,7 @@ class FailedJobs:
         ``perhaps`` how many more may have been: at most one step of them.
         """
         changes = self._list.changes()
-        with _counted(changes):
+        with changes.counted():
             for batch in _batches(jobs):
                 now = self._clock()
                 ready = [r for job in batch if (r := requeue_of(job, now)) is not None]
@@ -280,7 +279,7 @@ class FailedJobs:
         What is raised on the way has ``done`` and ``perhaps``, as of `requeue`.
         """
         changes = self._list.changes()
-        with _counted(changes):
+        with changes.counted():
             for batch in _batches(sorted((job.entry for job in jobs), key=lambda e: e.place)):
                 self._list.remove(batch, changes)
                 progress(len(batch))
@@ -297,7 +296,7 @@ class FailedJobs:
         The arguments are those of `each`, the result and the errors those of `remove`.
         """
         changes = self._list.changes()
-        with _counted(changes):
+        with changes.counted():
             for page in self._list.pages():
                 found = [job.entry for job in self._matching(page, which, unclear)]
                 self._list.remove(found, changes)
@@ -388,16 +387,6 @@ def _queued_payload(job: FailedJob, item: dict[str, Any]) -> bytes:
         return base64.b64decode(job.raw)
     args = item["payload"].get("args")  # of any type: Ruby takes an object too
     return _again({"class": job.class_name, "args": [] if args is None else args})
-
-
-@contextlib.contextmanager
-def _counted(changes: Changes) -> Iterator[None]:
-    """What is raised inside says how many entries were changed before it."""
-    try:
-        yield
-    except BaseException as error:
-        error.done, error.perhaps = changes.done, changes.perhaps  # type: ignore[attr-defined]
-        raise
 
 
 def _again(value: Any) -> bytes:

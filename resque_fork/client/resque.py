@@ -182,15 +182,12 @@ class Resque:
             return 0
         wanted = Payload.of(declaration.wire_name, args).args if args else None
 
-        removal = self._queues.removal(name)
-        try:
-            removal.run(_is_job(declaration.wire_name, wanted), progress or (lambda size: None))
-        except BaseException as error:
-            error.done, error.perhaps = removal.done, removal.perhaps  # type: ignore[attr-defined]
-            raise
+        removed = self._queues.remove_matching(
+            name, _is_job(declaration.wire_name, wanted), progress or (lambda size: None)
+        )
         for hook in job_hooks(declaration.hook_owners, "after_dequeue"):
             hook(*args)
-        return removal.done
+        return removed
 
     def reserve(self, queue: str) -> Reservation | None:
         """Take the first job of a queue, or None if there is none.
@@ -300,18 +297,15 @@ class Resque:
 
     def pause(self) -> None:
         """Keep every worker of every host from taking new jobs."""
-        paused = "Workers may have been paused."
-        self.client.execute_command("SET", self.key_names.pause, "true", perhaps=paused)
+        self._queues.pause()
 
     def resume(self) -> None:
         """End a pause of all workers."""
-        ended = "The pause may have been ended."
-        self.client.execute_command("DEL", self.key_names.pause, perhaps=ended)
+        self._queues.resume()
 
     def paused(self) -> bool:
         """Whether all workers are paused."""
-        value = self.client.execute_command("GET", self.key_names.pause) or b""
-        return bool(value.strip().lower() == b"true")
+        return self._queues.paused()
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""

@@ -13,9 +13,10 @@ one of 500,000 that takes 10 to 30 ms, and nobody else is served meanwhile. So
 from __future__ import annotations
 
 import bisect
+import contextlib
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,15 @@ class Changes:
         self._shift = 0  # how far all that was read before `_shifted` stands from its place
         self._shifted = 0
         self._searches = SEARCHES
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """What is raised inside says in ``done`` and ``perhaps`` how many were changed before."""
+        try:
+            yield
+        except BaseException as error:
+            error.done, error.perhaps = self.done, self.perhaps  # type: ignore[attr-defined]
+            raise
 
     def remove(self, entries: Sequence[Entry]) -> list[bool]:
         """Remove entries; False for each that is no longer there. Each step is atomic."""

@@ -1,4 +1,4 @@
-"""Queues: the set of their names, and one list of payloads each."""
+"""Queues: the set of their names, one list of payloads each, and the pause of them all."""
 
 from __future__ import annotations
 
@@ -84,32 +84,34 @@ class Queues:
         cleared = f"{queue!r} may have been cleared."
         return delete_list(self._redis, self._keys.queue(queue), perhaps=cleared)
 
-    def removal(self, queue: str) -> Removal:
-        """To remove some payloads of a queue."""
-        return Removal(LongList(self._redis, self._keys.queue(queue)))
+    def remove_matching(
+        self, queue: str, matches: Callable[[bytes], bool], progress: Callable[[int], object]
+    ) -> int:
+        """Remove the payloads that match, the last first; returns how many were removed.
 
+        Workers take from the other end, so few of the rest move meanwhile. What is pushed
+        meanwhile may stay. `progress` is told how many were looked at, page by page. What is
+        raised on the way has ``done`` and ``perhaps``, as `Changes` has.
+        """
+        payloads = LongList(self._redis, self._keys.queue(queue))
+        changes = Changes(payloads, from_last=True)
+        with changes.counted():
+            for page in payloads.pages(backwards=True):
+                changes.remove([entry for entry in page if matches(entry.raw)])
+                progress(len(page))
+        return changes.done
 
-class Removal:
-    """Removes payloads that match from a queue, the last first.
+    # --- the pause
 
-    Workers take from the other end, so most of what moves has moved out of the way.
-    What is pushed meanwhile may stay. `done` and `perhaps` are those of `Changes`.
-    """
+    def pause(self) -> None:
+        """Keep every worker from taking jobs."""
+        paused = "Workers may have been paused."
+        self._redis.execute_command("SET", self._keys.pause, "true", perhaps=paused)
 
-    def __init__(self, payloads: LongList) -> None:
-        self._payloads = payloads
-        self._changes = Changes(payloads, from_last=True)
+    def resume(self) -> None:
+        ended = "The pause may have been ended."
+        self._redis.execute_command("DEL", self._keys.pause, perhaps=ended)
 
-    @property
-    def done(self) -> int:
-        return self._changes.done
-
-    @property
-    def perhaps(self) -> int:
-        return self._changes.perhaps
-
-    def run(self, matches: Callable[[bytes], bool], progress: Callable[[int], object]) -> None:
-        """`progress` is told how many were looked at, page by page."""
-        for page in self._payloads.pages(backwards=True):
-            self._changes.remove([entry for entry in page if matches(entry.raw)])
-            progress(len(page))
+    def paused(self) -> bool:
+        value = self._redis.execute_command("GET", self._keys.pause) or b""
+        return bool(value.strip().lower() == b"true")
