@@ -253,7 +253,7 @@ def _named(name: str) -> dataclasses.Field[Any]:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSetting:
     """A setting as it was found: its value, its source in words, and what is wrong with it.
 
     If something is, the value is as it was given.
@@ -286,10 +286,10 @@ def load(
 
 def find(
     flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None = None
-) -> dict[str, Found]:
+) -> dict[str, FoundSetting]:
     """Every setting, also those that are not valid. Raises SettingsError for a bad file only."""
     in_file = _read_file(config) if config else {}
-    found: dict[str, Found] = {}
+    found: dict[str, FoundSetting] = {}
     for setting in table():
         candidates = [(flag(setting), flags.get(setting.name))]
         # an empty variable is one that is not set
@@ -299,7 +299,7 @@ def find(
         if setting.name == "verbose" and _boolean_or_off(environ.get("VVERBOSE")):
             candidates.insert(1, ("environment VVERBOSE", 2))
         candidates.append((f"file {config}", in_file.get(setting.name)))
-        found[setting.name] = Found(setting.default, "default")
+        found[setting.name] = FoundSetting(setting.default, "default")
         for source, value in candidates:
             if value is not None:
                 found[setting.name] = _found(setting, value, source)
@@ -307,12 +307,12 @@ def find(
     return found
 
 
-def _found(setting: dataclasses.Field[Any], value: Any, source: str) -> Found:
+def _found(setting: dataclasses.Field[Any], value: Any, source: str) -> FoundSetting:
     where = f"{source}, {setting.name}" if source.startswith("file") else source
     try:
-        return Found(_parse(setting, value, where), source)
+        return FoundSetting(_parse(setting, value, where), source)
     except SettingsError as problem:
-        return Found(value, source, problem)
+        return FoundSetting(value, source, problem)
 
 
 def _parse(setting: dataclasses.Field[Any], value: Any, source: str) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..settings import Found, Settings, find, load, table
+from ..settings import FoundSetting, Settings, find, load, table
 
 if TYPE_CHECKING:
     from ..client.resque import Resque
@@ -40,7 +40,7 @@ class App:
         """Raises SettingsError, as does everything that needs them."""
         return self._loaded[0]
 
-    def all_settings(self) -> dict[str, Found]:
+    def all_settings(self) -> dict[str, FoundSetting]:
         """Every setting by its name, whether the command uses it or not, and good or bad."""
         return find(self.flags, os.environ, self.config)
 

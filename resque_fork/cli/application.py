@@ -15,7 +15,7 @@ from ..errors import ResqueError
 from ..settings import Settings
 from ..system.loop import new_poll
 
-OURS = str(Path(__file__).parent.parent) + os.sep
+PACKAGE = str(Path(__file__).parent.parent) + os.sep
 OF_DJANGO = "resque_fork.contrib.django"
 LIBRARY = str(Path(os.__file__).parent) + os.sep
 INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -124,7 +124,8 @@ def _where(error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(("<frozen", OURS)) and frame.filename != importlib.__file__
+        if not frame.filename.startswith(("<frozen", PACKAGE))
+        and frame.filename != importlib.__file__
     ]
     frames = [frame for frame in frames if not _is_installed(frame.filename)] or frames
     return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""

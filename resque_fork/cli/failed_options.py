@@ -13,7 +13,7 @@ from .app import complete_failed_list, complete_queue
 
 LIST = "resque_fork.failed_list"  # in the notes that click keeps for a command and its group
 
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+SECONDS_IN = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 Decorator = Callable[[Any], Any]
 
@@ -27,7 +27,7 @@ class Age(click.ParamType[float]):
         parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", str(value).strip())
         if not parts:
             self.fail(f"{value!r} is not an age such as 90, 10m, 2h or 3d.", param, ctx)
-        return float(parts[1]) * UNITS[parts[2]]
+        return float(parts[1]) * SECONDS_IN[parts[2]]
 
 
 class Which(click.ParamType[tuple[int, str | None]]):

@@ -23,7 +23,7 @@ from ..system import process
 
 STOPPING: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 KEPT: tuple[int, ...] = (signal.SIGUSR2, signal.SIGCONT, signal.SIGHUP)
-HANDLED = (*STOPPING, *KEPT, signal.SIGUSR1)
+SIGNALS = (*STOPPING, *KEPT, signal.SIGUSR1)
 UNDOES: dict[int, int] = {signal.SIGCONT: signal.SIGUSR2, signal.SIGUSR2: signal.SIGCONT}
 
 
@@ -36,7 +36,7 @@ class Stopped(KeyboardInterrupt):
 
 def hold_signals() -> None:
     """From now on they wait for `Starting`, also while this program is started anew."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def leave(status: int) -> None:
@@ -61,8 +61,8 @@ class Starting:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._note) for number in HANDLED}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return self
 
     def __exit__(
@@ -72,7 +72,7 @@ class Starting:
         trace: TracebackType | None,
     ) -> bool:
         if self._stopped:
-            signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # told twice, it also leaves with 0
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # told twice, it also leaves with 0
             lifecycle.info("Exiting...")
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -94,9 +94,9 @@ class Starting:
 
     def hand_over(self) -> None:
         """Leave signals to the worker: they wait, blocked, until it handles them."""
-        for number in HANDLED:
+        for number in SIGNALS:
             signal.signal(number, self._note)  # the application may have set handlers of its own
-        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         self._handed_over = True  # first: a thread may have one of them just now
         self._leave_if_stopped()
         for number in self._kept:

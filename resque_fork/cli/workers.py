@@ -21,9 +21,9 @@ from .output import Column, Row, duration, listing, note, say
 from .signs_of_life import life_of
 from .worker_report import WorkerReport
 
-PATIENCE = 10.0  # seconds that a killed process may take to be gone
+KILL_SECONDS = 10.0  # seconds that a killed process may take to be gone
 
-GONE = "The process of {} is gone already: resque-fork prune rescues its job."
+GONE_ALREADY = "The process of {} is gone already: resque-fork prune rescues its job."
 NOT_OURS = "The process of {} belongs to another user: run this command as that user, or as root."
 
 RESCUE = options.of_settings("on_lost", "max_attempts", "max_payload", "failure_backend")
@@ -70,7 +70,7 @@ def kill(app: App, worker: str) -> None:
     try:
         process.suspend()  # it cannot take another job between the rescue and its end
     except psutil.NoSuchProcess:
-        raise ResqueError(GONE.format(worker)) from None
+        raise ResqueError(GONE_ALREADY.format(worker)) from None
     except psutil.AccessDenied:
         raise ResqueError(NOT_OURS.format(worker)) from None
     try:
@@ -171,16 +171,16 @@ def process_of(app: App, worker: str) -> psutil.Process:
         process = psutil.Process(parts.pid)  # from here on it notices if the pid is used again
         if Identity.of(parts.pid) == identity:
             return process
-    raise ResqueError((GONE if identity.has_exited(parts.pid) else NOT_OURS).format(worker))
+    raise ResqueError((GONE_ALREADY if identity.has_exited(parts.pid) else NOT_OURS).format(worker))
 
 
 def _wait_for_end(worker: str, pid: int) -> None:
     """A zombie has ended: whoever should reap it need not be quick about it."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + KILL_SECONDS
     while is_alive(pid):
         if time.monotonic() > deadline:
             raise ResqueError(
-                f"{worker} was killed, but is still there after {PATIENCE:g} seconds."
+                f"{worker} was killed, but is still there after {KILL_SECONDS:g} seconds."
             )
         time.sleep(0.01)
 

@@ -27,7 +27,7 @@ from .long_list import PAGE, PAGE_BYTES, Entry, LongList
 
 NEAR = 4  # pages on each side in which a lost entry is looked for
 SEARCHES = 3  # of the whole list, one after the other, that find nothing
-SLACK = 40  # places on each side in which a step itself looks
+STEP_SLACK = 40  # places on each side in which a step itself looks
 SLACK_BYTES = 64 * 1024
 TRIES = 3  # steps that look for one entry, each where it was found to stand
 
@@ -173,7 +173,7 @@ class Changes:
 
     def _sent(self, send: Send, which: Sequence[int], now: Sequence[Entry]) -> list[int]:
         step = [now[i] for i in which]
-        slack = min(SLACK, SLACK_BYTES * len(step) // (1 + sum(len(e.raw) for e in step)))
+        slack = min(STEP_SLACK, SLACK_BYTES * len(step) // (1 + sum(len(e.raw) for e in step)))
         self.perhaps = len(step)
         try:
             answer = send(step, which, [self._place_of(entry) for entry in step], slack)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-LONGEST = 86_400.0  # seconds; more does not fit into what the kernel takes
+LONGEST_WAIT = 86_400.0  # seconds; more does not fit into what the kernel takes
 LARGEST_READ = 16 * 1024 * 1024  # bytes, which redis-py sets aside for each connection
 
 TRUE, FALSE = ("true", "yes", "on", "1", "t", "y"), ("false", "no", "off", "0", "f", "n")
@@ -45,8 +45,8 @@ def as_seconds(value: Any) -> float:
         seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         seconds = math.nan
-    if not 0 < seconds <= LONGEST:
-        raise ValueError(f"a number of seconds above 0 and up to {LONGEST:.0f}")
+    if not 0 < seconds <= LONGEST_WAIT:
+        raise ValueError(f"a number of seconds above 0 and up to {LONGEST_WAIT:.0f}")
     return seconds
 
 

@@ -39,7 +39,7 @@ KINDS = {
 log = logging.getLogger("resque_fork")
 
 
-class _Found(NamedTuple):
+class _Content(NamedTuple):
     """What a pidfile says, and when it was written."""
 
     pid: int | None
@@ -93,7 +93,7 @@ class Pidfile:
                 "stop that one first, or use another pidfile."
             )
 
-    def _read(self) -> _Found | None:
+    def _read(self) -> _Content | None:
         """None if there is no file. Raises ResqueError for what is no regular file."""
         try:
             fd = _open(self.path, os.O_RDONLY)
@@ -105,7 +105,7 @@ class Pidfile:
         finally:
             os.close(fd)
         is_pid = text.isdigit() and len(text) < LONGEST_PID
-        return _Found(int(text) if is_pid else None, status.st_mtime)
+        return _Content(int(text) if is_pid else None, status.st_mtime)
 
     def _write(self) -> None:
         """Under another name first, so that nobody ever reads half of it."""

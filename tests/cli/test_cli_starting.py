@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from resque_fork.cli import program
-from resque_fork.cli.starting import HANDLED, Starting, Stopped
+from resque_fork.cli.starting import SIGNALS, Starting, Stopped
 
 TERM, USR1, USR2 = signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2
 CONT, HUP = signal.SIGCONT, signal.SIGHUP
@@ -15,10 +15,10 @@ CONT, HUP = signal.SIGCONT, signal.SIGHUP
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """Nothing stays blocked, pending or handled."""
-    before = {number: signal.getsignal(number) for number in HANDLED}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     yield
-    for number in HANDLED:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     for number, handler in before.items():
@@ -40,9 +40,9 @@ def test_what_the_worker_finds(sent: list[int], kept: set[int]) -> None:
     with Starting() as starting:
         for number in sent:
             signal.raise_signal(number)
-        assert signal.sigpending() & set(HANDLED) == set()
+        assert signal.sigpending() & set(SIGNALS) == set()
         starting.hand_over()
-        assert signal.sigpending() & set(HANDLED) == kept
+        assert signal.sigpending() & set(SIGNALS) == kept
 
 
 def test_what_comes_after_the_handing_over_waits_too() -> None:
@@ -80,10 +80,10 @@ def test_a_stop_interrupts_once() -> None:
 
 def test_handlers_are_put_back() -> None:
     """Also after an error, which stays one."""
-    before = {number: signal.getsignal(number) for number in HANDLED}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     with pytest.raises(KeyError), Starting():
         raise KeyError
-    assert {number: signal.getsignal(number) for number in HANDLED} == before
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before
 
 
 @pytest.mark.parametrize(
