@@ -179,27 +179,18 @@ def _is_older(pid: int, written: float) -> bool:
 
 
 def _open(path: Path, flags: int, mode: int = 0) -> int:
-    """Open a regular file. Raises ResqueError for whatever else bears its name, links included."""
-    fd = -1
-    try:
-        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
-        _refuse_others_than_files(path, os.fstat(fd))
-    except FileNotFoundError:
-        raise
-    except OSError:
-        # what O_NOFOLLOW says of a link, and O_NONBLOCK of a FIFO, is a riddle
-        with contextlib.suppress(OSError):
-            _refuse_others_than_files(path, os.lstat(path))
-        raise
-    except ResqueError:
-        os.close(fd)
-        raise
-    return fd
+    """Open a regular file. Raises ResqueError for whatever else bears its name, links included.
+
+    Something else that takes its place just now is opened without following or waiting for it.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _refuse_unless_file(path, os.lstat(path).st_mode)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
 
 
-def _refuse_others_than_files(path: Path, status: os.stat_result) -> None:
+def _refuse_unless_file(path: Path, mode: int) -> None:
     for is_it, kind in KINDS.items():
-        if is_it(status.st_mode):
+        if is_it(mode):
             raise ResqueError(
                 f"{path} is a {kind} and cannot be a pidfile: remove it, or use another pidfile."
             )
