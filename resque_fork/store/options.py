@@ -30,11 +30,10 @@ def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
     limits = f"a whole number from {least} on" if most is None else f"one from {least} to {most}"
 
     def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        number = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else -1
+        if number < least or (most is not None and number > most):
             raise ValueError(limits)
-        if int(text) < least or (most is not None and int(text) > most):
-            raise ValueError(limits)
-        return int(text)
+        return number
 
     return read
 
@@ -50,22 +49,15 @@ def as_seconds(value: Any) -> float:
     return seconds
 
 
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[!-~]+", text):
-        raise ValueError("a name without spaces")
-    return text
+def _matching(
+    pattern: str, expected: str, kind: Callable[[str], Any] = str
+) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(expected)
+        return kind(text)
 
-
-def _certificates(text: str) -> str:
-    if text not in ("none", "optional", "required"):
-        raise ValueError("none, optional or required")
-    return text
-
-
-def _version_of_tls(text: str) -> int:
-    if text not in ("771", "772"):
-        raise ValueError("771 (TLS 1.2) or 772 (TLS 1.3)")
-    return int(text)
+    return read
 
 
 def _verify_flags(text: str) -> list[ssl.VerifyFlags]:
@@ -80,14 +72,14 @@ OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "db": _whole(0),
     "username": str,
     "password": str,
-    "client_name": _name,
+    "client_name": _matching(r"[!-~]+", "a name without spaces"),
     "socket_timeout": as_seconds,
     "socket_connect_timeout": as_seconds,
     "socket_keepalive": _truth,
     "socket_read_size": _whole(1, LARGEST_READ),
     "health_check_interval": _whole(0),
     "max_connections": _whole(1),
-    "ssl_cert_reqs": _certificates,
+    "ssl_cert_reqs": _matching("none|optional|required", "none, optional or required"),
     "ssl_check_hostname": _truth,
     "ssl_ca_certs": str,
     "ssl_ca_path": str,
@@ -95,7 +87,7 @@ OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "ssl_certfile": str,
     "ssl_keyfile": str,
     "ssl_password": str,
-    "ssl_min_version": _version_of_tls,
+    "ssl_min_version": _matching("771|772", "771 (TLS 1.2) or 772 (TLS 1.3)", int),
     "ssl_ciphers": str,
     "ssl_include_verify_flags": _verify_flags,
     "ssl_exclude_verify_flags": _verify_flags,
