@@ -13,7 +13,13 @@ from .app import App
 
 
 class _Placed(click.Command):
-    """Its errors name its own help: click leaves out of some where they happened."""
+    """Takes `more` options too. Its errors name its own help, which click leaves out of some."""
+
+    more: ClassVar[Sequence[click.Parameter]] = ()
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        own, all_own = self.params, super().get_params(ctx)
+        return [*own, *self.more, *all_own[len(own) :]]  # as help shows them: --help last
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -28,9 +34,6 @@ class Command(_Placed):
 
     more: ClassVar[Sequence[click.Parameter]] = options.common(hidden=True)
 
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return _with(self.more, self.params, super().get_params(ctx))
-
 
 class Listing(Command):
     """A command that prints a listing, and so takes --json."""
@@ -38,11 +41,10 @@ class Listing(Command):
     more = (options.json_option(), *Command.more)
 
 
-class ListingGroup(click.Group, _Placed):
+class ListingGroup(_Placed, click.Group):
     """A listing with commands of its own."""
 
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return _with(Listing.more, self.params, super().get_params(ctx))
+    more = Listing.more
 
 
 class TakesArguments(_Placed):
@@ -52,10 +54,7 @@ class TakesArguments(_Placed):
     everything is an argument.
     """
 
-    more: ClassVar[Sequence[click.Parameter]] = options.common(hidden=True, short=False)
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return _with(self.more, self.params, super().get_params(ctx))
+    more = options.common(hidden=True, short=False)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.ignore_unknown_options = True
@@ -77,10 +76,3 @@ def command(
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Decorator: make a command of a function, whose docstring is the help."""
     return click.command(name, cls=cls, **how)
-
-
-def _with(
-    more: Sequence[click.Parameter], own: list[click.Parameter], all_own: list[click.Parameter]
-) -> list[click.Parameter]:
-    """In the order in which help shows them: --help last."""
-    return [*own, *more, *all_own[len(own) :]]

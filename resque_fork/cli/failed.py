@@ -13,6 +13,7 @@ import click
 
 from ..client.failed import FailedJob, FailedJobs, Filter
 from ..errors import ResqueError
+from . import options
 from .app import App, pass_app
 from .command import Command, Listing, ListingGroup
 from .failed_options import (
@@ -27,7 +28,6 @@ from .failed_options import (
 from .how_far import of_changes, saying_how_far
 from .output import Column, Row, counted, listing, note, print_json, progress, readable, say
 
-SHOWN = 20
 LONG = 20_000  # jobs; to look through as many takes a second
 QUEUED = "Queued again"
 
@@ -47,21 +47,7 @@ COLUMNS = (
 
 @click.group(cls=ListingGroup, invoke_without_command=True)
 @filters
-@click.option(
-    "--start",
-    type=click.IntRange(min=0),
-    default=0,
-    metavar="N",
-    help="Skip the newest N.",
-)
-@click.option(
-    "--count",
-    type=click.IntRange(min=1),
-    default=SHOWN,
-    show_default=True,
-    metavar="N",
-    help="Number of jobs to show.",
-)
+@options.window("Skip the newest N.")
 @which_list
 @pass_app
 @click.pass_context

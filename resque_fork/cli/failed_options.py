@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from .app import complete_failed_list, complete_queue
+from .options import all_of
 
 LIST = "resque_fork.failed_list"  # in the notes that click keeps for a command and its group
 
 SECONDS_IN = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-Decorator = Callable[[Any], Any]
 
 
 class Age(click.ParamType[float]):
@@ -52,15 +51,6 @@ def _note_list(ctx: click.Context, param: click.Parameter, value: str | None) ->
         ctx.meta[LIST] = value
 
 
-def _all_of(*decorators: Decorator) -> Decorator:
-    def decorate(function: Any) -> Any:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
-
-
 which_list = click.option(
     "--list",
     metavar="NAME",
@@ -70,7 +60,7 @@ which_list = click.option(
     help="The list of failed jobs; redis_multi_queue has lists such as mail_failed.",
 )
 
-filters = _all_of(
+filters = all_of(
     click.option(
         "--class",
         "class_name",
@@ -102,7 +92,7 @@ filters = _all_of(
     ),
 )
 
-selectors = _all_of(
+selectors = all_of(
     click.argument("chosen", metavar="[N[:ID]]...", nargs=-1, type=Which()),
     click.option("--all", "everything", is_flag=True, help="All failed jobs."),
     click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..text import shown_size
 from .app import App, complete_queue
 
 Setting = dataclasses.Field[Any]
+Decorator = Callable[[Any], Any]
 
 
 def of_group(group: str) -> list[click.Option]:
@@ -52,6 +54,32 @@ def json_option() -> click.Option:
         expose_value=False,
         callback=_note_json,
         help="Print one JSON document.",
+    )
+
+
+def all_of(*decorators: Decorator) -> Decorator:
+    """Decorator: all of these, which help shows in this order."""
+
+    def decorate(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def window(start: str) -> Decorator:
+    """Decorator: ``--start``, whose help is given, and ``--count``, of what is listed."""
+    return all_of(
+        click.option("--start", type=click.IntRange(min=0), default=0, metavar="N", help=start),
+        click.option(
+            "--count",
+            type=click.IntRange(min=1),
+            default=20,
+            show_default=True,
+            metavar="N",
+            help="Number of jobs to show.",
+        ),
     )
 
 

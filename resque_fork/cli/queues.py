@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..store.queues import Queues
+from . import options
 from .app import App, complete_queue, pass_app
 from .command import Command, Listing, ListingGroup
 from .output import Column, Row, counted, job_row, listing, readable, say
@@ -32,21 +33,7 @@ def queues(ctx: click.Context, app: App) -> None:
 
 @queues.command(cls=Listing)
 @queue_argument
-@click.option(
-    "--start",
-    type=click.IntRange(min=0),
-    default=0,
-    metavar="N",
-    help="First job to show; 0 is the next one.",
-)
-@click.option(
-    "--count",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="Number of jobs to show.",
-)
+@options.window("First job to show; 0 is the next one.")
 @pass_app
 def peek(app: App, queue: str, start: int, count: int) -> None:
     """Show the jobs of a queue, the next one first.
