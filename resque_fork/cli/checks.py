@@ -9,6 +9,8 @@ from ..errors import RedisRefused, WrongKeyType
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 
+Judgement = tuple[str, str]  # result and message of a finding
+
 
 @dataclass(frozen=True)
 class Finding:

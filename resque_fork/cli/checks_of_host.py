@@ -19,12 +19,13 @@ from ..wire.procline import LONGEST_QUEUE_LIST
 from ..worker.sockets import ConnectionCheck, open_sockets, shared_by_children
 from . import application
 from .app import App
-from .checks import FAIL, OK, WARN, Finding
+from .checks import FAIL, OK, WARN, Finding, Judgement
 from .output import counted
 
 # As Ruby workers look for others on their host, who are dead if they are not found.
 RUBY_LOOKS_FOR = re.compile(r"resque:work|resque:\sStarting|resque-[0-9]")
 RUBY_LEAVES_OUT = "resque-web"
+UNKNOWN = "None; --require an application to look at that."
 
 # Has a title with the longest list of queues that is shown, for as long as we let it.
 PROBE = """
@@ -67,36 +68,28 @@ def _title(prefix: str) -> Iterator[Finding]:
         assert probe.stdin
         assert probe.stdout
         probe.stdout.readline()
-        shown, way = _shown_by_ps(probe.pid), "ps"
-        whole = _shown_by_proc(probe.pid)
-        if shown is None:
-            shown, way = whole, "/proc"
+        by_ps, by_proc = _shown_by_ps(probe.pid), _shown_by_proc(probe.pid)
         probe.stdin.close()
-    start = shown[:40]
-    if not RUBY_LOOKS_FOR.search(shown) or RUBY_LEAVES_OUT in shown:
-        yield Finding(
-            "title",
-            FAIL,
-            f"{way} shows a worker as {start!r}, which Ruby workers on this host do not recognise: "
-            "they would remove its records. Look at --procline-prefix.",
-        )
-    elif way != "ps":
-        yield Finding(
-            "title",
-            WARN,
-            "Titles are right, but there is no ps here, with which Ruby workers look.",
-        )
-    else:
-        yield Finding("title", OK, f"ps shows a worker as {start!r}..., as Ruby workers need it.")
-    if (whole or shown).rstrip().endswith(queue):
+    yield Finding("title", *_recognised(by_ps, by_proc))
+    whole = (by_proc or by_ps or "").rstrip()
+    if whole.endswith(queue):
         yield Finding("room for titles", OK, "A title with a long list of queues is shown whole.")
     else:
-        room = len((whole or shown).rstrip())
-        yield Finding(
-            "room for titles",
-            WARN,
-            f"Titles are cut after {room} bytes: start workers in a larger environment.",
+        cut = f"Titles are cut after {len(whole)} bytes: start workers in a larger environment."
+        yield Finding("room for titles", WARN, cut)
+
+
+def _recognised(by_ps: str | None, by_proc: str) -> Judgement:
+    shown, way = (by_proc, "/proc") if by_ps is None else (by_ps, "ps")
+    start = shown[:40]
+    if not RUBY_LOOKS_FOR.search(shown) or RUBY_LEAVES_OUT in shown:
+        return FAIL, (
+            f"{way} shows a worker as {start!r}, which Ruby workers on this host do not recognise: "
+            "they would remove its records. Look at --procline-prefix."
         )
+    if by_ps is None:
+        return WARN, "Titles are right, but there is no ps here, with which Ruby workers look."
+    return OK, f"ps shows a worker as {start!r}..., as Ruby workers need it."
 
 
 def _shown_by_ps(pid: int) -> str | None:
@@ -129,40 +122,35 @@ def _application(app: App) -> Iterator[Finding]:
     except ResqueError as error:
         yield Finding("threads at fork", FAIL, str(error))
         return
-    yield _threads(modules)
-    yield _connections(modules, connections)
+    yield Finding("threads at fork", *_threads(modules))
+    yield Finding("connections at fork", *_connections(modules, connections))
 
 
-def _threads(modules: Sequence[str]) -> Finding:
+def _threads(modules: Sequence[str]) -> Judgement:
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     native = _native_threads() - 1 - len(others)
     if others or native > 0:
         names = [thread.name for thread in others]
         names += [counted(native, "native thread")] if native > 0 else []
-        return Finding(
-            "threads at fork",
-            WARN,
+        return WARN, (
             f"The application has threads ({', '.join(names)}): a child gets none of them, and a "
-            "lock that one holds stays locked. Start them in after_fork or in the job.",
+            "lock that one holds stays locked. Start them in after_fork or in the job."
         )
     if not modules:
-        return Finding("threads at fork", OK, "None; --require an application to look at that.")
+        return OK, UNKNOWN
     jobs = counted(len(registry.names()), "job")
-    return Finding(
-        "threads at fork", OK, f"{', '.join(modules)} declares {jobs}, starts no thread."
-    )
+    return OK, f"{', '.join(modules)} declares {jobs}, starts no thread."
 
 
-def _connections(modules: Sequence[str], connections: ConnectionCheck) -> Finding:
-    check = "connections at fork"
+def _connections(modules: Sequence[str], connections: ConnectionCheck) -> Judgement:
     closers.run()
     if peers := connections.peers():
         closed = worker_hooks.any("before_first_fork")
         but = " (Its before_first_fork hooks may do so: they have not run here.)" if closed else ""
-        return Finding(check, WARN, shared_by_children(peers) + but)
+        return WARN, shared_by_children(peers) + but
     if not modules:
-        return Finding(check, OK, "None; --require an application to look at that.")
-    return Finding(check, OK, f"{', '.join(modules)} has no connection open.")
+        return OK, UNKNOWN
+    return OK, f"{', '.join(modules)} has no connection open."
 
 
 def _native_threads() -> int:

@@ -11,7 +11,7 @@ from ..store.client import Client
 from ..store.worker_connection import WorkerConnection
 from ..system.loop import Loop
 from .app import App
-from .checks import FAIL, OK, WARN, Finding, looked_at
+from .checks import FAIL, OK, WARN, Finding, Judgement, looked_at
 
 SKEW, WRONG_CLOCK = 2.0, 60.0  # seconds
 
@@ -20,114 +20,98 @@ def look_at_redis(app: App) -> Iterator[Finding]:
     """Raises our errors if the server does not answer."""
     redis = app.resque.client
     about = info(redis)
-    yield _version(app, about)
-    yield _pick_up(app)
-    yield _namespace(app)
-    yield _eviction(redis, about)
-    yield _persistence(redis, about)
-    yield from looked_at("clock", lambda: [_clock(app)])
+    yield Finding("server", *_version(app, about))
+    yield Finding("pick-up", *_pick_up(app))
+    yield Finding("namespace", *_namespace(app))
+    yield Finding("eviction", *_eviction(redis, about))
+    yield Finding("persistence", *_persistence(redis, about))
+    yield from looked_at("clock", lambda: [Finding("clock", *_clock(app))])
     yield from looked_at("keys", lambda: _keys(app))
     yield from looked_at("pause", lambda: _pause(app))
 
 
-def _version(app: App, about: dict[str, Any]) -> Finding:
+def _version(app: App, about: dict[str, Any]) -> Judgement:
     server = app.resque.server
     version = str(about.get("redis_version", ""))
     name = "Redis"
     if "valkey_version" in about:
         name = f"Valkey {about['valkey_version']}, which is like Redis"
-    major = version.partition(".")[0]
-    if not major.isdecimal():
-        return Finding("server", WARN, f"{server} answers, but does not tell its version (INFO).")
-    return Finding("server", OK, f"{server} is {name} {version}.")
+    if not version.partition(".")[0].isdecimal():
+        return WARN, f"{server} answers, but does not tell its version (INFO)."
+    return OK, f"{server} is {name} {version}."
 
 
-def _pick_up(app: App) -> Finding:
+def _pick_up(app: App) -> Judgement:
     """Connects as a worker does."""
-    line = WorkerConnection(app.resque.server, Loop(), app.resque.key_names.queues)
+    connection = WorkerConnection(app.resque.server, Loop(), app.resque.key_names.queues)
     try:
-        line.try_command("PING")
-        if line.can_notify:
-            return Finding("pick-up", OK, "The server can tell idle workers of new jobs at once.")
+        connection.try_command("PING")
+        if connection.can_notify:
+            return OK, "The server can tell idle workers of new jobs at once."
     finally:
-        line.close()
-    return Finding(
-        "pick-up",
-        WARN,
+        connection.close()
+    return WARN, (
         "The server knows no HELLO 3, as those before Redis 6 and some proxies: an idle worker "
-        "sees a new job only when its --interval is over.",
+        "sees a new job only when its --interval is over."
     )
 
 
-def _namespace(app: App) -> Finding:
+def _namespace(app: App) -> Judgement:
     namespace = app.settings.namespace
     if app.resque.server.kind == "cluster" and not ("{" in namespace and "}" in namespace):
-        return Finding(
-            "namespace",
-            FAIL,
-            f"In a cluster all keys must be on one node: --namespace='{{{namespace}}}' does that.",
+        return FAIL, (
+            f"In a cluster all keys must be on one node: --namespace='{{{namespace}}}' does that."
         )
-    return Finding("namespace", OK, f"Keys begin with {app.resque.key_names.prefix}")
+    return OK, f"Keys begin with {app.resque.key_names.prefix}"
 
 
-def _eviction(redis: Client, about: dict[str, Any]) -> Finding:
+def _eviction(redis: Client, about: dict[str, Any]) -> Judgement:
     policy = about.get("maxmemory_policy") or config(redis, "maxmemory-policy")
     if policy is None:
-        return Finding(
-            "eviction",
-            WARN,
-            "The server does not tell its maxmemory-policy: make sure that it is noeviction.",
+        return WARN, (
+            "The server does not tell its maxmemory-policy: make sure that it is noeviction."
         )
     if policy == "noeviction":
-        return Finding("eviction", OK, "The policy is noeviction: a full server drops no jobs.")
-    limited = int(about.get("maxmemory", 0)) > 0
-    return Finding(
-        "eviction",
-        FAIL if limited else WARN,
-        f"The policy is {policy}: {'a' if limited else 'once it has a maxmemory, a'} full server "
-        "drops jobs. Set maxmemory-policy noeviction.",
-    )
+        return OK, "The policy is noeviction: a full server drops no jobs."
+    advice = "full server drops jobs. Set maxmemory-policy noeviction."
+    if int(about.get("maxmemory", 0)) > 0:
+        return FAIL, f"The policy is {policy}: a {advice}"
+    return WARN, f"The policy is {policy}: once it has a maxmemory, a {advice}"
 
 
-def _persistence(redis: Client, about: dict[str, Any]) -> Finding:
+def _persistence(redis: Client, about: dict[str, Any]) -> Judgement:
     if about.get("aof_last_write_status") == "err" or about.get("rdb_last_bgsave_status") == "err":
-        return Finding("persistence", FAIL, "The server fails to write to its disk: see its log.")
+        return FAIL, "The server fails to write to its disk: see its log."
     fsync, save = config(redis, "appendfsync"), config(redis, "save")
     if "aof_enabled" not in about and save is None:
-        return Finding("persistence", WARN, "The server does not tell whether it saves its data.")
-    advice = "set appendonly yes, and appendfsync always to lose none."
+        return WARN, "The server does not tell whether it saves its data."
     if about.get("aof_enabled"):
         if fsync == "always":
-            return Finding("persistence", OK, "Every write is on disk before it is acknowledged.")
+            return OK, "Every write is on disk before it is acknowledged."
         if fsync == "no":
-            return Finding(
-                "persistence", WARN, "A crash of the machine may lose jobs: set appendfsync always."
-            )
-        return Finding(
-            "persistence",
-            OK,
+            return WARN, "A crash of the machine may lose jobs: set appendfsync always."
+        return OK, (
             "Writes are appended to disk; a crash may lose the last second, "
-            "unless you set appendfsync always.",
+            "unless you set appendfsync always."
         )
+    advice = "set appendonly yes, and appendfsync always to lose none."
     if save:
-        return Finding("persistence", WARN, f"A crash loses jobs since the last snapshot: {advice}")
+        return WARN, f"A crash loses jobs since the last snapshot: {advice}"
     if save is None:
-        return Finding("persistence", WARN, f"There is no append-only file: {advice}")
-    return Finding("persistence", WARN, f"A restart of the server loses all jobs: {advice}")
+        return WARN, f"There is no append-only file: {advice}"
+    return WARN, f"A restart of the server loses all jobs: {advice}"
 
 
-def _clock(app: App) -> Finding:
+def _clock(app: App) -> Judgement:
     before = time.time()
     server = app.workers.now()
     skew = server - (before + time.time()) / 2
     if abs(skew) <= SKEW:
-        return Finding("clock", OK, "The clocks here and of the server agree.")
+        return OK, "The clocks here and of the server agree."
     way = "ahead of" if skew > 0 else "behind"
-    return Finding(
-        "clock",
-        FAIL if abs(skew) > WRONG_CLOCK else WARN,
+    return FAIL if abs(skew) > WRONG_CLOCK else WARN, (
         f"The server's clock is {abs(skew):.0f} seconds {way} the one here: "
-        "let NTP set both, or times of jobs cannot be compared.",
+        "let NTP set both, or times of jobs cannot be compared."
     )
 
 
