@@ -27,10 +27,6 @@ class Queues:
             to_text(name) for name in self._redis.execute_command("SMEMBERS", self._keys.queues)
         )
 
-    def watch(self, queue: str) -> None:
-        """Make a queue known."""
-        self._redis.execute_command("SADD", self._keys.queues, queue)
-
     def push(self, queue: str, *payloads: bytes) -> ResqueError | None:
         """Append to the queue and make it known, in one round trip.
 

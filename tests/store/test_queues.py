@@ -25,10 +25,10 @@ def test_first_in_first_out(queues: Queues, client: Any) -> None:
 
 
 def test_names_are_sorted(queues: Queues) -> None:
-    """A queue is known once something was pushed to it or it was asked to be, and stays known."""
+    """A queue is known once something was pushed to it, and stays known."""
     assert queues.names() == []
     queues.push("b", b"x")
-    queues.watch("a")
+    queues.push("a", b"x")
     queues.pop("b")
     assert queues.names() == ["a", "b"]
 
@@ -37,8 +37,7 @@ def test_sizes(queues: Queues, client: Any) -> None:
     """Sizes of all queues come at once; a key that is no list counts nothing."""
     assert queues.sizes() == {}
     queues.push("a", b"1", b"2")
-    queues.watch("b")
-    queues.watch("c")
+    client.sadd("resque:queues", "b", "c")
     client.set("resque:queue:c", "x")
     assert queues.sizes() == {"a": 2, "b": 0, "c": 0}
     assert queues.size("a") == 2
