@@ -39,26 +39,22 @@ sys.stdin.read()
 
 
 def look_at_host(app: App) -> Iterator[Finding]:
-    yield _host_name(socket.gethostname())
+    yield Finding("host name", *_host_name(socket.gethostname()))
     yield from _title(app.settings.procline_prefix)
     yield from _application(app)
 
 
-def _host_name(name: str) -> Finding:
+def _host_name(name: str) -> Judgement:
     if ":" in name:
-        return Finding(
-            "host name",
-            FAIL,
-            f"{name} has a colon, at which Resque splits the ids of workers: rename the host.",
+        return FAIL, (
+            f"{name} has a colon, at which Resque splits the ids of workers: rename the host."
         )
     if name in ("localhost", "localhost.localdomain"):
-        return Finding(
-            "host name",
-            WARN,
+        return WARN, (
             f"{name} is every host's name: Ruby workers of another host that is called so, too, "
-            "would remove the records of workers here. Give the host its own.",
+            "would remove the records of workers here. Give the host its own."
         )
-    return Finding("host name", OK, f"{name} can stand in the ids of workers.")
+    return OK, f"{name} can stand in the ids of workers."
 
 
 def _title(prefix: str) -> Iterator[Finding]:

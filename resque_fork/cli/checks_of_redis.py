@@ -22,7 +22,7 @@ def look_at_redis(app: App) -> Iterator[Finding]:
     about = info(redis)
     yield Finding("server", *_version(app, about))
     yield Finding("pick-up", *_pick_up(app))
-    yield Finding("namespace", *_namespace(app))
+    yield Finding("namespace", OK, f"Keys begin with {app.resque.key_names.prefix}")
     yield Finding("eviction", *_eviction(redis, about))
     yield Finding("persistence", *_persistence(redis, about))
     yield from looked_at("clock", lambda: [Finding("clock", *_clock(app))])
@@ -54,15 +54,6 @@ def _pick_up(app: App) -> Judgement:
         "The server knows no HELLO 3, as those before Redis 6 and some proxies: an idle worker "
         "sees a new job only when its --interval is over."
     )
-
-
-def _namespace(app: App) -> Judgement:
-    namespace = app.settings.namespace
-    if app.resque.server.kind == "cluster" and not ("{" in namespace and "}" in namespace):
-        return FAIL, (
-            f"In a cluster all keys must be on one node: --namespace='{{{namespace}}}' does that."
-        )
-    return OK, f"Keys begin with {app.resque.key_names.prefix}"
 
 
 def _eviction(redis: Client, about: dict[str, Any]) -> Judgement:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..store.workers import WorkerId
 from ..system.identity import Identity
 from .app import App
-from .checks import FAIL, OK, WARN, Finding
+from .checks import FAIL, OK, WARN, Finding, Judgement
 from .output import Row, counted
 from .worker_report import GONE, WorkerReport
 
@@ -18,11 +18,11 @@ def look_at_workers(app: App) -> Iterator[Finding]:
     """Raises our errors."""
     rows = WorkerReport(app).rows()
     processes = {row["id"]: app.workers.process(row["id"]) for row in rows}
-    yield _stale(rows, app.settings.prune_interval)
+    yield Finding("stale workers", *_stale(rows, app.settings.prune_interval))
     yield from _harmful(app, rows)
     foreign = [row["id"] for row in rows if not processes[row["id"]]]
     if foreign:
-        yield _foreign(rows, foreign)
+        yield Finding("foreign workers", *_foreign(rows, foreign))
     namesakes = [
         row["id"]
         for row in rows
@@ -39,20 +39,18 @@ def look_at_workers(app: App) -> Iterator[Finding]:
         )
 
 
-def _stale(rows: Sequence[Row], prune_interval: float) -> Finding:
+def _stale(rows: Sequence[Row], prune_interval: float) -> Judgement:
     stale = [
         row["id"]
         for row in rows
         if row["process"] == GONE or (row["heartbeat_age"] or 0) > prune_interval
     ]
     if stale:
-        return Finding(
-            "stale workers",
-            WARN,
+        return WARN, (
             f"{_names(stale)} dead: resque-fork prune rescues what a dead worker leaves, "
-            "resque-fork remove also what it cannot be sure of.",
+            "resque-fork remove also what it cannot be sure of."
         )
-    return Finding("stale workers", OK, f"{counted(len(rows), 'worker')}, none of them dead.")
+    return OK, f"{counted(len(rows), 'worker')}, none of them dead."
 
 
 def _harmful(app: App, rows: Sequence[Row]) -> Iterator[Finding]:
@@ -69,19 +67,17 @@ def _harmful(app: App, rows: Sequence[Row]) -> Iterator[Finding]:
         )
 
 
-def _foreign(rows: Sequence[Row], foreign: Sequence[str]) -> Finding:
+def _foreign(rows: Sequence[Row], foreign: Sequence[str]) -> Judgement:
     theirs = {queue for row in rows if row["id"] in foreign for queue in row["queues"]}
     ours = {queue for row in rows if row["id"] not in foreign for queue in row["queues"]}
     shared = sorted(theirs & ours)
     who = f"{_names(foreign)} of another implementation"
     if shared:
-        return Finding(
-            "foreign workers",
-            WARN,
+        return WARN, (
             f"{who}; queues shared with ours: {', '.join(shared)}. Give each language queues of "
-            "its own, or jobs meet workers that do not know them.",
+            "its own, or jobs meet workers that do not know them."
         )
-    return Finding("foreign workers", OK, f"{who}.")
+    return OK, f"{who}."
 
 
 def _names(ids: Sequence[str] | dict[str, None]) -> str:
