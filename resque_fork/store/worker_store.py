@@ -115,7 +115,8 @@ class WorkerStore:
             for name in ("processed", "failed")
             for whose in (None, worker_id)
         )
-        self._queues: Sequence[str] = ()
+        self._queues: Sequence[str] | None = None  # those whose keys are in `_step_keys`
+        self._step_keys: Sequence[str] | Packed = ()
         self._own_step_keys = [
             *self._own,
             *self._stats,
@@ -127,7 +128,6 @@ class WorkerStore:
             keys.started(worker_id),
             self._queue_prefix,
         ]
-        self._step_keys = self._keys_with(())
 
     def on(self, redis: Commands) -> WorkerStore:
         """The same, kept over another connection."""
@@ -242,13 +242,10 @@ class WorkerStore:
     def _keys_of(self, queues: Sequence[str]) -> Sequence[str] | Packed:
         """The same queues are asked for again and again, and may be thousands."""
         if queues is not self._queues:
+            keys = [*self._own_step_keys, *(self._queue_prefix + queue for queue in queues)]
+            self._step_keys = self._redis.pack(keys) if isinstance(self._redis, Packs) else keys
             self._queues = queues
-            self._step_keys = self._keys_with(queues)
         return self._step_keys
-
-    def _keys_with(self, queues: Sequence[str]) -> Sequence[str] | Packed:
-        keys = [*self._own_step_keys, *(self._queue_prefix + queue for queue in queues)]
-        return self._redis.pack(keys) if isinstance(self._redis, Packs) else keys
 
     def known_queues(self) -> list[str]:
         """The names of all known queues, sorted."""
