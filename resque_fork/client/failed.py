@@ -402,11 +402,6 @@ T = TypeVar("T")
 
 def _batches(items: Iterable[T]) -> Iterator[Sequence[T]]:
     size = BATCH_OF_LIST if isinstance(items, Sequence) else BATCH
-    batch: list[T] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+    rest = iter(items)
+    while batch := list(itertools.islice(rest, size)):
         yield batch

@@ -30,7 +30,6 @@ from ..errors import (
     RedisRefused,
     RedisUnavailable,
     ResqueError,
-    SettingsError,
 )
 from ..system.loop import READABLE, WRITABLE, Loop
 from .addresses import Endpoint
@@ -166,7 +165,7 @@ class WorkerConnection:
                 if complained:
                     log.warning("Redis at %s answers again", self.server)
                 return reply
-            except (GaveUpWaiting, SettingsError):
+            except GaveUpWaiting:
                 raise
             except (RedisRefused, RedisUnavailable) as problem:
                 if not self._passes(problem, passing):
