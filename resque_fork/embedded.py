@@ -250,7 +250,7 @@ def _quoted(value: str | Path) -> str:
 
 
 def _answers(path: Path) -> bool:
-    """Whether the server answers a PING, with whatever but that it is still loading its data."""
+    """Whether the server answers a PING, and no longer loads its data."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1.0)
         try:

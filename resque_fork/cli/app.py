@@ -21,8 +21,8 @@ class App:
     """One call of the program. `flags` holds what was given, by setting.
 
     What needs redis is imported when a command asks for it, and not to show help.
-    `uses` are the settings that the command has options for: only those can be
-    told from the environment and the file, and only those can be wrong.
+    `uses` are the settings that the command has options for: only those are taken
+    from the environment and the file, and only those are checked.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ def completing(names: Callable[[Resque], list[str]]) -> Any:
         app = ctx.find_object(App)
         try:
             found = names(app.resque) if app else []
-        except Exception:  # whatever it is, it has no place in the middle of somebody's typing
+        except Exception:  # no error may appear while somebody is typing
             return []
         return [name for name in found if name.startswith(incomplete)]
 

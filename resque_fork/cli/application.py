@@ -30,8 +30,8 @@ def check_directory() -> None:
 def directory_problem() -> str:
     """What is wrong with the working directory; empty if nothing is.
 
-    A shell goes on as if a removed one were there. So say which it is, as the kernel or the
-    shell knows it.
+    A shell goes on in a directory that was removed. So the text names it, as the kernel or the
+    shell does.
     """
     try:
         os.getcwd()
@@ -108,7 +108,7 @@ def _hint(module: str, error: BaseException) -> str:
 
 
 def _hidden(directory: str) -> str:
-    """Python passes over what it may not look into, and says nothing."""
+    """Why the directory cannot be searched, which Python passes over in silence; else empty."""
     try:
         os.listdir(directory)
         os.stat(os.path.join(directory, os.curdir))

@@ -22,7 +22,7 @@ class Finding:
 
 
 def looked_at(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """What a look finds. One that the server refuses is a finding, and no reason to stop.
+    """What a look finds. If the server refuses it, that is a finding too.
 
     Raises our errors if the server does not answer, or does not let us in.
     """

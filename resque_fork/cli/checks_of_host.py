@@ -22,12 +22,12 @@ from .app import App
 from .checks import FAIL, OK, WARN, Finding, Judgement
 from .output import counted
 
-# As Ruby workers look for others on their host, who are dead if they are not found.
+# How Ruby workers look for others on their host; those that they do not find count as dead.
 RUBY_LOOKS_FOR = re.compile(r"resque:work|resque:\sStarting|resque-[0-9]")
 RUBY_LEAVES_OUT = "resque-web"
 UNKNOWN = "None; --require an application to look at that."
 
-# Has a title with the longest list of queues that is shown, for as long as we let it.
+# Shows a title with the longest list of queues until its input ends.
 PROBE = """
 import sys
 from resque_fork.wire.procline import Procline, make_room
@@ -109,7 +109,7 @@ def _shown_by_proc(pid: int) -> str:
 
 
 def _application(app: App) -> Iterator[Finding]:
-    """What it has running or open once it is loaded, which children get no sound copy of."""
+    """The threads and connections that it has once it is loaded; no child gets a sound copy."""
     application.prepare(app.settings)
     modules = app.settings.require
     connections = ConnectionCheck(known=open_sockets())

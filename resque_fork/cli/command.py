@@ -59,7 +59,7 @@ class TakesArguments(_Placed):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.ignore_unknown_options = True
         end = args.index("--") if "--" in args else len(args)
-        # were -v an option to click, it would also find it inside of -5v
+        # if -v were an option, click would also find it inside of -5v
         loud = [arg for arg in args[:end] if re.fullmatch("-v+", arg)]
         flags = ctx.ensure_object(App).flags
         flags["verbose"] = flags.get("verbose", 0) + sum(len(arg) - 1 for arg in loud)

@@ -1,4 +1,4 @@
-"""How far a command came that was interrupted, or that Redis left alone on the way."""
+"""How far a command came before it was interrupted, or before Redis failed it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Terminated(BaseException):
 
 
 def of_changes(noun: str, what: str) -> Callable[[BaseException], str]:
-    """In words what an error knows in its ``done`` and ``perhaps``: how many of what were ..."""
+    """Words for an error's ``done`` and ``perhaps``, such as ``3 jobs had been removed.``"""
 
     def words(error: BaseException) -> str:
         done, perhaps = getattr(error, "done", 0), getattr(error, "perhaps", 0)

@@ -20,7 +20,7 @@ from ..wire.json import decode
 from .app import App
 
 GAP = "  "
-WIDEST = 60  # characters of a cell, but of those in the last column
+WIDEST = 60  # characters of a cell; those in the last column may be wider
 
 Row = dict[str, Any]
 
@@ -67,8 +67,8 @@ def say(text: str) -> None:
 def echo(text: str) -> None:
     """Print a result, all of it or with an error.
 
-    Where stdout has no buffer (PYTHONUNBUFFERED), Python takes a write that was cut short, by a
-    full disk or a reader that left, for a whole one; so this one has a buffer of its own.
+    Without a buffer (PYTHONUNBUFFERED), Python does not notice that a write was cut short by a
+    full disk or a reader that left. So the text then goes through a buffer made here.
     """
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         with open(

@@ -86,7 +86,7 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # whoever read our output has seen enough; what is left of it goes nowhere
+            # the reader has left; the rest of the output goes nowhere
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             raise click.exceptions.Exit(PIPE_CLOSED) from None
 
@@ -132,7 +132,9 @@ def _report(error: Exception, app: App) -> int:
     if app.wants_tracebacks() and not isinstance(error, click.ClickException):
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     status, sentence = _sentence(error, app)
-    if os.strerror(errno.ENOENT) in sentence:  # of what, if the path was a relative one?
+    if (
+        os.strerror(errno.ENOENT) in sentence
+    ):  # a relative path is missing too if the directory is gone
         gone = application.directory_problem()
         sentence += f" {gone}" if gone not in sentence else ""
     lines = "\n".join(printable(line) for line in sentence.splitlines())

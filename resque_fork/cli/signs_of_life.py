@@ -25,7 +25,7 @@ FOREIGN = "goes on working, unlisted: it does not register again."
 
 
 def life_of(app: App, worker: str) -> Life | None:
-    """None for one that is certainly dead, or was silent for as long as `prune` asks for."""
+    """None if it is certainly dead, or was silent for longer than the prune interval."""
     parts = WorkerId.parse(worker)
     ours = Identity.from_fields(app.workers.process(worker)) is not None
     after = OURS if ours else FOREIGN
@@ -47,7 +47,7 @@ def life_of(app: App, worker: str) -> Life | None:
 
 
 def _heartbeat_of(app: App, worker: str, ours: bool) -> str | None:
-    """What its heartbeat tells, to one who cannot see its process; None if it is dead."""
+    """What its heartbeat shows where its process cannot be seen; None if it is dead."""
     beats = app.workers.heartbeats()
     beat = beats.get(worker)
     if beat is None and ours and worker not in beats:  # a Ruby worker removed it

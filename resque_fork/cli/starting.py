@@ -35,12 +35,12 @@ class Stopped(KeyboardInterrupt):
 
 
 def hold_signals() -> None:
-    """From now on they wait for `Starting`, also while this program is started anew."""
+    """Block them until `Starting` handles them, also while this program is started anew."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def leave(status: int) -> None:
-    """End the process as the interpreter does, but wait for no thread of the application."""
+    """End the process as the interpreter does, but without waiting for threads."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -51,7 +51,7 @@ def leave(status: int) -> None:
 class Starting:
     """Handles signals while entered; `hand_over` leaves them to the worker.
 
-    Whoever is told to stop leaves the block without an error, whatever has become of the exception.
+    After a stop the block ends without an error, even if the application swallowed the exception.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class Starting:
         for number in SIGNALS:
             signal.signal(number, self._note)  # the application may have set handlers of its own
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self._handed_over = True  # first: a thread may have one of them just now
+        self._handed_over = True  # first: a thread may take one of them just now
         self._leave_if_stopped()
         for number in self._kept:
             signal.raise_signal(number)
@@ -107,7 +107,7 @@ class Starting:
             raise Stopped
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._handed_over:  # a thread of the application's took it: not everywhere is it blocked
+        if self._handed_over:  # a thread of the application, where it is not blocked, took it
             signal.raise_signal(number)
         elif number in KEPT:
             self._kept.discard(UNDOES.get(number, 0))

@@ -71,7 +71,7 @@ def _work(app: App, settings: Settings, starting: Starting) -> int:
             application.prepare(settings)
             connections = ConnectionCheck(known=open_sockets())
             application.load(settings.require)
-            # one that cannot be loaded is no worker's fault
+            # one that cannot be loaded is found here, not in each worker
             Backends.named(settings.failure_backend)
         if not registry.names():
             log.warning("No job is declared, so every job will fail: --require the application")
@@ -85,7 +85,7 @@ def _work(app: App, settings: Settings, starting: Starting) -> int:
 
 
 def _check(settings: Settings, pidfile: Pidfile | None) -> None:
-    """Whatever can be known to be wrong, while there is still a terminal to say it on."""
+    """Raises what can be known to be wrong while there is still a terminal to say it on."""
     try:
         QueueList(settings.queues)
     except NoQueueError as error:

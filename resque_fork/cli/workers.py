@@ -168,14 +168,14 @@ def process_of(app: App, worker: str) -> psutil.Process:
     if not WorkerReport(app).is_here(parts, identity):
         raise ResqueError(f"{worker} runs on another host: run this command there.")
     with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(parts.pid)  # from here on it notices if the pid is used again
+        process = psutil.Process(parts.pid)  # from here on psutil notices if the pid is used again
         if Identity.of(parts.pid) == identity:
             return process
     raise ResqueError((GONE_ALREADY if identity.has_exited(parts.pid) else NOT_OURS).format(worker))
 
 
 def _wait_for_end(worker: str, pid: int) -> None:
-    """A zombie has ended: whoever should reap it need not be quick about it."""
+    """Wait until the process has ended. A zombie has, however late it is reaped."""
     deadline = time.monotonic() + KILL_SECONDS
     while is_alive(pid):
         if time.monotonic() > deadline:

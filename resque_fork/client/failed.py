@@ -25,14 +25,14 @@ from ..wire.unreadable import UNREADABLE, unwrapped
 if TYPE_CHECKING:
     from ..store.client import Client
 
-BATCH = 250  # jobs, of those that are read while others are changed
-BATCH_OF_LIST = 10_000  # of those that were read before, and so may all have moved
+BATCH = 250  # jobs, if they are read while others are changed
+BATCH_OF_LIST = 10_000  # jobs, if all were read before, and so may all have moved
 
 Progress = Callable[[int], object]
 
 
 def _noop(count: int) -> None:
-    """Nobody wants to know of the progress."""
+    """Nobody asked for the progress."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class FailedJob:
 
     @property
     def unknown_zone(self) -> str | None:
-        """The zone for which its age cannot be told: a name, or ``none``; None if it can."""
+        """The time zone that makes its age unknown, or ``none``; None if the age is known."""
         return zone_of(self.failed_at) if self.failed_at else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -347,7 +347,7 @@ def requeue_of(job: FailedJob, now: float) -> Requeue | None:
         else:
             marked = job.entry.raw.rstrip()[:-1] + b"," + stamp
         payload = _queued_payload(job, item)
-    except ValueError:  # 1e999: no JSON says what it is read as
+    except ValueError:  # 1e999 is read as infinity, which JSON cannot express
         return None
     return Requeue(job.entry, marked, job.queue, payload)
 
@@ -361,7 +361,7 @@ def _kept(item: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     payload = payload if isinstance(payload, dict) else {}
     try:
         shown = _again(payload)
-    except ValueError:  # 1e999: no JSON says what it is read as
+    except ValueError:  # 1e999 is read as infinity, which JSON cannot express
         shown = b""
     inner = unwrapped(shown)
     if inner == shown:

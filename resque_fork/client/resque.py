@@ -47,9 +47,9 @@ class Resque:
     used; may be shared by threads and survives a fork. With `inline` jobs are
     performed where they are enqueued, for tests.
 
-    `timeout` is for how many seconds enqueueing may wait for Redis, connecting
-    included; 3, or the URL's ``socket_timeout``, unless told. Other methods
-    wait that long for each reply.
+    `timeout` is the longest time in seconds that enqueueing waits for Redis,
+    connecting included; by default the URL's ``socket_timeout``, or 3. Other
+    methods wait that long for each reply.
 
     Every method raises RedisUnavailable if Redis does not answer, and
     RedisRefused (AccessRefused, WrongKeyType) if it refuses.
@@ -330,7 +330,7 @@ class Resque:
         return True
 
     def _push(self, queue: str, *payloads: bytes, before: int = 0) -> None:
-        """Push, in the time that there is for it; an error says what has become of the payloads.
+        """Push within the timeout; an error says what has become of the payloads.
 
         `before` is how many were pushed before them, in the same call.
         """
@@ -379,7 +379,7 @@ def _is_job(class_name: str, args: list[Any] | None) -> Callable[[bytes], bool]:
     wanted = None if args is None else encode(args)
 
     def matches(raw: bytes) -> bool:
-        if written not in raw and b"\\" not in raw:  # which most are, and quickly told
+        if written not in raw and b"\\" not in raw:  # a quick test, which most payloads fail
             return False
         try:
             payload = Payload.parse(raw)

@@ -1,4 +1,4 @@
-"""What a server tells of itself, and of the keys that it has."""
+"""What a server says about itself and its keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .client import Client
 
 
 def info(redis: Client) -> dict[str, Any]:
-    """What INFO says; nothing if we may not ask."""
+    """The reply to INFO; empty if we may not ask."""
     try:
         return dict(redis.execute_command("INFO"))
     except RedisRefused as error:
@@ -20,7 +20,7 @@ def info(redis: Client) -> dict[str, Any]:
 
 
 def config(redis: Client, name: str) -> str | None:
-    """One directive, or None if the server keeps it to itself, as managed ones do."""
+    """One directive; None if the server does not tell it, as managed servers do not."""
     try:
         value = redis.execute_command("CONFIG GET", name).get(name)
     except RedisRefused:

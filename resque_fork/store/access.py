@@ -12,7 +12,7 @@ from .scripts import Commands
 def check_access(redis: Commands, server: RedisURL, keys: Keys) -> None:
     """Raises AccessRefused that names the commands which an access control list withholds.
 
-    Without it a worker would find out by and by, with a job in its hands.
+    Without this check a worker would find out command by command, with a job in its hands.
     """
     refused = [to_text(name) for name in scripts.run(redis, "access", [keys.access], [])]
     if refused:

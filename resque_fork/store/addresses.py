@@ -10,7 +10,7 @@ _LIKE_AN_ADDRESS = re.compile(r"[\d.]+|[\da-f]*:[\w.:%-]*", re.ASCII | re.IGNORE
 
 
 class Endpoint(NamedTuple):
-    """A node of Redis: its host as it is named, and the addresses that this name has."""
+    """A node of Redis: its host name, its port, and the addresses of that name."""
 
     host: str
     port: int
@@ -18,7 +18,7 @@ class Endpoint(NamedTuple):
 
 
 def is_address(host: str) -> bool:
-    """Whether it is an address already, and no name that has one."""
+    """Whether it is an address, and not a name."""
     if not _LIKE_AN_ADDRESS.fullmatch(host):
         return False
     try:
@@ -29,5 +29,5 @@ def is_address(host: str) -> bool:
 
 
 def encoded(host: str) -> str | bytes:
-    """As bytes, if it is no name to be looked up: Python's codec of names takes half a megabyte."""
+    """As bytes, if no name has to be looked up: Python's codec for names takes half a megabyte."""
     return host.encode() if host == "localhost" or _LIKE_AN_ADDRESS.fullmatch(host) else host

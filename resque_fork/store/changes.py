@@ -1,13 +1,13 @@
-"""Changes to long lists, in steps that Redis is done with in milliseconds.
+"""Changes to long lists, in steps that take Redis a few milliseconds each.
 
 Redis finds or removes a value in a list by comparing all that stands before it: in
 one of 500,000 that takes 10 to 30 ms, and nobody else is served meanwhile. So
 
-- a step is bounded in number, in bytes and in what walking to its places costs;
-- a step looks for an entry where it was shown and close by, and changes it only
-  where its very bytes stand; what is further away is looked for here, page by page;
-- an entry far from both ends is removed by putting the one that stands first (or
-  last) in its place. Nearer to an end the others keep their order.
+- a step is limited in entries, in bytes and in the time to reach its places;
+- a step looks for an entry at its last known place and close by, and changes it only
+  if its bytes are the same; entries further away are looked for here, page by page;
+- an entry far from both ends is removed by putting the first (or last) entry of the
+  list in its place. Nearer to an end the others keep their order.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from ..wire.keys import Keys
 from . import scripts
 from .long_list import PAGE, PAGE_BYTES, Entry, LongList
 
-NEAR = 4  # pages on each side in which a lost entry is looked for
-SEARCHES = 3  # of the whole list, one after the other, that find nothing
+NEAR = 4  # pages on each side in which a lost entry is looked for first
+SEARCHES = 3  # searches of the whole list in a row that may find nothing
 STEP_SLACK = 40  # places on each side in which a step itself looks
 SLACK_BYTES = 64 * 1024
 TRIES = 3  # steps that look for one entry, each where it was found to stand
 
-# What a step may take, in microseconds, and what it is made of, measured on a slow machine.
+# The longest that a step may take, and what its parts take: microseconds on a slow machine.
 STEP = 2500.0
 STEP_ENTRIES = 250
 ENTRY = 8.0
 BYTE = 0.01
 NODE = 0.03  # walking past one; Redis keeps as many entries in a node as 8 kB hold
 NODE_BYTES = 8192
-SCAN = 2500.0  # more, for a removal that moves others up
+SCAN = 2500.0  # in addition, for a removal that moves others up
 COMPARISON, COMPARED_BYTE = 0.035, 0.00006  # of an entry that it passes
 
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """An entry to queue again: as it was read, as it will read, and what goes to which queue."""
+    """An entry to queue again: as it was read, as it is marked, and the payload for its queue."""
 
     entry: Entry
     marked: bytes
@@ -59,14 +59,14 @@ class Changes:
     """Changes to one list, in steps; finds again what has moved since it was read.
 
     `done` counts the entries that were certainly changed. After an interruption, or
-    where Redis did not answer, `perhaps` counts those of which nobody knows.
+    if Redis did not answer, `perhaps` counts those that may have been changed.
     """
 
     def __init__(self, long_list: LongList, from_last: bool = False) -> None:
         self.done = self.perhaps = 0
         self._list = long_list
         self._from_last = from_last  # where steps begin, and from where gaps are filled
-        self._shift = 0  # how far all that was read before `_shifted` stands from its place
+        self._shift = 0  # how far entries that were read before `_shifted` have moved
         self._shifted = 0
         self._searches = SEARCHES
 
@@ -120,7 +120,7 @@ class Changes:
     def _in_steps(
         self, entries: Sequence[Entry], sizes: Sequence[int], send: Send, removing: bool = False
     ) -> list[bool]:
-        now = list(entries)  # as they stand by what is known now
+        now = list(entries)  # with the places that are known now
         done = [False] * len(now)
         tries = Counter[int]()
         todo = self._in_order(range(len(now)), now)
@@ -149,14 +149,14 @@ class Changes:
         return max(0, entry.place + (self._shift if entry.read < self._shifted else 0))
 
     def _learn(self, entry: Entry, place: int) -> None:
-        """It stands here: so others that were read before now have moved as far."""
+        """The entry is here: others that were read before now have moved as far."""
         self._list.clock += 1
         self._shift, self._shifted = place - entry.place, self._list.clock
 
     def _next_step(
         self, todo: deque[int], now: Sequence[Entry], sizes: Sequence[int], length: int
     ) -> list[int]:
-        """Those that one step can take; in the order of their places."""
+        """As many as one step can take, in the order of their places."""
         which: list[int] = []
         cost, size = 0.0, 0
         first = self._place_of(now[todo[0]])
@@ -188,7 +188,7 @@ class Changes:
     def _found_again(
         self, lost: Sequence[int], todo: deque[int], now: list[Entry], tries: Counter[int]
     ) -> list[int]:
-        """Those that stand elsewhere in the list, with their places set right."""
+        """The lost entries that are found elsewhere in the list; their places in `now` are new."""
         tries.update(lost)
         lost = [i for i in lost if tries[i] < TRIES]
         if not lost:
@@ -196,7 +196,10 @@ class Changes:
         wanted, place = [now[i].raw for i in lost], self._place_of(now[lost[0]])
         found = self._list.search(wanted, place, 2 * NEAR)
         if self._searches and sum(map(len, found.values())) < len(wanted):
-            lost = [*lost, *todo]  # then all places are known anew, and nobody is asked twice
+            lost = [
+                *lost,
+                *todo,
+            ]  # then all places are known again, and nothing is searched for twice
             todo.clear()
             found = self._list.search([now[i].raw for i in lost], place)
             worth = any(raw in found for raw in wanted)
@@ -213,7 +216,7 @@ class Changes:
 
 
 def _lost(step: Sequence[Entry], standing: Sequence[int]) -> list[int]:
-    """Those that may stand elsewhere: not what was read at once with standing ones around it."""
+    """Those that may have moved. One between two that stand, all read at once, has gone."""
     lost = []
     for n in range(len(step)):
         place = bisect.bisect(standing, n)

@@ -1,4 +1,4 @@
-"""The door to Redis for applications and tools: commands out, replies in, errors in our words."""
+"""Sends commands to Redis for applications and tools, and raises this package's errors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .refusals import translate_error, translated
 class Client:
     """A client of redis-py that raises our errors only. Safe for threads and forks.
 
-    It waits `seconds` for each reply, and for no connection longer than that. `perhaps` is always
-    a sentence of what may have been done if no reply came: the error then has it too.
+    It waits `seconds` for each reply, and no longer for a connection. `perhaps` is a sentence
+    that says what may have been done; the error ends with it if no reply came.
     """
 
     def __init__(self, server: RedisURL, seconds: float | None = None) -> None:
@@ -28,7 +28,7 @@ class Client:
 
     @shared_property
     def redis(self) -> Any:
-        """redis-py's own. That of a Cluster connects at once, the others when first used."""
+        """The redis-py client. That of a Cluster connects at once, others when first used."""
         try:
             with translated(self.server):
                 return open_client(self.server, self._seconds, self._deadline)
@@ -37,7 +37,7 @@ class Client:
             raise
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """What this thread does here in this context is over after so many seconds."""
+        """Limit the time of all that this thread does with the client in this context."""
         return self._deadline.within(seconds)
 
     def execute_command(self, *command: Any, perhaps: str = "") -> Any:

@@ -1,6 +1,6 @@
 """Connects with redis-py to the Redis that a URL names: clients, and bare connections.
 
-What redis-py raises passes here as it is, but for `ping`.
+Raises the errors of redis-py; only `ping` translates them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def open_client(server: RedisURL, seconds: float, deadline: Deadline) -> Any:
 def find(server: RedisURL, key: str) -> Endpoint | None:
     """The node that holds `key` now; None for a socket in the file system.
 
-    Blocks where the server `is_to_be_found`, for as long as a name server may be silent.
+    If the server `is_to_be_found`, this blocks for as long as a name server is silent.
     """
     if "path" in server.options:
         return None
@@ -121,8 +121,8 @@ def _node(server: RedisURL, key: str) -> tuple[str, int]:
 def _protocol(server: RedisURL) -> int:
     """RESP2, which every server knows; RESP3 over TLS, where the client is all redis-py's.
 
-    It takes what TLS itself sends first for a stray reply, unless it has something to ask
-    for on connecting.
+    Over TLS it takes the first bytes of TLS itself for a stray reply, unless it sends a
+    command on connecting, as it does for RESP3.
     """
     return 3 if server.tls else 2
 

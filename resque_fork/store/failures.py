@@ -41,7 +41,7 @@ class Failures:
         return self._list.pages(backwards=newest_first)
 
     def changes(self) -> Changes:
-        """What `requeue` and `remove` do one after the other, the oldest entries first."""
+        """For several calls of `requeue` and `remove`, the oldest entries first."""
         return Changes(self._list)
 
     def requeue(self, batch: Sequence[Requeue], changes: Changes | None = None) -> list[bool]:

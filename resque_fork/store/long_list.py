@@ -1,8 +1,8 @@
-"""Lists of any length, read in pages that Redis is done with in milliseconds.
+"""Lists of any length, read in pages that take Redis a few milliseconds each.
 
 Redis reaches a place in the middle of a list by walking there, and nobody else is
-served meanwhile: so pages are bounded in number and in bytes. Others may push, pop
-and remove at any time: a reader finds its way again by what it saw ahead.
+served meanwhile: so pages are limited in entries and in bytes. Others may push, pop
+and remove at any time: a reader finds its place again by the entries that it saw ahead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PAGE = 500  # entries
 PAGE_BYTES = 256 * 1024
 AHEAD = 20  # entries that a reader knows of beyond its page, to find its way again
-READS = 20  # of one page, while the list moves faster than it is read
+READS = 20  # attempts to read one page, while the list moves faster than it is read
 SLACK = 40  # places behind it that a reader looks at too: the list may have moved a little
 
 
@@ -39,7 +39,7 @@ class LongList:
     def __init__(self, redis: Commands, key: str) -> None:
         self.redis = redis
         self.key = key
-        self.clock = 0  # counts what was read and what was changed here
+        self.clock = 0  # counts reads and changes
         self.removed = 0  # entries, by ourselves
 
     def length(self) -> int:
@@ -47,7 +47,7 @@ class LongList:
         return int(self.redis.execute_command("LLEN", self.key))
 
     def range(self, start: int, count: int) -> list[Entry]:
-        """So many entries from a place on, as far as there are, in one command."""
+        """Up to `count` entries from a place on, in one command."""
         first = max(0, start)
         last = start + count - 1
         if last < first:
@@ -57,7 +57,7 @@ class LongList:
         return [Entry(first + i, raw, self.clock) for i, raw in enumerate(values)]
 
     def page(self, start: int, count: int) -> list[Entry]:
-        """The same of any number, in as many commands as it takes."""
+        """Up to `count` entries from a place on, in as many commands as it takes."""
         found: list[Entry] = []
         size = _PageSize()
         while len(found) < count:
@@ -71,7 +71,7 @@ class LongList:
     def pages(self, backwards: bool = False) -> Iterator[list[Entry]]:
         """All entries from one end to the other, none twice; what is pushed meanwhile is left out.
 
-        Whatever others remove before or behind the reader, it misses nothing of the rest.
+        Whatever others remove before or behind the reader, it misses no entry that stays.
         """
         left = self.length()
         reader = _Reader(self, backwards, left)
@@ -82,9 +82,9 @@ class LongList:
     def search(
         self, wanted: Collection[bytes], place: int, pages: int | None = None
     ) -> dict[bytes, list[int]]:
-        """Where values stand now, those that are found in so many pages around a place.
+        """The places of values, as far as they are found in so many pages around a place.
 
-        A value that is wanted so many times is found at as many places at most.
+        A value that is wanted twice is found at two places at most.
         """
         missing, found = Counter(wanted), dict[bytes, list[int]]()
         for number, window in enumerate(self.outwards(place), 1):
@@ -99,7 +99,7 @@ class LongList:
         return found
 
     def outwards(self, place: int) -> Iterator[list[Entry]]:
-        """Page after page around a place, further away each time on both sides, up to the ends."""
+        """Pages around a place, each further away than the last, on both sides up to the ends."""
         size = _PageSize()
         low = high = place
         there_is_more = True
@@ -118,7 +118,7 @@ class LongList:
 
 
 class _Reader:
-    """Reads on from page to page, from what it saw ahead of it."""
+    """Reads page by page; finds its place again by the entries that it saw ahead."""
 
     def __init__(self, entries: LongList, backwards: bool, length: int) -> None:
         self._list = entries
@@ -170,7 +170,7 @@ class _Reader:
         return found
 
     def _find(self) -> bool:
-        """Go where the first stands that still does of what was ahead."""
+        """Go to the first of the entries ahead that is still in the list."""
         for window in self._list.outwards(self._position):
             beyond = _from_first_of(self._ahead, window, self._position)
             if beyond:
@@ -179,7 +179,7 @@ class _Reader:
         return False
 
     def _from_here(self) -> list[Entry]:
-        """A page, where nothing stands that was ahead: the end that we came from was cut off."""
+        """A page, if all entries ahead have gone: the list was cut off at the end we came from."""
         self._ahead = []
         for _ in range(READS):
             length = self._list.length()
@@ -194,7 +194,7 @@ class _Reader:
 
 
 def _from_first_of(ahead: Sequence[bytes], found: list[Entry], position: int) -> list[Entry]:
-    """What was found from the first on that stands of what was ahead; of equals the nearest."""
+    """What was found, from the first entry that was ahead on; of equal ones the nearest."""
     for raw in ahead:
         places = [n for n, entry in enumerate(found) if entry.raw == raw]
         if places:
@@ -209,7 +209,7 @@ class _PageSize:
         self.entries = 64
 
     def part_of(self, number: int) -> int:
-        """As many, or as few as do not count beside a page."""
+        """That number, or a quarter of a page if that is less."""
         return min(number, 1 + self.entries // 4)
 
     def adapt(self, entries: Sequence[Entry]) -> None:
@@ -223,7 +223,7 @@ def delete_list(
 ) -> int:
     """Delete a list, whose memory Redis frees in the background; returns how many it had.
 
-    Other commands may go along with it. All is done at once or nothing.
+    The commands `along` are part of the same transaction: all is done or nothing.
     """
     size = ("LLEN", key)
     redis.execute_command(*size)  # raises for a key that is no list, which would be deleted too

@@ -13,11 +13,11 @@ MASK = "***"
 
 
 def without_secrets(url: str) -> str:
-    """The URL with everything replaced that may be a secret, also if it is no URL.
+    """The URL with everything replaced that may be a secret; any other text is masked too.
 
-    That is the password, whatever stands alone in the place of a user, and every option but
-    those that are known to hold none. What ought to have been encoded and was not may hold
-    anything: all up to the last @ is taken for the login.
+    Secrets are the password, a user without a password, and every option that is not known to
+    be harmless. A login that should have been encoded may contain any character: everything
+    up to the last @ counts as the login.
     """
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     shown = re.sub(r"([?&;#])([^=&;?#]*)=([^&;]*)", _option, rest)

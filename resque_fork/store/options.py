@@ -39,7 +39,7 @@ def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def as_seconds(value: Any) -> float:
-    """A time to wait: more than nothing, and not for ever. Raises ValueError that says so."""
+    """A time to wait, above 0 and not for ever. Raises ValueError that says so."""
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
@@ -67,7 +67,7 @@ def _verify_flags(text: str) -> list[ssl.VerifyFlags]:
         raise ValueError(f"names such as {ssl.VerifyFlags.VERIFY_X509_STRICT.name}") from None
 
 
-# Those that may be given, and what reads them: it raises ValueError with what it would take.
+# The options that may be given, each with its reader: it raises ValueError with what is valid.
 OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "db": _whole(0),
     "username": str,
@@ -100,7 +100,7 @@ _REPEATS = "would repeat commands, and a job whose push is repeated is queued tw
 _OBJECT = "is an object of Python's, which no URL can hold"
 _ELSEWHERE = "has its place in front of the question mark"
 
-# Those of redis-py that may not be given: what they may say all the same, and why no more.
+# Options of redis-py that are refused: the values that do no harm, and the reason.
 REFUSED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "decode_responses": (FALSE, _REPLIES),
     "encoding": (("utf-8", "utf8"), _REPLIES),
@@ -136,7 +136,7 @@ REFUSED: Mapping[str, tuple[tuple[str, ...], str]] = {
 def read_options(query: str, tls: bool) -> dict[str, Any]:
     """The options of a query, as redis-py takes them; those for Sentinels keep ``sentinel_``.
 
-    Raises ValueError for one that is not known, is refused, or has a value that is none.
+    Raises ValueError for one that is not known, is refused, or has a value that is not valid.
     """
     found: dict[str, Any] = {}
     for name, text in parse_qsl(query):
@@ -161,7 +161,7 @@ def read_options(query: str, tls: bool) -> dict[str, Any]:
 
 
 def check_tls(options: Mapping[str, Any]) -> None:
-    """Try what TLS is to be used with. Raises ValueError for a file that cannot be used."""
+    """Load what TLS will use. Raises ValueError for a file that cannot be used."""
     for name in FILES:
         if name in options and not os.path.exists(options[name]):
             raise ValueError(f"there is no file {options[name]}")

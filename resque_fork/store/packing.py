@@ -1,4 +1,4 @@
-"""Commands as they travel: arrays of strings, each behind its length."""
+"""Commands as they are sent: arrays of strings, each after its length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Packed(NamedTuple):
-    """So many words of a command in one piece, as they travel; a `Line` packs them."""
+    """Words of a command that are packed once and sent often; a `WorkerConnection` packs them."""
 
     number: int
     data: bytes
@@ -19,7 +19,7 @@ class Packed(NamedTuple):
 
 
 def packed(command: Sequence[Any]) -> bytes:
-    """A command as it travels. (The packer of redis-py takes twice as long.)"""
+    """A command as it is sent. (The packer of redis-py takes twice as long.)"""
     parts, count = [], len(command)
     for part in command:
         if isinstance(part, str):

@@ -1,4 +1,4 @@
-"""An idle worker has the server tell it that something was pushed.
+"""Has the server tell an idle worker that something was pushed.
 
 Redis' client tracking, in broadcast mode, announces every change of a key
 under our prefixes on the very connection that sends the commands, whoever made
@@ -18,10 +18,10 @@ BUSY_NOTIFICATIONS = 10  # that a worker ignores, busy with one job or many, bef
 
 
 class QueueListener:
-    """Notified of what is pushed, and of losing the connection that would have told of it.
+    """Notified of every push, and of the loss of the connection, after which pushes go unnoticed.
 
-    `queues_changed` is set along with it if the set of known queues may have
-    changed; whoever reads that set anew clears it.
+    `queues_changed` is set too if the set of known queues may have changed; whoever reads
+    that set again clears it.
     """
 
     def __init__(self, connection: WorkerConnection, keys: Keys) -> None:
@@ -50,7 +50,7 @@ class QueueListener:
         return notified
 
     def mute(self, busy: bool) -> None:
-        """While there is a job to do, notifications are ignored, and before long unsubscribed."""
+        """While busy, ignore notifications, and unsubscribe after the first few."""
         if busy and not self._muted:
             self._ignored = 0
         self._muted = busy
@@ -70,7 +70,7 @@ class QueueListener:
         return self.subscribed
 
     def unsubscribe(self) -> None:
-        """Hear of nothing from now on."""
+        """Be notified of nothing from now on."""
         self._notified = False
         self.queues_changed = True
         if self.subscribed:

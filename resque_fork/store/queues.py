@@ -30,7 +30,7 @@ class Queues:
     def push(self, queue: str, *payloads: bytes) -> ResqueError | None:
         """Append to the queue and make it known, in one round trip.
 
-        Returns what kept it from being made known.
+        Returns the error that kept it from being made known, if any.
         """
         made_known, pushed = self._redis.execute_many(
             [("SADD", self._keys.queues, queue), ("RPUSH", self._keys.queue(queue), *payloads)],

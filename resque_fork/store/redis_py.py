@@ -1,7 +1,7 @@
-"""All that resque-fork needs of redis-py beside its public face: connections that it can trust.
+"""What resque-fork needs of redis-py beside its public face: connections that it can trust.
 
-Those of clients are done by a deadline. Those of workers go to an address that was found before,
-and `line` reads what comes on them. No other module uses a private name of redis-py.
+A client's connections keep to a deadline. A worker's go to an address that was looked up before;
+`worker_connection` reads from them. No other module uses a private name of redis-py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from redis.sentinel import SentinelManagedConnection
 from .addresses import encoded
 from .refusals import OtherProtocol, code_of, was_said
 
-INSTANT = 0.001  # seconds: what is left of a time that is over, where 0 would mean something else
+INSTANT = 0.001  # seconds that are left after a deadline; 0 would mean: without blocking
 
 # hiredis has a packer of its own, which refuses names that are not UTF-8
 PACKER = PythonRespSerializer(6000, Encoder("utf-8", "surrogateescape", False).encode)
@@ -52,19 +52,19 @@ class TLSConnection(SSLConnection):
 
 
 def speaks_tls(error: OSError) -> bool:
-    """Whether a handshake failed for a reason that only one who speaks TLS can have."""
+    """Whether the error of a handshake shows that the other side speaks TLS."""
     if not isinstance(error, ssl.SSLError):
         return not isinstance(error, TimeoutError | ConnectionResetError | BrokenPipeError)
     reason = error.reason or ""
     return "ALERT" in reason or "CERTIFICATE" in reason or "CIPHER" in reason
 
 
-# --- of clients: redis-py's own limits are for each wait alone, so a server that sends a byte now
-# and then would hold up its caller for ever
+# --- of clients: redis-py limits each wait by itself, so a server that sends a byte now and then
+# could hold up a caller for ever
 
 
 class Deadline(threading.local):
-    """When a thread has to be done with what it does on the connections of one client."""
+    """Until when a thread may use the connections of one client."""
 
     def __init__(self) -> None:
         self._at = math.inf
@@ -82,7 +82,7 @@ class Deadline(threading.local):
         return self._at <= time.monotonic()
 
     def limit(self, seconds: float | None) -> float | None:
-        """As long as that, or as long as there is time."""
+        """That many seconds, or those that are left if they are fewer."""
         if self._at == math.inf or seconds == 0:
             return seconds
         left = max(self._at - time.monotonic(), INSTANT)
@@ -113,9 +113,9 @@ class _TimedSocket:
         return int(self._sock.recv_into(*how))
 
     def sendall(self, data: bytes) -> None:
-        """Sends all of it, or leaves it to reading to tell why it cannot be sent.
+        """Sends all of it. A broken connection raises only when it is read from.
 
-        A server that hangs up may have said why, and that is there to be read.
+        A server that hangs up may have said why, and reading shows that.
         """
         unsent = memoryview(data)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -130,7 +130,7 @@ class _TimedSocket:
 
 
 class _Timed(AbstractConnection):
-    """What all of them have in common. An error says in ``unsent`` that no command had left yet."""
+    """What they have in common. An error has ``unsent`` if no command had been sent yet."""
 
     def __init__(self, *, deadline: Deadline, **options: Any) -> None:
         self._deadline = deadline
@@ -160,10 +160,10 @@ class _Timed(AbstractConnection):
             raise exceptions.InvalidResponse(str(error)) from error
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
-        """Log in; and have the server say something before a command that matters is sent.
+        """Log in, and get a reply before the first command that matters is sent.
 
-        A server that is full of clients says so and hangs up, whatever it is asked. (TLS has
-        something to say at first too, which redis-py would take for a stray reply.)
+        A server with too many clients says so and hangs up, whatever the command is. (TLS too
+        sends something first, which redis-py would take for a stray reply.)
         """
         try:
             super().on_connect_check_health(check_health)
@@ -244,11 +244,11 @@ class _ToAddress(Connection):
 
 
 class _ToAddressByTLS(TLSConnection, _ToAddress):
-    """The handshake comes after the above, and goes by the name."""
+    """The handshake follows, and checks the certificate against the name."""
 
 
 def connection_with(options: Mapping[str, Any]) -> Any:
-    """A connection with the options of a pool of such connections."""
+    """One connection, from the options of a pool."""
     of_one = {name: value for name, value in options.items() if name != "max_connections"}
     tls = of_one.pop("ssl", False)
     kind: Any = _ToAddressByTLS if tls else _ToAddress
@@ -261,7 +261,7 @@ def connection_with(options: Mapping[str, Any]) -> Any:
 
 
 def start_parser(connection: Any) -> None:
-    """Have what comes in on a new connection understood."""
+    """Let a new connection parse what comes in."""
     connection._parser.on_connect(connection)
 
 
@@ -282,11 +282,11 @@ def socket_of(connection: Any) -> Any:
 
 
 def idle_descriptors() -> set[int]:
-    """Of connections that lie in a pool of redis-py, of whoever's, and are in nobody's hands.
+    """The descriptors of idle connections in all redis-py pools of this process.
 
-    It looks at every object that there is.
+    Looks at every object that there is.
     """
-    # not isinstance, which would have lazy objects made, and remember every class
+    # not isinstance: it would create what is lazy, and remember every class
     pools = [thing for thing in gc.get_objects() if ConnectionPool in type(thing).__mro__]
     idle = [connection for pool in pools for connection in pool._get_free_connections()]
     return {c._sock.fileno() for c in idle if getattr(c, "_sock", None) is not None}

@@ -21,16 +21,16 @@ from ..errors import (
 from ..wire.keys import to_text
 from .redis_url import RedisURL
 
-# What redis-py raises when Redis does; those of a Cluster are none of its RedisErrors.
+# The errors that redis-py raises; those of a Cluster are not among its RedisErrors.
 REDIS_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 
-# Refusals that pass: the server is starting, has lost its primary, is full, or
+# Refusals that may pass: the server is starting, has lost its primary, is full, or
 # somebody put a key of the wrong type in the way. The command had no effect.
 PASSING = (
     "LOADING", "BUSY", "READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "OOM", "CLUSTERDOWN",
     "TRYAGAIN", "MOVED", "ASK", "UNBLOCKED", "WRONGTYPE", "NOAUTH", "WRONGPASS", "NOPERM",
 )  # fmt: skip
-# Commands whose first argument is no key; those of scripts come later.
+# Commands whose first argument is not a key; those of scripts have their keys later.
 KEYLESS = (
     "ACL", "AUTH", "CLIENT", "COMMAND", "CONFIG", "EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO",
     "HELLO", "INFO", "KEYS", "PING", "SCAN", "SCRIPT", "SELECT", "TIME",
@@ -39,7 +39,7 @@ ELSEWHERE = ("READONLY", "MOVED", "ASK", "CLUSTERDOWN", "MASTERDOWN")  # look fo
 
 
 class OtherProtocol(exceptions.ConnectionError):
-    """Nothing that makes sense came from the server: it may be that one side alone speaks TLS."""
+    """The server sent nothing that makes sense: perhaps only one side speaks TLS."""
 
 
 @contextlib.contextmanager
@@ -55,7 +55,7 @@ def translated(server: RedisURL, command: Sequence[Any] = (), perhaps: str = "")
 
 
 def translate_error(error: Exception, server: RedisURL, command: Sequence[Any] = ()) -> ResqueError:
-    """One of REDIS_ERRORS as one of ours, with what it tells of the command."""
+    """One of REDIS_ERRORS as one of ours, which says what became of the command."""
     problem = _problem(error, server, command)
     if isinstance(problem, RedisRefused | RedisUnavailable):
         if was_said(error):

@@ -91,7 +91,7 @@ class _Reply:
 class BestEffort:
     """The same connection, for what can wait: heartbeats, and the keys of others.
 
-    A key of the wrong type is told by WrongKeyType, and not waited for.
+    A key of the wrong type is not waited for, but raises WrongKeyType.
     """
 
     def __init__(self, connection: WorkerConnection) -> None:
@@ -108,9 +108,9 @@ def _here(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
 class WorkerConnection:
     """Commands in, replies out, over one connection to the node that holds `key`.
 
-    `deadline` is asked, while Redis is away, until when to go on trying: a time
-    of the loop's clock, or None for ever. `run_in_subprocess` does some work that may block, if
-    it can without blocking us: until it is done it calls `wait`, which may raise.
+    `deadline` returns until when to go on trying while Redis is away: a time of the
+    loop's clock, or None for ever. `run_in_subprocess` does work that may block, if it can in
+    another process; until that is done it calls `wait`, which may raise.
     """
 
     def __init__(
@@ -124,9 +124,8 @@ class WorkerConnection:
         self.server = server
         self.can_notify = False
         self.authenticated = True
-        self.expects_notifications = (
-            False  # true while subscribed: pushes may arrive between replies
-        )
+        # true while subscribed: notifications may arrive between replies
+        self.expects_notifications = False
         # gets the keys that have changed, or None: all of them, or the connection is lost
         self.on_notification: Callable[[list[bytes] | None], None] = lambda keys: None
         self._loop = loop
@@ -136,10 +135,10 @@ class WorkerConnection:
         self._connection: Any = None
         self._sock: Any = None
         self._fd = -1
-        self._has_hello = False  # once it has answered to one, losing a connection is an accident
+        self._has_hello = False  # it has answered HELLO once, so a lost connection is an accident
         self._shuns_hello = False  # for the next connection: the last HELLO got no answer
         self._why_closed = ""
-        self._moved = 0.0  # when something last came in or went out: large things take their time
+        self._moved = 0.0  # when bytes last came in or went out: a large reply takes its time
         self._expected: deque[_Reply] = deque()
         self._unsent: deque[bytes | memoryview] = deque()
 
@@ -209,10 +208,10 @@ class WorkerConnection:
                 self._send(*command)
 
     def open_or_refuse(self) -> None:
-        """Connect, however long it takes; from now on being refused raises AccessRefused.
+        """Connect, however long it takes; from now on a refused login raises AccessRefused.
 
-        Once a worker has done its work, set `authenticated`, and refusals are waited
-        out: a password that is changed under it must not cost its job.
+        Once a worker has done some work, set `authenticated`: then such refusals are waited
+        out, because a changed password must not cost a job.
         """
         self.authenticated = False
         self.execute_command("PING")
@@ -237,7 +236,7 @@ class WorkerConnection:
     # --- one command
 
     def _ask(self, *command: Any) -> Any:
-        """Send a command once. Raises our errors; what is below it redis-py's too."""
+        """Send a command once. Raises our errors; the methods below raise redis-py's too."""
         try:
             if self._connection is None:
                 self._open()
@@ -357,7 +356,7 @@ class WorkerConnection:
         except ResponseError as error:
             if code_of(error) in PASSING and not is_of_acl(error):
                 raise
-            self._speak_resp2()  # Redis before 6, or a proxy, whatever words they find for it
+            self._speak_resp2()  # Redis before 6, or a proxy, each with an error of its own
             self._log_in_plainly()
         else:
             if not isinstance(greeting, dict):  # a map, which only RESP3 has

@@ -1,8 +1,7 @@
 """What a worker keeps in Redis about itself: its registration, and the job it has on record.
 
-What a worker leaves that has died is removed by
-`pruning`. Each process has a random token and numbers its steps, so that a
-step that is repeated, or comes in late, changes nothing.
+`pruning` removes what a dead worker leaves. Each process has a random token and numbers its
+steps, so that a step that is repeated, or comes in late, changes nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class FailedEntry:
     member: str = ""
 
     def naming(self, key: str) -> FailedEntry:
-        """One that every server takes: the payload stands under a key of its own."""
+        """One that is small enough for every server: the payload stands under a key of its own."""
         return replace(self, entry=entry_with(self.entry, reference(key)))
 
 
@@ -49,7 +48,7 @@ class Finish:
     entries: Sequence[FailedEntry] = ()
 
     def naming(self, key: str) -> Finish:
-        """With entries that every server takes."""
+        """With entries that are small enough for every server."""
         return Finish(self.verb, [entry.naming(key) for entry in self.entries])
 
 
@@ -80,7 +79,7 @@ class Step(NamedTuple):
 
 
 class WorkerStore:
-    """`identity` names what tells this process from others of its pid and host.
+    """`identity` is what tells this process from others with its pid and host.
 
     `best_effort` carries what a worker can do without for a while, its heartbeats
     and the names of all queues.
@@ -130,7 +129,7 @@ class WorkerStore:
         ]
 
     def on(self, redis: Commands) -> WorkerStore:
-        """The same, kept over another connection."""
+        """The same worker over another connection."""
         other = copy.copy(self)
         other._redis = other._best_effort = redis
         return other
@@ -295,5 +294,5 @@ class WorkerStore:
 
 
 def digest(raw: bytes) -> str:
-    """By which losses of a job are counted: equal jobs are one."""
+    """What the losses of a job are counted by: equal jobs share a count."""
     return hashlib.sha1(raw, usedforsecurity=False).hexdigest()

@@ -41,7 +41,7 @@ class WorkerId:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A worker as it was found: what a rescue of it is conditional on.
+    """A worker as it was found. It is rescued only if it is still the same.
 
     `process` is what it left under ``fork:<id>`` (empty for other
     implementations), `record` the bytes of its job on record, as they stand
@@ -87,7 +87,7 @@ class Workers:
         try:
             return self._members("SUNION", self._keys.workers, self._keys.own_workers)
         except WrongKeyType:
-            self.own_ids()  # of two keys the first is blamed: see whether it is the other
+            self.own_ids()  # the error names the first key; this raises if it is the other
             raise
 
     def _members(self, *command: str) -> list[str]:
@@ -126,7 +126,7 @@ class Workers:
         return read_time(to_text(text)) if text else None
 
     def now(self) -> float:
-        """The server's clock, which all heartbeats are told by."""
+        """The server's clock, by which heartbeats are written."""
         seconds, micros = self._redis.execute_command("TIME")
         return int(seconds) + int(micros) / 1e6
 
@@ -170,7 +170,7 @@ class Workers:
         )
 
     def release(self, worker_id: str) -> None:
-        """Let others rescue a worker that was found and could not be, at no charge to its job."""
+        """Let others rescue a worker that this one could not rescue; no attempt is counted."""
         self._others.execute_command("HDEL", self._keys.attempts, f"rescue:{worker_id}")
 
     def rescue(
@@ -246,7 +246,7 @@ class Workers:
             return to_text(run(kept_apart=True))
 
     def lock_pruning(self, worker_id: str, seconds: int) -> bool:
-        """Whether this worker is the one that looks for dead workers of the fleet, for so long."""
+        """Whether this worker alone looks for dead workers of the fleet, for `seconds`."""
         return bool(
             self._redis.execute_command(
                 "SET", self._keys.own_pruning_lock, worker_id, "EX", seconds, "NX"

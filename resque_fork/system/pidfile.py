@@ -1,9 +1,9 @@
 """A file that holds this process's id, for those who start and stop it.
 
-The folder may belong to others. So a file is only ever made anew (O_EXCL), no symbolic link is
-followed, and nothing but a regular file is opened. Of two that start at once, one looks and writes
-at a time. They take turns by a file of their own, ``<pidfile>.lock``, which nobody else may open
-and which is gone as soon as its turn is over; whoever still holds it up does so for a few seconds.
+The folder may belong to others. So a file is always made anew (O_EXCL), no symbolic link is
+followed, and only a regular file is opened. Processes that start at the same time take turns with
+a lock file, ``<pidfile>.lock``. No other user may open it, and it is removed after each turn. If
+somebody holds it all the same, the start fails after a few seconds.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Pidfile:
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """Of several that start at once only one looks and writes at a time."""
+        """Only one process at a time looks and writes; the others wait here."""
         deadline = time.monotonic() + self._lock_seconds
         while (fd := self._try_lock()) is None:
             if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
-"""What may block for long, such as looking up a name, is done by a child of the parent's.
+"""Work that may block for long, such as looking up a name, is done in a child process.
 
-The child does that one thing, says what came of it, and is gone. It is no job's
-child: nobody keeps an eye on it, and whoever is told of its start reaps it when SIGCHLD comes.
+The child does that one thing, reports the result and exits. It performs no job and is not
+watched: the caller is told its pid, and reaps it when SIGCHLD comes.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ def run(
 ) -> Any:
     """What `work` returns, or raises, in a child; meanwhile `wait` is called again and again.
 
-    `wait` lets the loop go on once. If it raises, the child is killed. `fds` are
-    what the child must not keep of the parent's; `started` is told its pid. Where there is
-    no child to be had, or it ends without an answer, the work is done here after all.
+    `wait` lets the loop go on once. If it raises, the child is killed. The child closes `fds`,
+    which are the parent's; `started` is told its pid. If no child can be made, or it ends
+    without an answer, the work is done here.
     """
     try:
         import pickle  # not for every worker: it costs memory, and so makes every fork slower
 
         reader, writer = os.pipe()
-    except (ImportError, OSError):  # no descriptor, for a module neither
+    except (ImportError, OSError):  # no descriptor is left, not even to import a module
         return work()
     parent = os.getpid()
 
-    def main() -> None:  # with signals blocked as they are: only KILL is for this child
+    def main() -> None:  # signals stay blocked: only KILL ends this child
         process.close_inherited_fds([*fds, reader])
         os.setsid()
         process.die_with_parent(parent)
@@ -73,7 +73,7 @@ def _answer(work: Callable[[], Any]) -> tuple[Any, Exception | None, BaseExcepti
 
 
 def _heard(loop: Loop, pid: int, reader: int, wait: Callable[[], None]) -> bytes:
-    """All that the child says until its end."""
+    """All that the child writes until its end."""
     pieces: list[bytes] = []
     loop.watch(reader, lambda: pieces.append(os.read(reader, 65536)))
     try:
@@ -82,6 +82,6 @@ def _heard(loop: Loop, pid: int, reader: int, wait: Callable[[], None]) -> bytes
     finally:
         loop.forget(reader)
         process.close(reader)
-        if process.reap(pid) is None:  # else its pid may be somebody else's by now
+        if process.reap(pid) is None:  # once reaped, its pid may be another's
             process.kill(pid, signal.SIGKILL)
     return b"".join(pieces)
