@@ -132,9 +132,8 @@ def _report(error: Exception, app: App) -> int:
     if app.wants_tracebacks() and not isinstance(error, click.ClickException):
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     status, sentence = _sentence(error, app)
-    if (
-        os.strerror(errno.ENOENT) in sentence
-    ):  # a relative path is missing too if the directory is gone
+    # a relative path is missing too if the working directory is gone
+    if os.strerror(errno.ENOENT) in sentence:
         gone = application.directory_problem()
         sentence += f" {gone}" if gone not in sentence else ""
     lines = "\n".join(printable(line) for line in sentence.splitlines())
