@@ -15,8 +15,8 @@ from __future__ import annotations
 import bisect
 import contextlib
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,18 @@ class Requeue:
     payload: bytes
 
 
-Send = Callable[[Sequence[Entry], Sequence[int], Sequence[int], int], list[int]]
+@dataclass(slots=True, eq=False)
+class _Change:
+    """An entry to change, with its place as it is known now."""
+
+    entry: Entry
+    more: Sequence[Any] = ()  # for the script, beside place and bytes
+    tries: int = 0
+    done: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.entry.raw) + sum(map(len, self.more))
 
 
 class Changes:
@@ -81,68 +92,48 @@ class Changes:
 
     def remove(self, entries: Sequence[Entry]) -> list[bool]:
         """Remove entries; False for each that is no longer there. Each step is atomic."""
-        mark = b"removed:" + os.urandom(16)
+        size = sum(len(entry.raw) for entry in entries) / max(1, len(entries))
+        reach = int(SCAN / (COMPARISON + COMPARED_BYTE * size))
         side = "RPOP" if self._from_last else "LPOP"
-
-        def send(
-            step: Sequence[Entry], which: Sequence[int], places: Sequence[int], slack: int
-        ) -> list[int]:
-            size = sum(len(entry.raw) for entry in step) / len(step)
-            reach = int(SCAN / (COMPARISON + COMPARED_BYTE * size))
-            pairs = [
-                v for place, entry in zip(places, step, strict=True) for v in (place, entry.raw)
-            ]
-            answer = self._run("remove_entries", [], [slack, reach, side, mark, *pairs])
-            self._list.removed += sum(place >= 0 for place in answer)
-            return answer
-
-        return self._in_steps(entries, [len(e.raw) for e in entries], send, removing=True)
+        mark = b"removed:" + os.urandom(16)
+        changes = [_Change(entry) for entry in entries]
+        return self._in_steps("remove_entries", [], [reach, side, mark], changes, removing=True)
 
     def requeue(self, requeues: Sequence[Requeue], keys: Keys) -> list[bool]:
         """Mark entries and queue their jobs; False for each that is gone. Each step is atomic."""
-
-        def send(
-            step: Sequence[Entry], which: Sequence[int], places: Sequence[int], slack: int
-        ) -> list[int]:
-            values: list[Any] = []
-            for i, entry, place in zip(which, step, places, strict=True):
-                job = requeues[i]
-                values += place, entry.raw, job.marked, job.queue, job.payload
-            return self._run("requeue_entries", [keys.queues], [keys.queue(""), slack, *values])
-
-        sizes = [len(r.entry.raw) + len(r.marked) + len(r.payload) for r in requeues]
-        return self._in_steps([r.entry for r in requeues], sizes, send)
-
-    def _run(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> list[int]:
-        answer: list[int] = scripts.run(self._list.redis, name, [self._list.key, *keys], args)
-        return answer
+        changes = [_Change(r.entry, (r.marked, r.queue, r.payload)) for r in requeues]
+        return self._in_steps("requeue_entries", [keys.queues], [keys.queue("")], changes)
 
     def _in_steps(
-        self, entries: Sequence[Entry], sizes: Sequence[int], send: Send, removing: bool = False
+        self,
+        script: str,
+        keys: Sequence[str],
+        fixed: Sequence[Any],
+        changes: Sequence[_Change],
+        removing: bool = False,
     ) -> list[bool]:
-        now = list(entries)  # with the places that are known now
-        done = [False] * len(now)
-        tries = Counter[int]()
-        todo = self._in_order(range(len(now)), now)
+        todo = self._in_order(changes)
         length = self._list.length() if todo else 0
         while todo:
-            which = self._next_step(todo, now, sizes, length)
-            answer = self._sent(send, which, now)
-            standing = [n for n, place in enumerate(answer) if place >= 0]
+            step = self._next_step(todo, length)
+            places = self._run(script, keys, fixed, step)
+            standing = [n for n, place in enumerate(places) if place >= 0]
             for n in standing:
-                done[which[n]] = True
+                step[n].done = True
+            if removing:
+                self._list.removed += len(standing)
             if standing:
                 n = standing[0 if self._from_last else -1]
                 behind = len(standing) if removing and not self._from_last else 0
-                self._learn(now[which[n]], answer[n] - behind)
-            lost = _lost([now[i] for i in which], standing)
-            again = self._found_again([which[n] for n in lost], todo, now, tries)
-            if again:
-                todo = self._in_order([*again, *todo], now)
-        return done
+                self._learn(step[n].entry, places[n] - behind)
+            lost = _lost([change.entry for change in step], standing)
+            if again := self._found_again([step[n] for n in lost], todo):
+                todo = self._in_order([*again, *todo])
+        return [change.done for change in changes]
 
-    def _in_order(self, which: Iterable[int], now: Sequence[Entry]) -> deque[int]:
-        return deque(sorted(which, key=lambda i: self._place_of(now[i]), reverse=self._from_last))
+    def _in_order(self, changes: Iterable[_Change]) -> deque[_Change]:
+        by_place = sorted(changes, key=lambda c: self._place_of(c.entry), reverse=self._from_last)
+        return deque(by_place)
 
     def _place_of(self, entry: Entry) -> int:
         """Where it should stand now."""
@@ -153,65 +144,66 @@ class Changes:
         self._list.clock += 1
         self._shift, self._shifted = place - entry.place, self._list.clock
 
-    def _next_step(
-        self, todo: deque[int], now: Sequence[Entry], sizes: Sequence[int], length: int
-    ) -> list[int]:
+    def _next_step(self, todo: deque[_Change], length: int) -> list[_Change]:
         """As many as one step can take, in the order of their places."""
-        which: list[int] = []
+        step: list[_Change] = []
         cost, size = 0.0, 0
-        first = self._place_of(now[todo[0]])
-        while todo and len(which) < STEP_ENTRIES:
-            i = todo[0]
-            place = self._place_of(now[i])
-            size += sizes[i]
-            cost += ENTRY + BYTE * sizes[i] + _walk(place, length, len(now[i].raw))
+        first = self._place_of(todo[0].entry)
+        while todo and len(step) < STEP_ENTRIES:
+            change = todo[0]
+            place = self._place_of(change.entry)
+            size += change.size
+            cost += ENTRY + BYTE * change.size + _walk(place, length, len(change.entry.raw))
             span = abs(place - first)
-            if which and (cost > STEP or span > PAGE or span * size > PAGE_BYTES * len(which)):
+            if step and (cost > STEP or span > PAGE or span * size > PAGE_BYTES * len(step)):
                 break
-            which.append(todo.popleft())
-        return which[::-1] if self._from_last else which
+            step.append(todo.popleft())
+        return step[::-1] if self._from_last else step
 
-    def _sent(self, send: Send, which: Sequence[int], now: Sequence[Entry]) -> list[int]:
-        step = [now[i] for i in which]
-        slack = min(STEP_SLACK, SLACK_BYTES * len(step) // (1 + sum(len(e.raw) for e in step)))
+    def _run(
+        self, script: str, keys: Sequence[str], fixed: Sequence[Any], step: Sequence[_Change]
+    ) -> list[int]:
+        """The place of each entry, or -1 if it is not there."""
+        size = 1 + sum(len(change.entry.raw) for change in step)
+        slack = min(STEP_SLACK, SLACK_BYTES * len(step) // size)
+        values = [v for c in step for v in (self._place_of(c.entry), c.entry.raw, *c.more)]
         self.perhaps = len(step)
         try:
-            answer = send(step, which, [self._place_of(entry) for entry in step], slack)
+            places: list[int] = scripts.run(
+                self._list.redis, script, [self._list.key, *keys], [slack, *fixed, *values]
+            )
         except ResqueError as error:
             if error.had_no_effect:
                 self.perhaps = 0
             raise
-        self.done += sum(place >= 0 for place in answer)
+        self.done += sum(place >= 0 for place in places)
         self.perhaps = 0
-        return answer
+        return places
 
-    def _found_again(
-        self, lost: Sequence[int], todo: deque[int], now: list[Entry], tries: Counter[int]
-    ) -> list[int]:
-        """The lost entries that are found elsewhere in the list; their places in `now` are new."""
-        tries.update(lost)
-        lost = [i for i in lost if tries[i] < TRIES]
+    def _found_again(self, lost: Sequence[_Change], todo: deque[_Change]) -> list[_Change]:
+        """The lost entries that are found elsewhere in the list, with their new places."""
+        for change in lost:
+            change.tries += 1
+        lost = [change for change in lost if change.tries < TRIES]
         if not lost:
             return []
-        wanted, place = [now[i].raw for i in lost], self._place_of(now[lost[0]])
+        wanted, place = [change.entry.raw for change in lost], self._place_of(lost[0].entry)
         found = self._list.search(wanted, place, 2 * NEAR)
         if self._searches and sum(map(len, found.values())) < len(wanted):
-            lost = [
-                *lost,
-                *todo,
-            ]  # then all places are known again, and nothing is searched for twice
+            # of all that is left, so that nothing is searched for twice
+            lost = [*lost, *todo]
             todo.clear()
-            found = self._list.search([now[i].raw for i in lost], place)
+            found = self._list.search([change.entry.raw for change in lost], place)
             worth = any(raw in found for raw in wanted)
             self._searches = SEARCHES if worth else self._searches - 1
-        again = list[int]()
-        for i in lost:
-            if places := found.get(now[i].raw):
+        again: list[_Change] = []
+        for change in lost:
+            if places := found.get(change.entry.raw):
                 place = places.pop(0)
                 if not again:
-                    self._learn(now[i], place)
-                now[i] = Entry(place, now[i].raw, self._list.clock)
-                again.append(i)
+                    self._learn(change.entry, place)
+                change.entry = Entry(place, change.entry.raw, self._list.clock)
+                again.append(change)
         return again
 
 
