@@ -23,9 +23,7 @@ class Queues:
 
     def names(self) -> list[str]:
         """Every known queue, sorted; an empty queue stays known."""
-        return sorted(
-            to_text(name) for name in self._redis.execute_command("SMEMBERS", self._keys.queues)
-        )
+        return sorted(map(to_text, self._redis.execute_command("SMEMBERS", self._keys.queues)))
 
     def push(self, queue: str, *payloads: bytes) -> ResqueError | None:
         """Append to the queue and make it known, in one round trip.

@@ -248,9 +248,8 @@ class WorkerStore:
 
     def known_queues(self) -> list[str]:
         """The names of all known queues, sorted."""
-        return sorted(
-            to_text(q) for q in self._best_effort.execute_command("SMEMBERS", self._keys.queues)
-        )
+        names = self._best_effort.execute_command("SMEMBERS", self._keys.queues)
+        return sorted(map(to_text, names))
 
     def describe(self, class_name: str, portable: bool) -> None:
         """Note what the job on record is that stands in ``fork:unread:<id>``."""
