@@ -137,7 +137,7 @@ class Resque:
         `progress` is told the size of each batch.
         """
         declaration = declaration_of(job)
-        name = _queue_name(queue if queue is not None else declaration.queue, declaration)
+        name = _queue_name(queue, declaration)
         before = job_hooks(declaration.hook_owners, "before_enqueue")
         after = job_hooks(declaration.hook_owners, "after_enqueue")
         enqueued = 0
@@ -177,7 +177,7 @@ class Resque:
         jobs had been removed, and in ``perhaps`` how many more may have been.
         """
         declaration = declaration_of(job)
-        name = _queue_name(queue if queue is not None else declaration.queue, declaration)
+        name = _queue_name(queue, declaration)
         if not _all_agree(job_hooks(declaration.hook_owners, "before_dequeue"), args):
             return 0
         wanted = Payload.of(declaration.wire_name, args).args if args else None
@@ -366,10 +366,12 @@ def default_resque() -> Resque:
 
 
 def _queue_name(queue: Any, declaration: Declaration | None = None) -> str:
+    if queue is None and declaration is not None:
+        queue = declaration.queue
+        if queue is None:
+            raise NoQueueError(f'{declaration.wire_name} has no queue: name one with queue="...".')
     if isinstance(queue, str) and queue.strip():
         return queue
-    if queue is None and declaration is not None:
-        raise NoQueueError(f'{declaration.wire_name} has no queue: name one with queue="...".')
     raise NoQueueError(f"Jobs must be placed onto a queue, and {queue!r} does not name one.")
 
 
