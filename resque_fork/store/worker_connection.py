@@ -14,7 +14,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from redis.exceptions import (
     AuthenticationWrongNumberOfArgsError,
@@ -260,16 +260,12 @@ class WorkerConnection:
         self._moved = self._loop.clock()
         while not reply.arrived:
             late = self._moved + ANSWER_SECONDS
-            deadline = self._deadline()
-            now = self._loop.clock()
             if self._connection is not connection:
                 raise _HungUp(self.server, f"The connection was closed{self._why_closed}.")
-            if deadline is not None and now >= deadline:
-                self._give_up()
-            if now >= late:
+            if self._loop.clock() >= late:
                 self.close()
                 raise _NoReply(self.server, f"No reply within {ANSWER_SECONDS:g} seconds.")
-            self._loop.wait(late if deadline is None else min(late, deadline))
+            self._wait(late)
         if isinstance(reply.value, Exception):
             if code_of(reply.value) in ELSEWHERE or "Protocol error" in str(reply.value):
                 self.close()  # after an error of the protocol the server hangs up
@@ -284,16 +280,13 @@ class WorkerConnection:
     def _wait(self, until: float, problem: ResqueError | None = None) -> None:
         """Let one round of events happen, unless deadline has run out."""
         deadline = self._deadline()
-        if deadline is not None and self._loop.clock() >= deadline:
-            self._give_up(problem)
-        self._loop.wait(until if deadline is None else min(until, deadline))
-
-    def _give_up(self, problem: ResqueError | None = None) -> NoReturn:
-        if problem is None or isinstance(problem, RedisUnavailable):
-            why = f"Redis at {self.server} was away for too long; leaving without it."
+        if deadline is None or self._loop.clock() < deadline:
+            self._loop.wait(until if deadline is None else min(until, deadline))
+        elif problem is None or isinstance(problem, RedisUnavailable):
+            away = f"Redis at {self.server} was away for too long; leaving without it."
+            raise GaveUpWaiting(away)
         else:
-            why = f"{problem} Leaving all the same."
-        raise GaveUpWaiting(why)
+            raise GaveUpWaiting(f"{problem} Leaving all the same.")
 
     # --- the connection
 
