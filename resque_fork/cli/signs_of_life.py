@@ -20,15 +20,15 @@ class Life:
     after: str
 
 
-OURS = "registers again with its next heartbeat."
-FOREIGN = "goes on working, unlisted: it does not register again."
+OURS_AFTER = "registers again with its next heartbeat."
+FOREIGN_AFTER = "goes on working, unlisted: it does not register again."
 
 
 def life_of(app: App, worker: str) -> Life | None:
     """None if it is certainly dead, or was silent for longer than the prune interval."""
     parts = WorkerId.parse(worker)
     ours = Identity.from_fields(app.workers.process(worker)) is not None
-    after = OURS if ours else FOREIGN
+    after = OURS_AFTER if ours else FOREIGN_AFTER
     process = WorkerReport(app).process(worker)
     if process == GONE:
         return None

@@ -28,7 +28,7 @@ from .refusals import translated
 
 # The parent must not wait long for anything that blocks: a TLS handshake, an answer of a Sentinel.
 HASTY = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
-OURS = {"command_packer": PACKER, "retry": Retry(NoBackoff(), 0)}
+SENT_ONCE = {"command_packer": PACKER, "retry": Retry(NoBackoff(), 0)}
 
 
 def open_client(server: RedisURL, seconds: float, deadline: Deadline) -> Any:
@@ -40,7 +40,7 @@ def open_client(server: RedisURL, seconds: float, deadline: Deadline) -> Any:
     """
     connecting = min(server.options["socket_connect_timeout"], seconds)
     waits = {"socket_timeout": seconds, "socket_connect_timeout": connecting}
-    options = {**server.options, **waits, **OURS}
+    options = {**server.options, **waits, **SENT_ONCE}
     if server.kind == "cluster":
         return _cluster(server, options)
     kind = "unix" if server.scheme == "unix" else server.kind
@@ -105,7 +105,7 @@ def _connection(server: RedisURL, place: Endpoint | None, more: Mapping[str, Any
 
 
 def _node(server: RedisURL, key: str) -> tuple[str, int]:
-    asking = {**server.options, **HASTY, **OURS}
+    asking = {**server.options, **HASTY, **SENT_ONCE}
     if server.kind == "sentinel":
         primary: tuple[str, int] = _sentinels(server, asking).discover_master(server.primary)
         return primary
