@@ -20,15 +20,13 @@ class Life:
     after: str
 
 
-OURS_AFTER = "registers again with its next heartbeat."
-FOREIGN_AFTER = "goes on working, unlisted: it does not register again."
-
-
 def life_of(app: App, worker: str) -> Life | None:
     """None if it is certainly dead, or was silent for longer than the prune interval."""
     parts = WorkerId.parse(worker)
     ours = Identity.from_fields(app.workers.process(worker)) is not None
-    after = OURS_AFTER if ours else FOREIGN_AFTER
+    after = "goes on working, unlisted: it does not register again."
+    if ours:
+        after = "registers again with its next heartbeat."
     process = WorkerReport(app).process(worker)
     if process == GONE:
         return None
