@@ -19,7 +19,7 @@ from resque_fork.store.client import Client
 from resque_fork.store.redis_url import RedisURL
 from resque_fork.store.scripts import script
 from resque_fork.store.worker_connection import WorkerConnection
-from resque_fork.store.worker_store import WorkerStore
+from resque_fork.store.worker_store import FailedEntry, Finish, WorkerStore
 from resque_fork.system.loop import Loop
 from resque_fork.wire.keys import Keys
 
@@ -28,6 +28,9 @@ ID = "vm:22916:email,low"
 IDENTITY = {"boot": "b", "pid_namespace": "p", "start": "1"}
 KEYS = Keys()
 LIST = KEYS.failed
+DONE = Finish("done")
+BACK = Finish("back")
+A, B = b'{"class":"A","args":[]}', b'{"class":"B","args":[1.0,{},[]]}'
 SCRIPTS = {script(name).sha: name for name in ("remove_entries", "requeue_entries")}
 
 
@@ -93,6 +96,23 @@ def push(client: Any, queue: str, *payloads: bytes) -> None:
 def fill(client: Any) -> None:
     """From now on the server refuses every command that needs memory."""
     client.config_set("maxmemory", "1mb")
+
+
+def failed(entry: bytes = b"{}", list_key: str = KEYS.failed, member: str = "") -> Finish:
+    """The job on record has failed, with this entry."""
+    return Finish("failed", [FailedEntry(list_key, entry, member)])
+
+
+def lost(entry: bytes = b"{}") -> Finish:
+    """The job on record was lost with its child; the entry is that of a poison pill."""
+    return Finish("lost", [FailedEntry(KEYS.failed, entry)])
+
+
+def counts(client: Any) -> tuple[int, int, int, int]:
+    """Processed and failed, of the fleet, and of the worker."""
+    names = [KEYS.stat(n, who) for who in (None, ID) for n in ("processed", "failed")]
+    one, two, three, four = (int(value or 0) for value in client.mget(names))
+    return one, two, three, four
 
 
 def dump(client: Any) -> dict[bytes, Any]:

@@ -6,15 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resque_fork.store.worker_store import NOTHING, Finish, WorkerStore
+from resque_fork.store.worker_store import NOTHING, WorkerStore
 from resque_fork.wire.job import Payload
 from resque_fork.wire.json import decode
 from resque_fork.wire.keys import Keys, to_bytes
 from resque_fork.wire.record import WorkerRecord
 
-from .conftest import ID, IDENTITY, KEYS, push
-
-BACK = Finish("back")
+from .conftest import BACK, ID, IDENTITY, KEYS, push
 
 UNFIT = [
     b"oops",
