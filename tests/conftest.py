@@ -3,12 +3,14 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from life.harness import Stage
 from not_run import NotRun
 from redis import Redis
+from told import Told
 
 from resque_fork import Resque, embedded
 from resque_fork.job.registry import registry
@@ -98,3 +100,10 @@ def own_jobs() -> Iterator[None]:
     yield
     for name in set(registry.names()) - before:
         registry.forget(name)
+
+
+@pytest.fixture
+def told() -> list[Any]:
+    """What the jobs and hooks of the test tell (`Told`), in order."""
+    Told.log = []
+    return Told.log
