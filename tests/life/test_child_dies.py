@@ -92,7 +92,7 @@ def test_an_exception_has_its_backtrace(stage: Stage) -> None:
     """Innermost first, without our frames, with what the job used."""
     entry = fate(stage, "boom", "böom\nsecond line")
     assert (entry["exception"], entry["error"]) == ("ValueError", "böom\nsecond line")
-    assert re.fullmatch(r".*/tests/life/jobs\.py:\d+:in boom", entry["backtrace"][0])
+    assert re.fullmatch(r".*/tests/life/jobs/everyday\.py:\d+:in boom", entry["backtrace"][0])
     assert not any("/resque_fork/" in line for line in entry["backtrace"])
     assert set(entry["forensics"]) == {"rss_growth_kb", "user_ms", "system_ms", "wall_ms"}
     assert all(type(value) is int for value in entry["forensics"].values())
@@ -104,7 +104,7 @@ def test_a_segfault_names_the_python_line(stage: Stage) -> None:
     assert entry["forensics"]["signal"] == "SIGSEGV"
     stack = entry["forensics"]["stack"]
     assert stack[0] == "Fatal Python error: Segmentation fault"
-    assert any(re.search(r'jobs\.py", line \d+ in segfault', line) for line in stack)
+    assert any(re.search(r'dying\.py", line \d+ in segfault', line) for line in stack)
     assert not any("/resque_fork/" in line for line in stack)
     assert "stderr" not in entry["forensics"]
 

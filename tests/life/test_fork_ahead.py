@@ -12,7 +12,7 @@ import pytest
 from .harness import TITLE, Running, Stage, children_of, is_alive, title_of, until
 
 HOOKED = """
-from jobs import *
+import jobs
 from resque_fork import before_fork
 
 
@@ -23,7 +23,7 @@ def note(job):
 
 EXITING = """
 import atexit
-from jobs import *
+from jobs import tell
 from resque_fork import after_fork
 
 after_fork(lambda reservation: atexit.register(tell, "at exit"))

@@ -25,7 +25,7 @@ for name in ("poll", "epoll"):
         delattr(select, name)
 select.select = never
 
-from jobs import *
+import jobs
 """
 
 
@@ -56,7 +56,8 @@ import time
 import gevent
 gevent.sleep(0.01)  # its loop runs, and hears of children
 
-from jobs import *
+from jobs import tell
+from resque_fork import job
 
 
 @job(queue="jobs")

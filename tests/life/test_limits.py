@@ -256,7 +256,7 @@ def test_stacks_of_a_running_job(stage: Stage) -> None:
         asked = stacks(stage, worker)
         assert asked.ended() == 0, asked.said
         assert asked.said.count("in wait_at_gate") == 1
-        assert "jobs.py" in asked.said
+        assert "everyday.py" in asked.said
         assert "in hold" in asked.said
         assert "resque_fork/" not in asked.said
     assert is_alive(child)

@@ -105,7 +105,7 @@ def test_term_lets_cleanup_finish(stage: Stage, number: int) -> None:
     assert entry["error"] == "SIGTERM"
     assert entry["payload"] == {"class": "clean_up", "args": [0.1]}
     assert entry["worker"] == stage.id_of(worker)
-    assert any("jobs.py" in line and "in clean_up" in line for line in entry["backtrace"])
+    assert any("stopping.py" in line and "in clean_up" in line for line in entry["backtrace"])
     stage.assert_left(worker)
     assert (stage.stat("processed"), stage.stat("failed")) == (1, 1)
 

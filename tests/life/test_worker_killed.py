@@ -297,9 +297,9 @@ def test_hooks_of_the_lost_job_run_before_its_finder_leaves(stage: Stage) -> Non
 def test_a_hook_of_the_lost_job_that_raises(stage: Stage) -> None:
     """The job is recorded once all the same, one line tells of hook and job, and work goes on."""
     (stage.directory / "raising.py").write_text(
-        "import jobs\n"
-        "class Raising(jobs.Job):\n"
-        "    perform = staticmethod(lambda: jobs.hold())\n"
+        "import jobs, resque_fork\n"
+        "class Raising(resque_fork.Job):\n"
+        "    perform = staticmethod(lambda: jobs.everyday.hold())\n"
         "    @staticmethod\n"
         "    def on_failure(error):\n"
         "        jobs.tell('mourned')\n"
