@@ -289,6 +289,20 @@ class Stage:
         assert count is None or len(entries) == count, entries
         return entries
 
+    def failure_of(self, name: str, *args: Any) -> dict[str, Any]:
+        """The failed entry of a job; the same worker then performs the next one."""
+        worker = self.idle()
+        self.push(name, *args)
+        self.push("quick", "next")
+        assert self.told("quick", by=worker)["parent"] == worker.pid
+        [entry] = self.failed(1)
+        assert (entry["queue"], entry["worker"]) == ("jobs", self.id_of(worker))
+        assert entry["payload"] == {"class": name, "args": list(args)}
+        assert worker.stop() == 0
+        assert (self.stat("processed"), self.stat("failed")) == (2, 1)
+        assert "Traceback" not in worker.said
+        return entry
+
     def _all_said(self) -> str:
         return "\n".join(running.said for running in self._started)
 

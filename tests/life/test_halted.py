@@ -7,6 +7,7 @@ import pty
 import signal
 import sys
 
+import psutil
 import pytest
 
 from .harness import Stage, until
@@ -100,3 +101,15 @@ def test_quit_does_not_wait_in_silence(stage: Stage) -> None:
     stage.open_gate()
     assert worker.ended() == 0
     assert stage.failed() == []
+
+
+def test_a_job_that_stops_itself_can_be_ended(stage: Stage) -> None:
+    """SIGSTOP sent by a job to itself: it hangs, and USR1 ends it."""
+    worker = stage.idle()
+    stage.push("kill_self", int(signal.SIGSTOP))
+    worker.until_title("Forked")
+    child = int(worker.title.split()[2])
+    until(lambda: psutil.Process(child).status() == psutil.STATUS_STOPPED)
+    worker.send(signal.SIGUSR1)
+    assert stage.failed(1)[0]["exception"] == "Resque::TermException"
+    assert worker.stop() == 0

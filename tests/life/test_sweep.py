@@ -74,6 +74,77 @@ def segment(pid: int) -> Path:
     return Path(f"/dev/shm/resque-fork-{pid}")
 
 
+@pytest.mark.parametrize("leaves_session", [False, True], ids=["grandchild", "setsid"])
+def test_what_a_job_leaves_behind_is_swept(stage: Stage, leaves_session: bool) -> None:
+    """Also what made itself a session of its own; the job itself is done."""
+    worker = stage.idle()
+    stage.push("daemon", leaves_session)
+    daemon = stage.told("daemon", by=worker)["pid"]
+    stage.push("quick")
+    stage.told("quick", by=worker)
+    assert not is_alive(daemon)
+    worker.until_idle()
+    assert worker.children == []
+    assert worker.stop() == 0
+    assert stage.failed() == []
+
+
+def test_sweeping_is_not_put_off(stage: Stage) -> None:
+    """Also without a next job, what is left behind goes at once."""
+    worker = stage.idle()
+    stage.push("daemon", True)
+    daemon = stage.told("daemon", by=worker)["pid"]
+    until(lambda: not is_alive(daemon))
+    until(lambda: worker.children == [])
+    assert worker.stop() == 0
+
+
+def test_sweep_false_is_spared(stage: Stage) -> None:
+    """A job that means to leave a daemon says so; later jobs are swept, the daemon is not."""
+    worker = stage.idle()
+    stage.push("lasting_daemon")
+    lasting = stage.told("daemon", by=worker)["pid"]
+    stage.push("daemon", True)
+    other = stage.told("daemon", by=worker)["pid"]
+    stage.push("quick")
+    stage.told("quick", by=worker)
+    until(lambda: not is_alive(other))
+    assert is_alive(lasting)
+    assert worker.stop() == 0
+    assert is_alive(lasting)
+    os.kill(lasting, signal.SIGKILL)
+
+
+def test_what_the_application_has_started_is_spared(stage: Stage) -> None:
+    """A process that the worker had before the job is none of the job's."""
+    (stage.directory / "sidecar.py").write_text(
+        "import subprocess, jobs\n"
+        "from resque_fork import before_first_fork\n"
+        "@before_first_fork\n"
+        "def start():\n"
+        "    global sidecar\n"
+        "    sidecar = subprocess.Popen(['sleep', '600'])\n"
+        "    jobs.tell('sidecar', started=sidecar.pid)\n"
+    )
+    worker = stage.idle(require="sidecar")
+    sidecar = stage.told("sidecar", by=worker)["started"]
+    for _ in range(2):
+        stage.push("daemon", True)
+        stage.told("daemon", by=worker)
+        until(lambda: worker.children == [sidecar])
+    assert is_alive(sidecar)
+
+
+def test_what_a_killed_child_leaves_is_swept_too(stage: Stage) -> None:
+    """A job that is stopped does not go on in its helpers."""
+    stage.push("helper")
+    worker = stage.work()
+    helper = stage.told("helper", by=worker)["pid"]
+    worker.until_title("Forked")
+    assert worker.stop(signal.SIGTERM) == 0
+    assert not is_alive(helper)
+
+
 @pytest.mark.parametrize("how", ["", "kill", "pool"])
 def test_a_tracker_has_its_time(stage: Stage, how: str) -> None:
     """Shared memory that a job has left is removed by the tracker of multiprocessing."""
