@@ -1,4 +1,4 @@
-"""Something between the worker and its Redis: it may speak TLS, stall, trickle, and cut."""
+"""What stands between a worker and its Redis: it may speak TLS, stall, cut, and answer itself."""
 
 from __future__ import annotations
 
@@ -15,17 +15,25 @@ Answer = TypeVar("Answer")
 class Proxy:
     """Forwards TCP connections to a port of 127.0.0.1, in a thread of its own.
 
-    With `tls` it speaks TLS to those who connect. While `stalled`, new
-    connections are accepted, and nothing more. `pieces` of so many bytes, and
-    a pause between them, is what a slow network makes of replies; `linger`
-    seconds are waited before passing replies on, so that several go in one.
+    With `tls` it speaks TLS to those who connect. Commands that stand in
+    `answers` do not reach Redis: they get these bytes, as from a proxy that
+    does not know them, or none if those are empty; None hangs up. While
+    `stalled`, new connections are accepted, and nothing more. Replies are held
+    back for `linger` seconds, so that several arrive at once. `seen` has the
+    names of all commands that came alone.
     """
 
-    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        target: int,
+        tls: ssl.SSLContext | None = None,
+        answers: Mapping[str, bytes | None] | None = None,
+    ) -> None:
         self.port = 0
+        self.answers = dict(answers or {})
         self.stalled = False
-        self.pieces = 0
         self.linger = 0.0
+        self.seen: list[str] = []
         self._target = target
         self._tls = tls
         self._loop = asyncio.new_event_loop()
@@ -34,23 +42,23 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self.call(asyncio.start_server(self._meet, "127.0.0.1", 0))
+        self._server = self._call(asyncio.start_server(self._meet, "127.0.0.1", 0))
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.call(self._stop())
+        self._call(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def call(self, what: Coroutine[Any, Any, Answer]) -> Answer:
+    def _call(self, what: Coroutine[Any, Any, Answer]) -> Answer:
         """Have it done in the proxy's thread."""
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(30)
 
     def cut(self) -> None:
         """End all connections, without a word."""
-        self.call(self._cut())
+        self._call(self._cut())
 
     async def _stop(self) -> None:
         self._server.close()
@@ -82,8 +90,8 @@ class Proxy:
             await writer.start_tls(self._tls)
         redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._target)
         pumps = [
-            asyncio.ensure_future(self._pump(reader, writer, redis_writer)),
-            asyncio.ensure_future(self.pump_replies(redis_reader, writer)),
+            asyncio.ensure_future(self._pump_commands(reader, writer, redis_writer)),
+            asyncio.ensure_future(self._pump_replies(redis_reader, writer)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -93,67 +101,30 @@ class Proxy:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def _pump(
+    async def _pump_commands(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        redis_writer: asyncio.StreamWriter,
-    ) -> None:
-        await self.pump_commands(reader, redis_writer)
-
-    async def pump_commands(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        redis: asyncio.StreamWriter,
     ) -> None:
         while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
+            words = data.split(b"\r\n", 3)
+            name = words[2].decode(errors="replace").upper() if len(words) > 2 else ""
+            self.seen.append(name)
+            answer = self.answers.get(name, data)
+            if answer is None:
+                return
+            receiver = writer if name in self.answers else redis
+            receiver.write(answer)
+            await receiver.drain()
 
-    async def pump_replies(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    async def _pump_replies(
+        self, redis: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        while data := await reader.read(self.pieces or 65536):
+        while data := await redis.read(65536):
             if self.linger:
                 await asyncio.sleep(self.linger)
                 with contextlib.suppress(asyncio.TimeoutError):
-                    data += await asyncio.wait_for(reader.read(65536), 0.001)
+                    data += await asyncio.wait_for(redis.read(65536), 0.001)
             writer.write(data)
-            await writer.drain()
-            if self.pieces:
-                await asyncio.sleep(0.0005)
-
-
-class Answering(Proxy):
-    """Answers some commands by itself, as proxies do that do not know them: each by its bytes.
-
-    None hangs up, and nothing at all is answered where there are no bytes. `seen` has the names
-    of all commands that came alone.
-    """
-
-    def __init__(
-        self,
-        target: int,
-        answers: Mapping[str, bytes | None],
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        super().__init__(target, tls)
-        self.answers = dict(answers)
-        self.seen: list[str] = []
-
-    async def _pump(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        redis_writer: asyncio.StreamWriter,
-    ) -> None:
-        while data := await reader.read(65536):
-            words = data.split(b"\r\n")
-            name = words[2].decode().upper() if len(words) > 2 else ""
-            self.seen.append(name)
-            if name not in self.answers:
-                redis_writer.write(data)
-                continue
-            answer = self.answers[name]
-            if answer is None:
-                return
-            writer.write(answer)
             await writer.drain()

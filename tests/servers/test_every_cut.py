@@ -39,7 +39,7 @@ from resque_fork.wire.record import WorkerRecord
 from resque_fork.wire.times import run_time
 from resque_fork.worker.pruning import Pruner
 
-from .cutting import CUT_AFTER, CUT_BEFORE, LATE, NAMES, PASS, POSTHUMOUS, TWICE, Spoiler, serving
+from .spoiler import CUT_AFTER, CUT_BEFORE, LATE, NAMES, PASS, POSTHUMOUS, TWICE, Spoiler
 
 AT_ONCE = 6  # lives
 PATIENCE = 60.0  # seconds for one life
@@ -138,7 +138,7 @@ class Lives:
         path = urlsplit(self.server.url).path
         spoiler = Spoiler(path, how, target, heard, by=by, db=DATABASE, forgetful=self.forgetful)
         self.ended[life] = asyncio.get_running_loop().create_future()
-        async with serving(spoiler) as port:
+        async with spoiler as port:
             asked = {
                 "number": life,
                 "url": f"redis://127.0.0.1:{port}/{DATABASE}",

@@ -22,7 +22,7 @@ from resque_fork.store.worker_connection import WorkerConnection
 from resque_fork.system.loop import Loop
 
 from .nodes import Node
-from .proxy import Answering, Proxy
+from .proxy import Proxy
 
 Stages = Callable[[str], Stage]
 
@@ -83,7 +83,7 @@ def test_all_goes_on_in_resp2(
     node: Node, line_to: Callable[[str], WorkerConnection], answer: bytes | None
 ) -> None:
     """Nulls and maps come as in RESP2, on this connection and the next; without notifications."""
-    with Answering(node.port, {"HELLO": answer}) as proxy:
+    with Proxy(node.port, answers={"HELLO": answer}) as proxy:
         line = line_to(behind(proxy, rest="2"))
         line.open_or_refuse()
         for _ in range(2):
@@ -102,7 +102,7 @@ def test_logging_in_without_hello(
     locked: Node, line_to: Callable[[str], WorkerConnection], login: str, answer: bytes | None
 ) -> None:
     """With a password, and as a user with a name, one is let in; else it is the usual error."""
-    with Answering(locked.port, {"HELLO": answer}) as proxy:
+    with Proxy(locked.port, answers={"HELLO": answer}) as proxy:
         line = line_to(behind(proxy, login))
         line.open_or_refuse()
         assert line.execute_command("PING") == b"PONG"
@@ -116,7 +116,7 @@ def test_losing_a_connection_at_hello_by_accident(
     node: Node, line_to: Callable[[str], WorkerConnection]
 ) -> None:
     """Where HELLO has had an answer before, hanging up at it costs nobody notifications."""
-    with Answering(node.port, {}) as proxy:
+    with Proxy(node.port) as proxy:
         line = line_to(behind(proxy))
         line.open_or_refuse()
         assert line.can_notify
@@ -134,7 +134,7 @@ def test_no_answer_at_all(
 ) -> None:
     """Where nothing comes back, the next connection is made without HELLO."""
     monkeypatch.setattr("resque_fork.store.worker_connection.ANSWER_SECONDS", 0.2)
-    with Answering(node.port, {"HELLO": b""}) as proxy:
+    with Proxy(node.port, answers={"HELLO": b""}) as proxy:
         line = line_to(behind(proxy))
         assert line.execute_command("GET", "nothing") is None
         assert not line.can_notify
@@ -156,7 +156,7 @@ def test_a_refusal_that_passes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A server that is not ready yet is no server without HELLO: what it says is said."""
-    with Answering(node.port, {"HELLO": answer}) as proxy:
+    with Proxy(node.port, answers={"HELLO": answer}) as proxy:
         line = line_to(behind(proxy))
         line._deadline = lambda: proxy.answers.clear() if caplog.records else None
         assert line.execute_command("PING") == b"PONG"
@@ -167,7 +167,7 @@ def test_a_refusal_that_passes(
 def test_protected_mode(node: Node, line_to: Callable[[str], WorkerConnection]) -> None:
     """A server that lets nobody in from outside is quoted, to a worker and to a client."""
     denied = b"-DENIED Redis is running in protected mode.\r\n"
-    with Answering(node.port, {"HELLO": denied, "PING": denied}) as proxy:
+    with Proxy(node.port, answers={"HELLO": denied, "PING": denied}) as proxy:
         with pytest.raises(Exception, match="DENIED Redis is running in protected mode"):
             line_to(behind(proxy)).open_or_refuse()
         with pytest.raises(ResqueError, match=r"protected mode\. Nothing was queued\.$"):
@@ -178,7 +178,7 @@ def test_what_hangs_up_at_everything(
     node: Node, line_to: Callable[[str], WorkerConnection]
 ) -> None:
     """It is asked whether that port is TLS: of a worker, and of a client that pushed nothing."""
-    with Answering(node.port, {"HELLO": None, "PING": None}) as proxy:
+    with Proxy(node.port, answers={"HELLO": None, "PING": None}) as proxy:
         loop_line = line_to(behind(proxy))
         late = loop_line._loop.clock() + 0.5
         loop_line._deadline = lambda: late
@@ -196,7 +196,7 @@ def test_what_hangs_up_at_everything(
 def test_a_worker_and_a_client(node: Node, on: Stages, answer: bytes | None) -> None:
     """Jobs are performed, failed and counted; enqueueing goes on, too, as does every command."""
     client = b"-unsupported command 'CLIENT'\r\n"
-    with Answering(node.port, {"HELLO": answer, "CLIENT": client}) as proxy:
+    with Proxy(node.port, answers={"HELLO": answer, "CLIENT": client}) as proxy:
         stage, resque = on(behind(proxy)), Resque(behind(proxy))
         worker = stage.idle("--interval", "0.1", queues="*")
         resque.enqueue_to("jobs", "quick", 1)
@@ -215,7 +215,7 @@ def test_over_tls(node: Node, tmp_path: Path, on: Stages) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with Answering(node.port, {"HELLO": REFUSALS[2]}, context) as proxy:
+    with Proxy(node.port, context, {"HELLO": REFUSALS[2]}) as proxy:
         url = f"rediss://127.0.0.1:{proxy.port}/0?ssl_ca_certs={tmp_path}/ca.pem"
         for number in range(3):
             resque = Resque(url)
@@ -232,7 +232,7 @@ def test_over_tls(node: Node, tmp_path: Path, on: Stages) -> None:
 
 def test_doctor_says_so(node: Node, on: Stages) -> None:
     """`doctor` says what is missing, and what it costs."""
-    with Answering(node.port, {"HELLO": REFUSALS[2]}) as proxy:
+    with Proxy(node.port, answers={"HELLO": REFUSALS[2]}) as proxy:
         done = subprocess.run(
             [sys.executable, "-m", "resque_fork", "--redis", behind(proxy), "doctor", "--json"],
             capture_output=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -53,24 +52,23 @@ class Spoiler:
         self._forgotten = set(SCRIPTS) if forgetful else set()
         self._answered = 0
 
-    async def start(self) -> int:
-        """Listen; returns the port."""
+    async def __aenter__(self) -> int:
+        """Listen on the port that this returns, until the worker has gone."""
         self._server = await asyncio.start_server(self._meet, "127.0.0.1", 0)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    async def stop(self) -> None:
-        """The worker has gone: what is late arrives now."""
+    async def __aexit__(self, *exception: object) -> None:
         self._server.close()
-        if self.late:
+        if self.late:  # posthumous
             await self._deliver()
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         redis_reader, redis_writer = await asyncio.open_unix_connection(self._redis)
-        fates: deque[tuple[str, str]] = deque()
+        unanswered: deque[tuple[str, str]] = deque()
         pumps = [
-            asyncio.ensure_future(self._pump_commands(reader, redis_writer, fates)),
-            asyncio.ensure_future(self._pump_replies(redis_reader, writer, fates)),
+            asyncio.ensure_future(self._pump_commands(reader, redis_writer, unanswered)),
+            asyncio.ensure_future(self._pump_replies(redis_reader, writer, unanswered)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -85,7 +83,7 @@ class Spoiler:
         self,
         reader: asyncio.StreamReader,
         redis: asyncio.StreamWriter,
-        fates: deque[tuple[str, str]],
+        unanswered: deque[tuple[str, str]],
     ) -> None:
         while True:
             words = await _read_command(reader)
@@ -99,7 +97,7 @@ class Spoiler:
             if how in (LATE, POSTHUMOUS, CUT_BEFORE):
                 self._answered = 0
                 return
-            fates.append((how, name))
+            unanswered.append((how, name))
             redis.write(raw * 2 if how == TWICE else raw)
             await redis.drain()
 
@@ -114,12 +112,12 @@ class Spoiler:
         self,
         redis: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        fates: deque[tuple[str, str]],
+        unanswered: deque[tuple[str, str]],
     ) -> None:
         while True:
             reply = await _read_reply(redis)
             if not reply.startswith(b">"):
-                how, name = fates.popleft()
+                how, name = unanswered.popleft()
                 if how == CUT_AFTER:
                     return
                 if how == TWICE:
@@ -182,13 +180,3 @@ async def _read_reply(reader: asyncio.StreamReader) -> bytes:
         for _ in range(int(rest) * (2 if kind == b"%" else 1)):
             raw += await _read_reply(reader)
     return raw
-
-
-@contextlib.asynccontextmanager
-async def serving(spoiler: Spoiler):  # type: ignore[no-untyped-def]
-    """Listens on the port that this returns, until the worker has gone."""
-    port = await spoiler.start()
-    try:
-        yield port
-    finally:
-        await spoiler.stop()
