@@ -25,9 +25,9 @@ RECORD = '{"queue":"q","run_at":"x","payload":{"class":"A","args":[]}}'
 
 def register(redis: Redis, worker_id: str, identity: Identity | None = None) -> WorkerStore:
     """Register a worker of ours, by default as this process."""
-    books = WorkerStore(over(redis), KEYS, worker_id, (identity or Identity.here()).to_fields())
-    books.heartbeat()
-    return books
+    store = WorkerStore(over(redis), KEYS, worker_id, (identity or Identity.here()).to_fields())
+    store.heartbeat()
+    return store
 
 
 def register_foreign(redis: Redis, worker_id: str, ago: float = 0, record: str = "") -> None:
@@ -68,10 +68,10 @@ def failures(redis: Redis) -> list[tuple[str, str]]:
 def test_list_shows_what_a_worker_does(run, redis: Redis) -> None:
     """A worker is listed with its job, its times and whether its process lives."""
     worker = f"{HOST}:{os.getpid()}:mail,low"
-    books = register(redis, worker)
+    store = register(redis, worker)
     run("enqueue", "mail", "Job", "7")
     assert listed(run)[worker]["state"] == "idle"
-    books.step(NOTHING, ["mail"])
+    store.step(NOTHING, ["mail"])
     row = listed(run)[worker]
     times = [row.pop(name) for name in ("run_at", "started_at", "heartbeat_at")]
     assert all(str(moment).endswith("Z") for moment in times)
@@ -94,10 +94,10 @@ def test_list_shows_what_a_worker_does(run, redis: Redis) -> None:
 
 def test_list_shows_a_job_that_others_cannot_read(run, redis: Redis) -> None:
     """A worker whose job is not fit for Ruby is shown as working too."""
-    books = register(redis, f"{HOST}:{os.getpid()}:q")
+    store = register(redis, f"{HOST}:{os.getpid()}:q")
     redis.rpush("resque:queue:q", "not json")
-    books.step(NOTHING, ["q"])
-    row = listed(run)[books.worker_id]
+    store.step(NOTHING, ["q"])
+    row = listed(run)[store.worker_id]
     assert (row["state"], row["queue"], row["class"]) == ("working", "q", None)
 
 
@@ -186,20 +186,20 @@ def test_kill_ends_a_worker_and_rescues_its_job(run, start, redis: Redis, applic
 def test_kill_of_an_idle_worker(run, redis: Redis, sleeper) -> None:
     """A worker that has no job is just killed."""
     identity = Identity.of(sleeper.pid)
-    books = register(redis, f"{HOST}:{sleeper.pid}:mail", identity)
-    assert run("kill", books.worker_id).stdout == f"Killed {books.worker_id}; it had no job.\n"
+    store = register(redis, f"{HOST}:{sleeper.pid}:mail", identity)
+    assert run("kill", store.worker_id).stdout == f"Killed {store.worker_id}; it had no job.\n"
     assert sleeper.wait(30) == -9
     assert not redis.exists("resque:workers")
 
 
 def test_killed_workers_job_may_go_back(run, redis: Redis, sleeper) -> None:
     """With --on-lost=requeue the job of a killed worker is at the front of its queue again."""
-    books = register(redis, f"{HOST}:{sleeper.pid}:mail", Identity.of(sleeper.pid))
+    store = register(redis, f"{HOST}:{sleeper.pid}:mail", Identity.of(sleeper.pid))
     run("enqueue", "mail", "Job", "1")
     run("enqueue", "mail", "Job", "2")
-    books.step(NOTHING, ["mail"])
-    result = run("kill", books.worker_id, env={"RESQUE_ON_LOST": "requeue"})
-    assert result.stdout == f"Killed {books.worker_id}; its job is back in its queue.\n"
+    store.step(NOTHING, ["mail"])
+    result = run("kill", store.worker_id, env={"RESQUE_ON_LOST": "requeue"})
+    assert result.stdout == f"Killed {store.worker_id}; its job is back in its queue.\n"
     assert redis.lindex("resque:queue:mail", 0) == b'{"class":"Job","args":[1]}'
 
 
@@ -235,15 +235,15 @@ def test_kill_only_kills_that_worker(run, redis: Redis, ended: int, sleeper) -> 
 
 def test_kill_that_cannot_rescue_kills_nobody(run, redis: Redis, sleeper) -> None:
     """If the job cannot be rescued the worker goes on."""
-    books = register(redis, f"{HOST}:{sleeper.pid}:mail", Identity.of(sleeper.pid))
+    store = register(redis, f"{HOST}:{sleeper.pid}:mail", Identity.of(sleeper.pid))
     run("enqueue", "mail", "Job")
-    books.step(NOTHING, ["mail"])
+    store.step(NOTHING, ["mail"])
     redis.set("resque:failed", "in the way")
-    result = run("kill", books.worker_id, status=1)
+    result = run("kill", store.worker_id, status=1)
     assert "The Redis key 'resque:failed' does not hold" in result.stderr
     sleeper.communicate(b"\n", timeout=30)  # it was stopped, and is no longer
     assert sleeper.returncode == 0
-    assert redis.sismember("resque:workers", books.worker_id)
+    assert redis.sismember("resque:workers", store.worker_id)
 
 
 def test_prune_says_what_it_cannot_rescue(run, redis: Redis) -> None:
@@ -309,20 +309,20 @@ def forced(run, worker: str) -> tuple[str, str]:
 
 def test_remove_of_a_living_worker_of_ours(run, redis: Redis) -> None:
     """A worker of ours that lives here is removed only by force: it will be back."""
-    books = register(redis, f"{HOST}:{os.getpid()}:q")
-    before = redis.hgetall(KEYS.fork(books.worker_id))
-    assert refused(run, books.worker_id) == (
-        f"is alive on this host. End it with resque-fork kill {books.worker_id}."
+    store = register(redis, f"{HOST}:{os.getpid()}:q")
+    before = redis.hgetall(KEYS.fork(store.worker_id))
+    assert refused(run, store.worker_id) == (
+        f"is alive on this host. End it with resque-fork kill {store.worker_id}."
     )
-    assert redis.sismember("resque:workers", books.worker_id)
-    assert redis.hgetall(KEYS.fork(books.worker_id)) == before
-    assert forced(run, books.worker_id) == (
+    assert redis.sismember("resque:workers", store.worker_id)
+    assert redis.hgetall(KEYS.fork(store.worker_id)) == before
+    assert forced(run, store.worker_id) == (
         "it had no job.",
         "It is alive and registers again with its next heartbeat.",
     )
     assert not redis.exists("resque:workers")
-    assert books.heartbeat()
-    assert redis.sismember("resque:workers", books.worker_id)
+    assert store.heartbeat()
+    assert redis.sismember("resque:workers", store.worker_id)
 
 
 def test_remove_of_a_living_foreign_worker(run, redis: Redis, sleeper) -> None:

@@ -26,8 +26,8 @@ class ListContract:
         self.resque = resque
         self.keys = resque.key_names
         self.backends = Backends([self.kind])
-        self.books = WorkerStore(resque.client, self.keys, WORKER, {})
-        self.books.heartbeat()
+        self.store = WorkerStore(resque.client, self.keys, WORKER, {})
+        self.store.heartbeat()
 
     def fail(
         self, *class_names: str, queue: str = "email", error: BaseException | None = None
@@ -35,12 +35,12 @@ class ListContract:
         """One job of each class has been taken from the queue and failed."""
         for name in class_names:
             self.resque.enqueue_to(queue, name, 7, {"a": "é"})
-            step = self.books.step(NOTHING, [queue])
+            step = self.store.step(NOTHING, [queue])
             entry = Failure.of(error or ValueError("böom")).entry(
                 failed_at=MOMENT, payload=step.raw, worker=WORKER, queue=queue
             )
             entries = self.backends.entries(entry, self.keys, queue, saved=False)
-            assert self.books.step(Finish("failed", entries), None).finish == "failed"
+            assert self.store.step(Finish("failed", entries), None).finish == "failed"
 
     def list_of(self, queue: str = "email") -> FailedJobs:
         """The list that this queue's failures are in."""

@@ -1,4 +1,4 @@
-"""What the tests of the store share: key names, a client, and books kept over it."""
+"""What the tests of the store share: key names, clients, servers, and a WorkerStore."""
 
 import contextlib
 import os
@@ -74,11 +74,11 @@ def client(redis_url: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def books(client: Any, keys: Keys) -> WorkerStore:
-    """The books of a worker that is registered."""
-    books = WorkerStore(client, keys, ID, IDENTITY)
-    assert books.heartbeat()
-    return books
+def store(client: Any, keys: Keys) -> WorkerStore:
+    """The WorkerStore of a worker that is registered."""
+    store = WorkerStore(client, keys, ID, IDENTITY)
+    assert store.heartbeat()
+    return store
 
 
 @pytest.fixture

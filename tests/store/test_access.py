@@ -103,10 +103,10 @@ def test_a_push_that_is_forbidden_later(
 ) -> None:
     """The step waits with the job on record, and loses nothing half way."""
     keys = Keys()
-    books = WorkerStore(line, keys, ID, IDENTITY)
-    books.heartbeat()
+    store = WorkerStore(line, keys, ID, IDENTITY)
+    store.heartbeat()
     admin.rpush(keys.queue("low"), b'{"class":"A","args":[]}')
-    assert books.step(NOTHING, ["low"]).found == "job"
+    assert store.step(NOTHING, ["low"]).found == "job"
     line.authenticated = True
     admin.execute_command("ACL", "SETUSER", "worker", f"-{lacking}")
     held: list[bytes] = []
@@ -117,7 +117,7 @@ def test_a_push_that_is_forbidden_later(
 
     line._loop.after(0.3, allow)
     entries = [FailedEntry(keys.failed, b"entry")] if verb == "failed" else []
-    assert books.step(Finish(verb, entries), None).finish == verb
+    assert store.step(Finish(verb, entries), None).finish == verb
     assert b'"class":"A"' in held[0]
     assert admin.lrange(keys.failed, 0, -1) == ([b"entry"] if verb == "failed" else [])
     assert admin.llen(keys.queue("low")) == (verb == "back")

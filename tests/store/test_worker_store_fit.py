@@ -40,17 +40,17 @@ UNFIT = [
 
 @pytest.mark.parametrize("raw", UNFIT, ids=lambda raw: repr(raw[:40]))
 def test_what_would_stop_others_is_kept_from_them(
-    books: WorkerStore, client: Any, keys: Keys, raw: bytes
+    store: WorkerStore, client: Any, keys: Keys, raw: bytes
 ) -> None:
     """What bad JSON would do to Ruby's workers and dashboards, it does not: it is ours alone."""
     push(client, "email", raw)
-    step = books.step(NOTHING, ["email"])
+    step = store.step(NOTHING, ["email"])
     assert (step.found, step.queue, step.raw) == ("unread", "email", raw)
     assert client.get(keys.worker(ID)) is None
     assert client.hgetall(keys.unread(ID)) == {
         b"queue": b"email", b"run_at": step.run_at.encode(), b"payload": raw,
     }  # fmt: skip
-    assert books.step(BACK, None).finish == "back"
+    assert store.step(BACK, None).finish == "back"
     assert client.lrange(keys.queue("email"), 0, -1) == [raw]
     assert not client.exists(keys.unread(ID))
 
@@ -66,10 +66,10 @@ def test_what_would_stop_others_is_kept_from_them(
     ],
     ids=lambda raw: repr(raw[:40]),
 )
-def test_what_is_fit_is_on_record_for_all(books: WorkerStore, client: Any, raw: bytes) -> None:
+def test_what_is_fit_is_on_record_for_all(store: WorkerStore, client: Any, raw: bytes) -> None:
     """Ordinary JSON of all kinds goes straight to the record."""
     push(client, "email", raw)
-    assert books.step(NOTHING, ["email"]).found == "job"
+    assert store.step(NOTHING, ["email"]).found == "job"
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_what_is_fit_is_on_record_for_all(books: WorkerStore, client: Any, raw: 
     ids=["over 64 KB", "many values", "a long number", "many other letters"],
 )
 def test_what_would_take_the_server_long_is_not_judged_there(
-    books: WorkerStore, client: Any, keys: Keys, raw: bytes
+    store: WorkerStore, client: Any, keys: Keys, raw: bytes
 ) -> None:
     """Such a job stays where only we look, with its class once somebody has read it."""
     push(client, "email", raw)
-    step = books.step(NOTHING, ["email"])
+    step = store.step(NOTHING, ["email"])
     assert step.found == "unread"
     for _ in range(2):
-        books.describe("A", True)
+        store.describe("A", True)
     assert client.hgetall(keys.unread(ID)) == {
         b"queue": b"email",
         b"run_at": step.run_at.encode(),
@@ -99,9 +99,9 @@ def test_what_would_take_the_server_long_is_not_judged_there(
         b"portable": b"1",
     }
     assert not client.exists(keys.worker(ID))
-    assert books.step(BACK, None).finish == "back"
+    assert store.step(BACK, None).finish == "back"
     assert client.lrange(keys.queue("email"), 0, -1) == [raw]
-    books.describe("A", True)  # late
+    store.describe("A", True)  # late
     assert not client.exists(keys.unread(ID))
 
 
@@ -142,11 +142,11 @@ def test_script_vouches_only_for_what_python_accepts(
 ) -> None:
     """Whatever the script lets others read is strict JSON of a job; nothing at all is lost."""
     long_client.flushall()
-    books = WorkerStore(long_client, KEYS, ID, IDENTITY)
-    books.heartbeat()
+    store = WorkerStore(long_client, KEYS, ID, IDENTITY)
+    store.heartbeat()
     name = queue.decode("utf-8", "surrogateescape")
     long_client.rpush(KEYS.queue(name).encode("utf-8", "surrogateescape"), raw)
-    step = books.step(NOTHING, [name])
+    step = store.step(NOTHING, [name])
     assert (step.queue, step.raw) == (name, raw)
     if step.found == "job":
         item = decode(raw)
@@ -159,7 +159,7 @@ def test_script_vouches_only_for_what_python_accepts(
     else:
         assert step.found == "unread"
         assert not long_client.exists(KEYS.worker(ID))
-    assert books.step(BACK, None).finish == "back"
+    assert store.step(BACK, None).finish == "back"
     assert long_client.lrange(to_bytes(KEYS.queue(name)), 0, -1) == [raw]
 
 
@@ -167,7 +167,7 @@ def test_script_vouches_only_for_what_python_accepts(
 def test_script_vouches_for_what_we_enqueue(long_client: Any, payload: Payload) -> None:
     """An ordinary job never needs a second look: it is on record in one round trip."""
     long_client.flushall()
-    books = WorkerStore(long_client, KEYS, ID, IDENTITY)
-    books.heartbeat()
+    store = WorkerStore(long_client, KEYS, ID, IDENTITY)
+    store.heartbeat()
     long_client.rpush(KEYS.queue("q"), payload.raw)
-    assert books.step(NOTHING, ["q"]).found == "job"
+    assert store.step(NOTHING, ["q"]).found == "job"

@@ -25,35 +25,35 @@ def test_what_redis_forgot_is_put_back(
     client: Any, keys: Keys, key: str, accident: str, raw: bytes, verb: str
 ) -> None:
     """Whatever became of the worker's own keys: the outcome of its job is written, once."""
-    books = WorkerStore(client, keys, ID, IDENTITY, max_attempts=3)
-    books.heartbeat()
+    store = WorkerStore(client, keys, ID, IDENTITY, max_attempts=3)
+    store.heartbeat()
     push(client, "email", raw)
-    books.step(NOTHING, ["email"])
+    store.step(NOTHING, ["email"])
     for name in key.split():
         client.delete(getattr(keys, name)(ID))
         if accident != "deleted":
             client.sadd(getattr(keys, name)(ID), "somebody else's")
     finish, entries, queue = FINISHES[verb]
-    assert books.step(finish, None).finish == verb
+    assert store.step(finish, None).finish == verb
     assert client.llen(keys.failed) == entries
     assert client.lrange(keys.queue("email"), 0, -1) == [raw for _ in queue]
     processed = int(verb in ("done", "failed"))
     assert counts(client) == (processed, entries, processed, entries)
     assert client.keys("*worker:" + ID) == []
     assert client.type(keys.unread(ID)) in (b"none", b"set")
-    assert client.hget(keys.fork(ID), "token") == books.token.encode()
+    assert client.hget(keys.fork(ID), "token") == store.token.encode()
 
 
 def test_keys_that_held_something_else_are_named(
-    books: WorkerStore, client: Any, keys: Keys, caplog: pytest.LogCaptureFixture
+    store: WorkerStore, client: Any, keys: Keys, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log says which key was replaced."""
     push(client, "email", A)
-    books.step(NOTHING, ["email"])
+    store.step(NOTHING, ["email"])
     for key in (keys.fork(ID), keys.worker(ID)):
         client.delete(key)
         client.sadd(key, "somebody else's")
-    books.step(BACK, None)
+    store.step(BACK, None)
     for key in (keys.fork(ID), keys.worker(ID)):
         assert (
             f"The Redis key '{key}' held something else than a worker keeps there, "
@@ -63,33 +63,33 @@ def test_keys_that_held_something_else_are_named(
 
 
 def test_record_that_was_deleted_is_said(
-    books: WorkerStore, client: Any, keys: Keys, caplog: pytest.LogCaptureFixture
+    store: WorkerStore, client: Any, keys: Keys, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Somebody who deletes a record by hand is told that it did not help."""
     push(client, "email", A)
-    books.step(NOTHING, ["email"])
+    store.step(NOTHING, ["email"])
     client.delete(keys.worker(ID))
-    assert books.step(DONE, None).finish == "done"
+    assert store.step(DONE, None).finish == "done"
     assert caplog.messages == ["Redis has lost the record of the job: it is written anew"]
 
 
 @pytest.mark.parametrize("beats", [0, 1])
 def test_job_that_a_ruby_worker_listed_is_not_counted(
-    books: WorkerStore, client: Any, keys: Keys, beats: int
+    store: WorkerStore, client: Any, keys: Keys, beats: int
 ) -> None:
     """A Ruby worker that took ours for dead has failed its job, before or after a heartbeat."""
     push(client, "email", A, B)
-    books.step(NOTHING, ["email"])
+    store.step(NOTHING, ["email"])
     client.srem(keys.workers, ID)
     client.delete(keys.worker(ID), keys.started(ID))
     client.hdel(keys.heartbeats, ID)
     for _ in range(beats):
-        books.heartbeat()
-    step = books.step(failed(), ["email"])
+        store.heartbeat()
+    step = store.step(failed(), ["email"])
     assert (step.finish, step.raw) == ("gone", B)
     assert counts(client) == (0, 0, 0, 0)
     assert not client.exists(keys.failed)
-    assert books.step(DONE, None).finish == "done"
+    assert store.step(DONE, None).finish == "done"
     assert counts(client) == (1, 0, 1, 0)
 
 
@@ -106,16 +106,16 @@ def test_step_that_went_through_before_its_registration_was_forgotten(
             client.delete(keys.fork(ID))
             return client.execute_command(*command)
 
-    books = WorkerStore(client, keys, ID, IDENTITY)
-    books.heartbeat()
+    store = WorkerStore(client, keys, ID, IDENTITY)
+    store.heartbeat()
     push(client, "email", A, B, A)
-    books.step(NOTHING, ["email"])
-    books._redis, lost = Unheard(), books._redis
-    books.on(lost)
-    raw = books._step(DONE, ["email"])
+    store.step(NOTHING, ["email"])
+    store._redis, lost = Unheard(), store._redis
+    store.on(lost)
+    raw = store._step(DONE, ["email"])
     assert raw == [b"unregistered"]
-    books._redis = lost
-    step = books.step(DONE, ["email"])
+    store._redis = lost
+    step = store.step(DONE, ["email"])
     assert (step.finish, step.found, step.raw) == ("done", "job", B)
     assert counts(client) == (1, 0, 1, 0)
     assert client.lrange(keys.queue("email"), 0, -1) == [A]

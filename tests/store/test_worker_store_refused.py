@@ -34,28 +34,28 @@ from .conftest import (
 def test_full_redis_refuses_nothing_half_way(full_server: embedded.Server, keys: Keys) -> None:
     """With memory at its limit jobs cannot be added, but are finished, failed and taken on."""
     with BothWays(RedisURL(full_server.url)) as client:
-        books = WorkerStore(client, keys, ID, IDENTITY, max_attempts=2)
-        books.heartbeat()
+        store = WorkerStore(client, keys, ID, IDENTITY, max_attempts=2)
+        store.heartbeat()
         raws = [encode({"class": "A", "args": ["x" * 1000, i]}) for i in range(5)]
         push(client, "email", *raws[:4], b"oops")
-        books.step(NOTHING, ["email"])
+        store.step(NOTHING, ["email"])
         fill(client)
         with pytest.raises(RedisRefused, match="used memory > 'maxmemory'"):
             client.execute_command("RPUSH", keys.queue("email"), A)
-        assert not books.heartbeat()
-        step = books.step(DONE, ["email"])
+        assert not store.heartbeat()
+        step = store.step(DONE, ["email"])
         assert (step.finish, step.raw) == ("done", raws[1])
-        step = books.step(failed(b"x" * 2000), ["email"])
+        step = store.step(failed(b"x" * 2000), ["email"])
         assert (step.finish, step.raw) == ("failed", raws[2])
-        step = books.step(lost(), ["email"])
+        step = store.step(lost(), ["email"])
         assert (step.finish, step.raw) == ("lost", raws[2])
-        assert books.step(BACK, None).finish == "back"
-        assert books.step(NOTHING, ["email"]).raw == raws[2]
-        assert books.step(DONE, ["email"]).raw == raws[3]
-        assert books.step(DONE, ["email"]).raw == b"oops"
-        assert books.step(failed(b"entry"), ["email"]).found == "empty"
+        assert store.step(BACK, None).finish == "back"
+        assert store.step(NOTHING, ["email"]).raw == raws[2]
+        assert store.step(DONE, ["email"]).raw == raws[3]
+        assert store.step(DONE, ["email"]).raw == b"oops"
+        assert store.step(failed(b"entry"), ["email"]).found == "empty"
         assert counts(client) == (5, 2, 5, 2)
-        books.unregister()
+        store.unregister()
         assert not client.exists(keys.fork(ID), keys.worker(ID))
 
 
@@ -64,54 +64,54 @@ def test_full_redis_registers_a_worker(full_server: embedded.Server, keys: Keys)
     with BothWays(RedisURL(full_server.url)) as client:
         push(client, "email", A)
         fill(client)
-        books = WorkerStore(client, keys, ID, IDENTITY)
-        assert books.heartbeat()
-        assert books.step(NOTHING, ["email"]).raw == A
+        store = WorkerStore(client, keys, ID, IDENTITY)
+        assert store.heartbeat()
+        assert store.step(NOTHING, ["email"]).raw == A
 
 
 # --- keys of the wrong type
 
 
 def test_queue_of_the_wrong_type_is_named_and_passed_over(
-    books: WorkerStore, client: Any, keys: Keys
+    store: WorkerStore, client: Any, keys: Keys
 ) -> None:
     """A queue that is no list is named, and the next ones are served."""
     client.set(keys.queue("bad"), "x")
     client.sadd(keys.queue("worse"), "x")
     push(client, "email", A)
-    step = books.step(NOTHING, ["bad", "worse", "email", "never"])
+    step = store.step(NOTHING, ["bad", "worse", "email", "never"])
     assert (step.raw, step.wrong) == (A, ("resque:queue:bad", "resque:queue:worse"))
 
 
 def test_failed_list_of_the_wrong_type_costs_nothing(
-    books: WorkerStore, client: Any, keys: Keys
+    store: WorkerStore, client: Any, keys: Keys
 ) -> None:
     """Where the failed list is no list, the step is refused as a whole, and can be repeated."""
     push(client, "email", A, B)
-    books.step(NOTHING, ["email"])
+    store.step(NOTHING, ["email"])
     client.set(keys.failed, "x")
     before = dump(client)
     with pytest.raises(WrongKeyType) as caught:
-        books.step(failed(), ["email"])
+        store.step(failed(), ["email"])
     assert caught.value.reason == "WRONGTYPE resque:failed is a string, not a list"
     assert dump(client) == before
     client.delete(keys.failed)
-    step = books.step(failed(b"entry"), ["email"])
+    step = store.step(failed(b"entry"), ["email"])
     assert (step.finish, step.raw) == ("failed", B)
     assert client.lrange(keys.failed, 0, -1) == [b"entry"]
 
 
 def test_queue_to_put_back_to_is_of_the_wrong_type(
-    books: WorkerStore, client: Any, keys: Keys
+    store: WorkerStore, client: Any, keys: Keys
 ) -> None:
     """A job whose queue has become something else stays on record until it can go back."""
     push(client, "email", A)
-    books.step(NOTHING, ["email"])
+    store.step(NOTHING, ["email"])
     client.set(keys.queue("email"), "x")
     with pytest.raises(WrongKeyType, match="The Redis key 'resque:queue:email' does not hold"):
-        books.step(BACK, None)
+        store.step(BACK, None)
     client.delete(keys.queue("email"))
-    assert books.step(BACK, None).finish == "back"
+    assert store.step(BACK, None).finish == "back"
     assert client.lrange(keys.queue("email"), 0, -1) == [A]
 
 
@@ -126,15 +126,15 @@ def test_other_keys_of_the_wrong_type_cost_no_job(client: Any, keys: Keys, key: 
     """Counters and sets that are something else are passed over: they must not cost a job."""
     client.delete(key)
     client.zadd(key, {"x": 1})
-    books = WorkerStore(client, keys, ID, IDENTITY, max_attempts=2)
-    books.heartbeat()
+    store = WorkerStore(client, keys, ID, IDENTITY, max_attempts=2)
+    store.heartbeat()
     client.rpush(keys.queue("email"), A, B, B)
-    assert books.step(NOTHING, ["email"]).raw == A
+    assert store.step(NOTHING, ["email"]).raw == A
     entries = [FailedEntry("resque:email_failed", b"entry", "email_failed")]
-    assert books.step(Finish("failed", entries), ["email"]).raw == B
-    assert books.step(lost(), ["email"]).raw == B
-    assert books.step(BACK, ["email"]).raw == B
-    assert books.step(DONE, ["email"]).raw == B
-    assert books.step(DONE, ["email"]).found == "empty"
+    assert store.step(Finish("failed", entries), ["email"]).raw == B
+    assert store.step(lost(), ["email"]).raw == B
+    assert store.step(BACK, ["email"]).raw == B
+    assert store.step(DONE, ["email"]).raw == B
+    assert store.step(DONE, ["email"]).found == "empty"
     assert client.lrange("resque:email_failed", 0, -1) == [b"entry"]
     assert client.zrange(key, 0, -1) == [b"x"]

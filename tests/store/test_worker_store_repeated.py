@@ -44,15 +44,15 @@ def live(connection: Any, history: list[tuple[Finish, Any]]) -> tuple[list[Step]
     """What the steps of a worker's life said, and what they left, without its token and times."""
     client = connection.client
     client.flushall()
-    books = WorkerStore(connection, KEYS, ID, IDENTITY, max_attempts=2)
-    books.heartbeat()
+    store = WorkerStore(connection, KEYS, ID, IDENTITY, max_attempts=2)
+    store.heartbeat()
     # equal payloads: nothing but its number tells one step from the next
     push(client, "a", A, A, A, B, b"oops", A)
     push(client, "b", A, B, A)
-    steps = [books.step(NOTHING, ["a"])]
+    steps = [store.step(NOTHING, ["a"])]
     for finish, queues in history:
         held = steps[-1].found in ("job", "unread")
-        steps.append(books.step(finish if held else NOTHING, queues))
+        steps.append(store.step(finish if held else NOTHING, queues))
     left = dump(client)
     for key in (KEYS.worker(ID), KEYS.unread(ID), KEYS.fork(ID), KEYS.heartbeats):
         kept = left.get(key.encode())
@@ -88,30 +88,30 @@ def test_steps_that_arrive_late(long_client: Any, history: list[tuple[Finish, An
 
 def test_repeated_step_returns_the_record_as_it_stands(client: Any, keys: Keys) -> None:
     """A worker that did not hear what it got is told so again, and gets no second job."""
-    books = WorkerStore(Twice(client), keys, ID, IDENTITY)
-    books.heartbeat()
+    store = WorkerStore(Twice(client), keys, ID, IDENTITY)
+    store.heartbeat()
     push(client, "email", A, A)
-    step = books.step(NOTHING, ["email"])
+    step = store.step(NOTHING, ["email"])
     assert (step.finish, step.found, step.raw) == ("none", "job", A)
     assert client.llen(keys.queue("email")) == 1
-    step = books.step(DONE, ["email"])
+    step = store.step(DONE, ["email"])
     assert (step.finish, step.found, step.raw) == ("done", "job", A)
     assert counts(client) == (1, 0, 1, 0)
-    step = books.step(failed(b"entry"), ["email"])
+    step = store.step(failed(b"entry"), ["email"])
     assert (step.finish, step.found) == ("failed", "empty")
     assert client.lrange(keys.failed, 0, -1) == [b"entry"]
 
 
 def test_nothing_is_lost_and_nothing_doubled(client: Any, keys: Keys) -> None:
     """Jobs through steps that all arrive twice: each is counted once, each fails once."""
-    books = WorkerStore(Twice(client), keys, ID, IDENTITY)
-    books.heartbeat()
+    store = WorkerStore(Twice(client), keys, ID, IDENTITY)
+    store.heartbeat()
     raws = [encode({"class": "A", "args": [i % 3]}) for i in range(30)]
     push(client, "email", *raws)
-    taken = [books.step(NOTHING, ["email"]).raw]
+    taken = [store.step(NOTHING, ["email"]).raw]
     for i in range(30):
         finish = failed(taken[-1]) if i % 2 else DONE
-        taken.append(books.step(finish, ["email"]).raw)
+        taken.append(store.step(finish, ["email"]).raw)
     assert taken == [*raws, b""]
     assert counts(client) == (30, 15, 30, 15)
     assert client.lrange(keys.failed, 0, -1) == raws[1::2]

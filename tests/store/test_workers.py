@@ -27,14 +27,14 @@ def workers(client: Any, keys: Keys) -> Workers:
 
 
 def dead_worker(client: Any, *payloads: bytes, max_attempts: int = 1) -> WorkerStore:
-    """The books of one of our workers that has died over the first of the payloads."""
-    books = WorkerStore(client, Keys(), ID, IDENTITY, max_attempts)
-    books.heartbeat()
+    """The WorkerStore of one of our workers that has died over the first of the payloads."""
+    store = WorkerStore(client, Keys(), ID, IDENTITY, max_attempts)
+    store.heartbeat()
     if payloads:
         client.sadd("resque:queues", "email")
         client.rpush("resque:queue:email", *payloads)
-        assert books.step(NOTHING, ["email"]).found in ("job", "unread")
-    return books
+        assert store.step(NOTHING, ["email"]).found in ("job", "unread")
+    return store
 
 
 def dead_ruby_worker(client: Any, record: bytes | None = RECORD) -> None:
@@ -54,9 +54,9 @@ def prune_as_ruby_does(client: Any) -> None:
     client.delete(*(f"resque:{name.format(ID)}" for name in names))
 
 
-def mark(books: WorkerStore) -> dict[bytes, bytes]:
+def mark(store: WorkerStore) -> dict[bytes, bytes]:
     """What a rescue leaves for a worker that lives after all: the step whose job it took."""
-    return {f"resque:fork:rescued:{books.token}".encode(): b"1"}
+    return {f"resque:fork:rescued:{store.token}".encode(): b"1"}
 
 
 def entry(text: bytes = b"entry") -> list[FailedEntry]:
@@ -99,7 +99,7 @@ def test_old_heartbeat_replaced_at_start(workers: Workers, client: Any) -> None:
 
 def test_reads_ours_and_rubys(workers: Workers, client: Any) -> None:
     """Ids, start and job of our workers and of Ruby's are read alike; ours say who they are."""
-    books = dead_worker(client, A)
+    store = dead_worker(client, A)
     dead_ruby_worker(client)
     assert workers.ids() == workers.all_ids() == sorted([ID, RUBY])
     assert workers.own_ids() == [ID]
@@ -110,7 +110,7 @@ def test_reads_ours_and_rubys(workers: Workers, client: Any) -> None:
     assert workers.records([ID, RUBY, "none"]).keys() == {ID, RUBY}
     assert workers.process(RUBY) == {}
     found = workers.find(ID)
-    assert found.process["token"] == books.token
+    assert found.process["token"] == store.token
     assert found.process.items() >= IDENTITY.items()
     assert found.record == client.get(f"resque:worker:{ID}")
     assert workers.find(RUBY) == Found(RUBY, {}, RECORD)
@@ -151,14 +151,14 @@ def test_unread_job_is_found(workers: Workers, client: Any) -> None:
 
 def test_rescue_to_the_failed_list(workers: Workers, client: Any) -> None:
     """A dead worker's job becomes a failed entry and is counted; nothing else of it is left."""
-    books = dead_worker(client, A)
+    store = dead_worker(client, A)
     found = workers.find(ID)
     assert workers.rescue(found, "failed", queue="email", raw=A, entries=entry()) == "failed"
     assert dump(client) == {
         b"resque:queues": {b"email"},
         b"resque:failed": [b"entry"],
         b"resque:stat:failed": b"1",
-        **mark(books),
+        **mark(store),
     }
 
 
@@ -183,9 +183,9 @@ def test_job_that_kills_its_workers_is_poison(workers: Workers, client: Any) -> 
                 found, "lost", queue="email", raw=A, entries=entry(b"poison"), max_attempts=3
             )
         )
-        books = WorkerStore(client, Keys(), ID, IDENTITY, 3)
-        books.heartbeat()
-        books.step(NOTHING, ["email"])
+        store = WorkerStore(client, Keys(), ID, IDENTITY, 3)
+        store.heartbeat()
+        store.step(NOTHING, ["email"])
     assert answers == ["requeued", "requeued", "failed"]
     assert client.lrange("resque:failed", 0, -1) == [b"poison"]
     assert not client.exists("resque:fork:attempts", "resque:queue:email")
@@ -225,7 +225,7 @@ def test_rescue_after_ruby_took_it_off(
     workers: Workers, client: Any, payloads: list[bytes], lost: str
 ) -> None:
     """What Ruby left of a worker of ours is rescued once, and nothing of it stays."""
-    books = dead_worker(client, *payloads)
+    store = dead_worker(client, *payloads)
     prune_as_ruby_does(client)
     client.delete("resque:queues", lost)
     found = workers.find(ID)
@@ -233,7 +233,7 @@ def test_rescue_after_ruby_took_it_off(
     answers = [workers.rescue(found, verb, queue="email", entries=entry()) for _ in range(10)]
     assert answers == [answer, *["changed"] * 9]
     failed = {b"resque:failed": [b"entry"], b"resque:stat:failed": b"1"}
-    marked = {} if lost else mark(books)
+    marked = {} if lost else mark(store)
     assert dump(client) == ({**failed, **marked} if payloads else {})
 
 
@@ -271,9 +271,9 @@ def test_ten_rescuers_rescue_once(workers: Workers, client: Any, redis_url: str)
 
 def test_living_worker_is_not_rescued(workers: Workers, client: Any) -> None:
     """A worker that has gone on since it was found keeps its job."""
-    books = dead_worker(client, A, B)
+    store = dead_worker(client, A, B)
     found = workers.find(ID)
-    books.step(Finish("done"), ["email"])
+    store.step(Finish("done"), ["email"])
     before = dump(client)
     assert workers.rescue(found, "failed", queue="email", raw=A, entries=entry()) == "changed"
     idle = Found(ID, workers.process(ID))
@@ -286,9 +286,9 @@ def test_successor_under_the_same_id_is_not_rescued(workers: Workers, client: An
     dead_worker(client, A)
     found = workers.find(ID)
     workers.rescue(found, "lost", queue="email", raw=A, max_attempts=9)
-    books = WorkerStore(client, Keys(), ID, IDENTITY)
-    books.heartbeat()
-    books.step(NOTHING, ["email"])
+    store = WorkerStore(client, Keys(), ID, IDENTITY)
+    store.heartbeat()
+    store.step(NOTHING, ["email"])
     record = client.get(f"resque:worker:{ID}")
     client.set(f"resque:worker:{ID}", found.record)  # the same second
     assert workers.rescue(found, "failed", queue="email", raw=A, entries=entry()) == "changed"
@@ -298,9 +298,9 @@ def test_successor_under_the_same_id_is_not_rescued(workers: Workers, client: An
 
 def test_worker_that_finishes_after_its_rescue(workers: Workers, client: Any) -> None:
     """A worker that was taken for dead and comes back counts nothing for the rescued job."""
-    books = dead_worker(client, A)
+    store = dead_worker(client, A)
     workers.rescue(workers.find(ID), "failed", queue="email", raw=A, entries=entry())
-    assert books.step(Finish("done"), ["email"]).finish == "gone"
+    assert store.step(Finish("done"), ["email"]).finish == "gone"
     assert not client.exists("resque:stat:processed")
 
 
@@ -407,12 +407,12 @@ def test_job_that_rescuers_die_of_is_given_up(client: Any, payload: bytes) -> No
 def test_kept_bytes_come_back(client: Any, keys: Keys) -> None:
     """A payload that names the key of its bytes is exchanged for them, on record and in hand."""
     client.hset("resque:fork:kept:x", mapping={"payload": b"oops", "queue": "old"})
-    books = dead_worker(client, reference("resque:fork:kept:x"))
-    assert books.redeem("resque:fork:kept:x") == b"oops"
-    assert books.redeem("resque:fork:kept:x") == b"oops"  # the reply was lost
+    store = dead_worker(client, reference("resque:fork:kept:x"))
+    assert store.redeem("resque:fork:kept:x") == b"oops"
+    assert store.redeem("resque:fork:kept:x") == b"oops"  # the reply was lost
     assert not client.exists("resque:fork:kept:x")
     assert Workers(client, keys).find(ID).record == b"oops"
-    books.step(Finish("back"), None)
+    store.step(Finish("back"), None)
     assert client.lrange("resque:queue:email", 0, -1) == [b"oops"]
-    assert books.redeem("resque:fork:kept:x") is None
-    assert books.redeem("resque:workers") is None
+    assert store.redeem("resque:fork:kept:x") is None
+    assert store.redeem("resque:workers") is None

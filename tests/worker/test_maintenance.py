@@ -34,10 +34,10 @@ class Scene:
         loop = Loop(lambda: self.now)
         keys, client = resque.key_names, resque.client
         self.redis: Redis = resque.redis
-        books = WorkerStore(client, keys, ID, Identity.here().to_fields())
+        store = WorkerStore(client, keys, ID, Identity.here().to_fields())
         settings = Settings(heartbeat_interval=60)
         self.pruner = Pruner(Workers(client, keys), settings, FailedEntries(Backends(), keys))
-        self.maintenance = Maintenance(loop, books, self.pruner, settings, ["mail"])
+        self.maintenance = Maintenance(loop, store, self.pruner, settings, ["mail"])
 
     def later(self, seconds: float) -> None:
         self.now += seconds

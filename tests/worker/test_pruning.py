@@ -62,12 +62,12 @@ class Fleet:
     def ours(self, pid: int, identity: Identity, queues: str = "email", raw: bytes = MAIL) -> str:
         """One of our workers, which has a job."""
         worker_id = f"{HOST}:{pid}:{queues}"
-        books = WorkerStore(
+        store = WorkerStore(
             self.resque.client, self.resque.key_names, worker_id, identity.to_fields()
         )
-        books.heartbeat()
+        store.heartbeat()
         self.redis.rpush("resque:queue:email", raw)
-        assert books.step(NOTHING, ["email"]).raw == raw
+        assert store.step(NOTHING, ["email"]).raw == raw
         return worker_id
 
     def taken_off_by_ruby(self, worker_id: str) -> str:
@@ -251,13 +251,13 @@ def test_ours_of_which_ruby_left_nothing_but_the_id(fleet: Fleet) -> None:
 def test_living_worker_is_back_after_ruby_took_it_off(fleet: Fleet) -> None:
     """A worker that has sent a heartbeat meanwhile is judged by that again."""
     keys = fleet.resque.key_names
-    books = WorkerStore(fleet.resque.client, keys, "otherhost:1:email", Identity.here().to_fields())
-    books.heartbeat()
+    store = WorkerStore(fleet.resque.client, keys, "otherhost:1:email", Identity.here().to_fields())
+    store.heartbeat()
     fleet.redis.hset("resque:fork:otherhost:1:email", "beat", "2001-01-01T00:00:00+00:00")
-    fleet.taken_off_by_ruby(books.worker_id)
-    books.heartbeat()
+    fleet.taken_off_by_ruby(store.worker_id)
+    store.heartbeat()
     assert fleet.pruner.prune() == []
-    assert fleet.resque.workers() == [books.worker_id]
+    assert fleet.resque.workers() == [store.worker_id]
 
 
 def test_remove_what_ruby_took_off(fleet: Fleet, gone: tuple[int, Identity]) -> None:
