@@ -185,7 +185,7 @@ def test_a_minimum_of_zero_does_not_end_it(stage: Stage) -> None:
     assert worker.stop() == 0
 
 
-def test_without_the_bell_it_looks_at_intervals(stage: Stage) -> None:
+def test_without_notifications_it_looks_at_intervals(stage: Stage) -> None:
     """A server that refuses tracking is looked at every interval."""
     stage.redis.execute_command(
         "ACL", "SETUSER", "deaf", "on", ">x", "~*", "&*", "+@all", "-client"

@@ -55,23 +55,23 @@ def locked() -> Iterator[Node]:
 
 
 @pytest.fixture(params=[_RESP3Parser, *([_HiredisParser] if HIREDIS_AVAILABLE else [])])
-def line_to(request: pytest.FixtureRequest) -> Iterator[Callable[[str], WorkerConnection]]:
-    """A worker's line, with each of the parsers that there are. It gives up after a while."""
-    lines: list[WorkerConnection] = []
+def connection_to(request: pytest.FixtureRequest) -> Iterator[Callable[[str], WorkerConnection]]:
+    """A worker's connection, with each of the parsers that there are. It gives up after a while."""
+    connections: list[WorkerConnection] = []
 
     def make(url: str) -> WorkerConnection:
         loop = Loop()
         late = loop.clock() + 60
-        lines.append(
+        connections.append(
             WorkerConnection(
                 ParsedBy(url, request.param), loop, "resque:queues", deadline=lambda: late
             )
         )
-        return lines[-1]
+        return connections[-1]
 
     yield make
-    for line in lines:
-        line.close()
+    for connection in connections:
+        connection.close()
 
 
 def behind(proxy: Proxy, login: str = "", rest: str = "0") -> str:
@@ -80,18 +80,18 @@ def behind(proxy: Proxy, login: str = "", rest: str = "0") -> str:
 
 @pytest.mark.parametrize("answer", [*REFUSALS, *ODD])
 def test_all_goes_on_in_resp2(
-    node: Node, line_to: Callable[[str], WorkerConnection], answer: bytes | None
+    node: Node, connection_to: Callable[[str], WorkerConnection], answer: bytes | None
 ) -> None:
     """Nulls and maps come as in RESP2, on this connection and the next; without notifications."""
     with Proxy(node.port, answers={"HELLO": answer}) as proxy:
-        line = line_to(behind(proxy, rest="2"))
-        line.open_or_refuse()
+        connection = connection_to(behind(proxy, rest="2"))
+        connection.open_or_refuse()
         for _ in range(2):
-            assert not line.can_notify
-            assert line.execute_command("GET", "nothing") is None
-            assert line.execute_command("BLPOP", "nothing", "0.01") is None
-            line.execute_command("HSET", "h", "a", 1)
-            assert line.execute_command("HGETALL", "h") == [b"a", b"1"]
+            assert not connection.can_notify
+            assert connection.execute_command("GET", "nothing") is None
+            assert connection.execute_command("BLPOP", "nothing", "0.01") is None
+            connection.execute_command("HSET", "h", "a", 1)
+            assert connection.execute_command("HGETALL", "h") == [b"a", b"1"]
             proxy.cut()
     assert list(node.redis.info("keyspace")) == ["db2"]
 
@@ -99,45 +99,45 @@ def test_all_goes_on_in_resp2(
 @pytest.mark.parametrize("answer", [REFUSALS[2], None])
 @pytest.mark.parametrize("login", [":secret@", "default:secret@", "ada:pw@"])
 def test_logging_in_without_hello(
-    locked: Node, line_to: Callable[[str], WorkerConnection], login: str, answer: bytes | None
+    locked: Node, connection_to: Callable[[str], WorkerConnection], login: str, answer: bytes | None
 ) -> None:
     """With a password, and as a user with a name, one is let in; else it is the usual error."""
     with Proxy(locked.port, answers={"HELLO": answer}) as proxy:
-        line = line_to(behind(proxy, login))
-        line.open_or_refuse()
-        assert line.execute_command("PING") == b"PONG"
+        connection = connection_to(behind(proxy, login))
+        connection.open_or_refuse()
+        assert connection.execute_command("PING") == b"PONG"
         with pytest.raises(AccessRefused, match="refused the credentials"):
-            line_to(behind(proxy, login.replace("@", "x@"))).open_or_refuse()
+            connection_to(behind(proxy, login.replace("@", "x@"))).open_or_refuse()
         with pytest.raises(AccessRefused, match="refused the credentials"):
-            line_to(behind(proxy, "secret@")).open_or_refuse()  # a user without a password
+            connection_to(behind(proxy, "secret@")).open_or_refuse()  # a user without a password
 
 
 def test_losing_a_connection_at_hello_by_accident(
-    node: Node, line_to: Callable[[str], WorkerConnection]
+    node: Node, connection_to: Callable[[str], WorkerConnection]
 ) -> None:
     """Where HELLO has had an answer before, hanging up at it costs nobody notifications."""
     with Proxy(node.port) as proxy:
-        line = line_to(behind(proxy))
-        line.open_or_refuse()
-        assert line.can_notify
+        connection = connection_to(behind(proxy))
+        connection.open_or_refuse()
+        assert connection.can_notify
         proxy.answers["HELLO"] = None
         proxy.cut()
-        assert not line.try_command("PING")
-        assert not line.try_command("PING")
+        assert not connection.try_command("PING")
+        assert not connection.try_command("PING")
         proxy.answers.clear()
-        assert line.execute_command("PING") == b"PONG"
-        assert line.can_notify
+        assert connection.execute_command("PING") == b"PONG"
+        assert connection.can_notify
 
 
 def test_no_answer_at_all(
-    node: Node, line_to: Callable[[str], WorkerConnection], monkeypatch: pytest.MonkeyPatch
+    node: Node, connection_to: Callable[[str], WorkerConnection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing comes back, the next connection is made without HELLO."""
     monkeypatch.setattr("resque_fork.store.worker_connection.ANSWER_SECONDS", 0.2)
     with Proxy(node.port, answers={"HELLO": b""}) as proxy:
-        line = line_to(behind(proxy))
-        assert line.execute_command("GET", "nothing") is None
-        assert not line.can_notify
+        connection = connection_to(behind(proxy))
+        assert connection.execute_command("GET", "nothing") is None
+        assert not connection.can_notify
 
 
 @pytest.mark.parametrize(
@@ -150,40 +150,40 @@ def test_no_answer_at_all(
 )
 def test_a_refusal_that_passes(
     node: Node,
-    line_to: Callable[[str], WorkerConnection],
+    connection_to: Callable[[str], WorkerConnection],
     answer: bytes,
     message: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A server that is not ready yet is no server without HELLO: what it says is said."""
     with Proxy(node.port, answers={"HELLO": answer}) as proxy:
-        line = line_to(behind(proxy))
-        line._deadline = lambda: proxy.answers.clear() if caplog.records else None
-        assert line.execute_command("PING") == b"PONG"
-        assert line.can_notify
+        connection = connection_to(behind(proxy))
+        connection._deadline = lambda: proxy.answers.clear() if caplog.records else None
+        assert connection.execute_command("PING") == b"PONG"
+        assert connection.can_notify
     assert f"said: {message}" in caplog.records[0].getMessage()
 
 
-def test_protected_mode(node: Node, line_to: Callable[[str], WorkerConnection]) -> None:
+def test_protected_mode(node: Node, connection_to: Callable[[str], WorkerConnection]) -> None:
     """A server that lets nobody in from outside is quoted, to a worker and to a client."""
     denied = b"-DENIED Redis is running in protected mode.\r\n"
     with Proxy(node.port, answers={"HELLO": denied, "PING": denied}) as proxy:
         with pytest.raises(Exception, match="DENIED Redis is running in protected mode"):
-            line_to(behind(proxy)).open_or_refuse()
+            connection_to(behind(proxy)).open_or_refuse()
         with pytest.raises(ResqueError, match=r"protected mode\. Nothing was queued\.$"):
             Resque(behind(proxy)).enqueue_to("jobs", "quick")
 
 
 def test_what_hangs_up_at_everything(
-    node: Node, line_to: Callable[[str], WorkerConnection]
+    node: Node, connection_to: Callable[[str], WorkerConnection]
 ) -> None:
     """It is asked whether that port is TLS: of a worker, and of a client that pushed nothing."""
     with Proxy(node.port, answers={"HELLO": None, "PING": None}) as proxy:
-        loop_line = line_to(behind(proxy))
-        late = loop_line._loop.clock() + 0.5
-        loop_line._deadline = lambda: late
+        connection = connection_to(behind(proxy))
+        late = connection._loop.clock() + 0.5
+        connection._deadline = lambda: late
         with pytest.raises(GaveUpWaiting):
-            loop_line.execute_command("PING")
+            connection.execute_command("PING")
         with pytest.raises(RedisUnavailable) as raised:
             Resque(behind(proxy)).enqueue_to("jobs", "quick")
     assert str(raised.value) == (

@@ -64,7 +64,7 @@ def test_jobs_over_tls(url: str, on: Stages) -> None:
     resque.close()
 
 
-def test_rings_and_replies_in_one_record(url: str, front: Proxy, on: Stages) -> None:
+def test_notifications_and_replies_in_one_record(url: str, front: Proxy, on: Stages) -> None:
     """Several at once come out of one TLS record: none is left lying there unheard."""
     front.linger = 0.02
     stage, resque = on(url), Resque(url)

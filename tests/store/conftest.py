@@ -166,7 +166,7 @@ def wait_for(loop: Loop, condition: Callable[[], object], seconds: float = 20) -
         loop.wait(deadline)
 
 
-def line_to(url: str, loop: Loop | None = None, **more: Any) -> WorkerConnection:
+def connection_to(url: str, loop: Loop | None = None, **more: Any) -> WorkerConnection:
     return WorkerConnection(RedisURL(url), loop or Loop(), KEY, **more)
 
 

@@ -56,58 +56,64 @@ def server(guarded: embedded.Server) -> RedisURL:
 
 
 @pytest.fixture
-def line(server: RedisURL, admin: Any) -> Iterator[WorkerConnection]:
-    line = WorkerConnection(server, Loop(), Keys().queues)
-    line.open_or_refuse()
-    yield line
-    line.close()
+def connection(server: RedisURL, admin: Any) -> Iterator[WorkerConnection]:
+    connection = WorkerConnection(server, Loop(), Keys().queues)
+    connection.open_or_refuse()
+    yield connection
+    connection.close()
 
 
-def test_nothing_is_lacking(line: WorkerConnection, server: RedisURL, admin: Any) -> None:
+def test_nothing_is_lacking(connection: WorkerConnection, server: RedisURL, admin: Any) -> None:
     """Who may do everything is let in, and nothing is left behind."""
-    check_access(line, server, Keys())
+    check_access(connection, server, Keys())
     assert admin.keys() == []
 
 
 @pytest.mark.parametrize("command", USED)
 def test_each_command_of_a_script(
-    line: WorkerConnection, server: RedisURL, admin: Any, command: str
+    connection: WorkerConnection, server: RedisURL, admin: Any, command: str
 ) -> None:
     """One sentence names the command that is lacking, whichever script would come to it."""
     admin.execute_command("ACL", "SETUSER", "worker", f"-{command}")
     with pytest.raises(AccessRefused, match=rf"what we need: its user lacks \+{command}\."):
-        check_access(line, server, Keys())
+        check_access(connection, server, Keys())
 
 
-def test_several_commands(line: WorkerConnection, server: RedisURL, admin: Any) -> None:
+def test_several_commands(connection: WorkerConnection, server: RedisURL, admin: Any) -> None:
     """All of them are named."""
     admin.execute_command("ACL", "SETUSER", "worker", "-hset", "-rpush", "-time")
     with pytest.raises(AccessRefused, match=r"its user lacks \+rpush \+hset \+time\."):
-        check_access(line, server, Keys())
+        check_access(connection, server, Keys())
 
 
-def test_a_full_server_and_a_replica(line: WorkerConnection, server: RedisURL, admin: Any) -> None:
+def test_a_full_server_and_a_replica(
+    connection: WorkerConnection, server: RedisURL, admin: Any
+) -> None:
     """What passes by itself is no lack of permissions."""
     admin.config_set("maxmemory-policy", "noeviction")
     fill(admin)
-    check_access(line, server, Keys())
+    check_access(connection, server, Keys())
     admin.config_set("maxmemory", 0)
     admin.replicaof("127.0.0.1", "1")
-    check_access(line, server, Keys())
+    check_access(connection, server, Keys())
     admin.replicaof("NO", "ONE")
 
 
 @pytest.mark.parametrize(("verb", "lacking"), [("failed", "rpush"), ("back", "lpush")])
 def test_a_push_that_is_forbidden_later(
-    line: WorkerConnection, admin: Any, verb: str, lacking: str, caplog: pytest.LogCaptureFixture
+    connection: WorkerConnection,
+    admin: Any,
+    verb: str,
+    lacking: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The step waits with the job on record, and loses nothing half way."""
     keys = Keys()
-    store = WorkerStore(line, keys, ID, IDENTITY)
+    store = WorkerStore(connection, keys, ID, IDENTITY)
     store.heartbeat()
     admin.rpush(keys.queue("low"), b'{"class":"A","args":[]}')
     assert store.step(NOTHING, ["low"]).found == "job"
-    line.authenticated = True
+    connection.authenticated = True
     admin.execute_command("ACL", "SETUSER", "worker", f"-{lacking}")
     held: list[bytes] = []
 
@@ -115,7 +121,7 @@ def test_a_push_that_is_forbidden_later(
         held.append(admin.get(keys.worker(ID)))
         admin.execute_command("ACL", "SETUSER", "worker", f"+{lacking}")
 
-    line._loop.after(0.3, allow)
+    connection._loop.after(0.3, allow)
     entries = [FailedEntry(keys.failed, b"entry")] if verb == "failed" else []
     assert store.step(Finish(verb, entries), None).finish == verb
     assert b'"class":"A"' in held[0]

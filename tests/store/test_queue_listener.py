@@ -21,13 +21,13 @@ class Worker:
 
     def __init__(self, server: RedisURL, keys: Keys) -> None:
         self.loop = Loop()
-        self.line = WorkerConnection(server, self.loop, keys.queues)
-        self.listener = QueueListener(self.line, keys)
+        self.connection = WorkerConnection(server, self.loop, keys.queues)
+        self.listener = QueueListener(self.connection, keys)
 
     def hears(self) -> bool:
         """Whether it is notified, of what has happened so far."""
-        for _ in range(2):  # a ring for what was done before comes before the second reply
-            self.line.execute_command("PING")
+        for _ in range(2):  # what was done before is notified of before the second reply
+            self.connection.execute_command("PING")
         return self.listener.notified
 
 
@@ -35,7 +35,7 @@ class Worker:
 def worker(redis_url: str, parser: type, keys: Keys) -> Iterator[Worker]:
     worker = Worker(ParsedBy(redis_url, parser), keys)
     yield worker
-    worker.line.close()
+    worker.connection.close()
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def worker(redis_url: str, parser: type, keys: Keys) -> Iterator[Worker]:
         ("SET", "resque:pause-all-workers", "true"),
     ],
 )
-def test_rings_for_whoever_pushes(worker: Worker, redis: Redis, command: tuple[str, ...]) -> None:
+def test_notified_of_whoever_pushes(worker: Worker, redis: Redis, command: tuple[str, ...]) -> None:
     """A push, a new queue and a pause by any other client are announced at once."""
     assert worker.listener.subscribe()
     assert worker.listener.subscribed
@@ -60,14 +60,14 @@ def test_is_silent_for_the_rest(worker: Worker, redis: Redis) -> None:
     assert worker.listener.subscribe()
     redis.set("resque:worker:x", "x")
     redis.rpush("other:queue:email", "x")
-    worker.line.execute_command("RPUSH", "resque:queue:email", "x")
+    worker.connection.execute_command("RPUSH", "resque:queue:email", "x")
     assert not worker.hears()
     redis.rpush("resque:queue:email", "x")
     wait_for(worker.loop, lambda: worker.listener.notified)
 
 
-def test_disarmed_it_is_silent(worker: Worker, redis: Redis) -> None:
-    """Disarmed, nothing is announced, and what rang before is forgotten."""
+def test_silent_after_unsubscribing(worker: Worker, redis: Redis) -> None:
+    """Nothing is announced any more, and what was announced before is forgotten."""
     worker.listener.subscribe()
     redis.rpush("resque:queue:email", "x")
     wait_for(worker.loop, lambda: worker.listener.notified)
@@ -77,7 +77,7 @@ def test_disarmed_it_is_silent(worker: Worker, redis: Redis) -> None:
     assert not worker.hears()
 
 
-def test_hushed_it_is_disarmed_before_long(worker: Worker, redis: Redis) -> None:
+def test_muted_it_unsubscribes_before_long(worker: Worker, redis: Redis) -> None:
     """A busy worker does not hear what others do, and is not told of it for long."""
     worker.listener.subscribe()
     worker.listener.mute(True)
@@ -94,7 +94,7 @@ def test_hushed_it_is_disarmed_before_long(worker: Worker, redis: Redis) -> None
     wait_for(worker.loop, lambda: worker.listener.notified)
 
 
-def test_what_rang_during_the_last_look_is_heard(worker: Worker, redis: Redis) -> None:
+def test_what_came_during_the_last_look_is_heard(worker: Worker, redis: Redis) -> None:
     """A busy worker that finds nothing more hears what was pushed while it was looking."""
     worker.listener.subscribe()
     worker.listener.mute(True)
@@ -111,7 +111,7 @@ def test_what_rang_during_the_last_look_is_heard(worker: Worker, redis: Redis) -
     assert worker.listener.notified
 
 
-def test_armed_again_and_again(worker: Worker, redis: Redis) -> None:
+def test_subscribes_again_and_again(worker: Worker, redis: Redis) -> None:
     """It can subscribe when it has, and anew after it has unsubscribed."""
     for _ in range(3):
         assert worker.listener.subscribe()
@@ -121,7 +121,7 @@ def test_armed_again_and_again(worker: Worker, redis: Redis) -> None:
         worker.listener.unsubscribe()
 
 
-def test_losing_the_line_rings(worker: Worker, redis: Redis) -> None:
+def test_notified_when_the_connection_is_lost(worker: Worker, redis: Redis) -> None:
     """With its connection the subscription is gone: it is notified, and has to subscribe anew."""
     worker.listener.subscribe()
     redis.client_kill_filter(_type="normal", skipme=True)
@@ -134,7 +134,7 @@ def test_losing_the_line_rings(worker: Worker, redis: Redis) -> None:
 
 
 def test_says_when_the_queues_may_have_changed(worker: Worker, redis: Redis) -> None:
-    """A ring tells a new queue from a push to a known one; after a silence nothing is known."""
+    """A new queue is told from a push to a known one; after a silence nothing is known."""
     listener = worker.listener
     assert listener.queues_changed
     listener.subscribe()
@@ -154,8 +154,8 @@ def test_says_when_the_queues_may_have_changed(worker: Worker, redis: Redis) -> 
     assert listener.queues_changed
 
 
-def test_flushed_database_rings(worker: Worker, redis: Redis) -> None:
-    """A database that is emptied rings too: what was known is no longer true."""
+def test_notified_of_a_flushed_database(worker: Worker, redis: Redis) -> None:
+    """A database that is emptied is announced too: what was known is no longer true."""
     worker.listener.subscribe()
     worker.listener.queues_changed = False
     redis.flushall()
@@ -169,7 +169,7 @@ def test_namespace_with_blanks(redis: Redis, redis_url: str) -> None:
     worker.listener.subscribe()
     redis.rpush("my {ns}:queue:a", "x")
     wait_for(worker.loop, lambda: worker.listener.notified)
-    worker.line.close()
+    worker.connection.close()
 
 
 @pytest.mark.parametrize("rule", ["-client", "-client|tracking"])
@@ -183,7 +183,7 @@ def test_server_that_does_not_allow_it(rule: str, keys: Keys) -> None:
         assert not worker.listener.subscribed
         worker.listener.unsubscribe()
         assert not worker.hears()
-        worker.line.close()
+        worker.connection.close()
 
 
 def test_server_that_speaks_only_resp2(keys: Keys) -> None:
@@ -193,7 +193,7 @@ def test_server_that_speaks_only_resp2(keys: Keys) -> None:
         worker = Worker(RedisURL(server.url), keys)
         assert not worker.listener.subscribe()
         assert not worker.listener.subscribed
-        worker.line.close()
+        worker.connection.close()
 
 
 def test_server_that_is_away(keys: Keys) -> None:

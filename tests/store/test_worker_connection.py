@@ -1,4 +1,4 @@
-"""The parent's line to Redis: never deaf, never confused, patient for as long as it is told."""
+"""The parent's connection to Redis: signals are heard, and no reply is taken for another's."""
 
 import logging
 import os
@@ -20,15 +20,15 @@ from resque_fork.store.worker_connection import FIND_SECONDS, WorkerConnection
 from resque_fork.system import process
 from resque_fork.system.loop import Loop
 
-from .conftest import KEY, ParsedBy, Pieces, line_to
+from .conftest import KEY, ParsedBy, Pieces, connection_to
 
 
 @pytest.fixture
-def line(redis_url: str, parser: type) -> Iterator[WorkerConnection]:
-    """A line to the server of the session, by each of the parsers."""
-    line = WorkerConnection(ParsedBy(redis_url, parser), Loop(), KEY)
-    yield line
-    line.close()
+def connection(redis_url: str, parser: type) -> Iterator[WorkerConnection]:
+    """A connection to the server of the session, by each of the parsers."""
+    connection = WorkerConnection(ParsedBy(redis_url, parser), Loop(), KEY)
+    yield connection
+    connection.close()
 
 
 @pytest.fixture
@@ -43,25 +43,25 @@ def silent(tmp_path: Path) -> Iterator[Path]:
 # --- commands and replies
 
 
-def test_command_and_reply(line: WorkerConnection) -> None:
+def test_command_and_reply(connection: WorkerConnection) -> None:
     """A reply is bytes, a number, None, a list, or a refusal that will not pass."""
-    assert line.execute_command("SET", "a", b"\xff\r\n") == b"OK"
-    assert line.execute_command("GET", "a") == b"\xff\r\n"
-    assert line.execute_command("GET", "b") is None
-    assert line.execute_command("INCR", "n") == 1
-    assert line.execute_command("RPUSH", "l", "x", "") == 2
-    assert line.execute_command("LRANGE", "l", 0, -1) == [b"x", b""]
-    assert sorted(line.execute_command("SMEMBERS", "none")) == []
+    assert connection.execute_command("SET", "a", b"\xff\r\n") == b"OK"
+    assert connection.execute_command("GET", "a") == b"\xff\r\n"
+    assert connection.execute_command("GET", "b") is None
+    assert connection.execute_command("INCR", "n") == 1
+    assert connection.execute_command("RPUSH", "l", "x", "") == 2
+    assert connection.execute_command("LRANGE", "l", 0, -1) == [b"x", b""]
+    assert sorted(connection.execute_command("SMEMBERS", "none")) == []
     with pytest.raises(RedisRefused, match="unknown command 'NONSENSE'"):
-        line.execute_command("NONSENSE")
-    assert line.execute_command("PING") == b"PONG"
+        connection.execute_command("NONSENSE")
+    assert connection.execute_command("PING") == b"PONG"
 
 
-def test_large_command_and_large_reply(line: WorkerConnection) -> None:
+def test_large_command_and_large_reply(connection: WorkerConnection) -> None:
     """Eight megabytes go out and come in though no socket holds them at once."""
     value = os.urandom(8 * 1024 * 1024)
-    assert line.execute_command("SET", "a", value) == b"OK"
-    assert line.execute_command("GET", "a") == value
+    assert connection.execute_command("SET", "a", value) == b"OK"
+    assert connection.execute_command("GET", "a") == value
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
@@ -70,83 +70,86 @@ def test_command_that_is_too_large(tcp: bool, size: int) -> None:
     """What the server says before it hangs up on a too large argument is heard, and told."""
     port = free_ports(1)[0] if tcp else 0
     with embedded.Server(port=port, config={"proto-max-bulk-len": "1048576"}) as server:
-        line = line_to(f"redis://127.0.0.1:{port}/0" if port else server.url)
+        connection = connection_to(f"redis://127.0.0.1:{port}/0" if port else server.url)
         for _ in range(20):
             with pytest.raises(RedisRefused, match="Protocol error: invalid bulk length"):
-                line.execute_command("RPUSH", "a", b"x" * size)
-            assert line.execute_command("PING") == b"PONG"
-        line.close()
+                connection.execute_command("RPUSH", "a", b"x" * size)
+            assert connection.execute_command("PING") == b"PONG"
+        connection.close()
 
 
-def test_commands_whose_reply_does_not_matter(line: WorkerConnection) -> None:
+def test_commands_whose_reply_does_not_matter(connection: WorkerConnection) -> None:
     """Replies that nobody waits for do not come in the way of those that somebody does."""
-    line.send("SET", "never", "sent")  # there is no connection yet
-    line.execute_command("PING")
+    connection.send("SET", "never", "sent")  # there is no connection yet
+    connection.execute_command("PING")
     for number in range(100):
-        line.send("RPUSH", "l", number)
-    assert line.execute_command("LLEN", "l") == 100
-    assert line.execute_command("GET", "never") is None
+        connection.send("RPUSH", "l", number)
+    assert connection.execute_command("LLEN", "l") == 100
+    assert connection.execute_command("GET", "never") is None
 
 
-def test_scripts_over_the_line(line: WorkerConnection, redis: Redis) -> None:
+def test_scripts_over_the_connection(connection: WorkerConnection, redis: Redis) -> None:
     """A script that the server does not know is sent along; one that is unknown is told at once."""
     redis.script_flush()
     redis.rpush("failed", b"x")
-    assert run(line, "remove_entries", ["failed"], [9, 9, "LPOP", "m", 0, b"x", 1, b"y"]) == [0, -1]
+    assert run(connection, "remove_entries", ["failed"], [9, 9, "LPOP", "m", 0, b"x", 1, b"y"]) == [
+        0,
+        -1,
+    ]
     with pytest.raises(RedisRefused) as caught:
-        line.execute_command("EVALSHA", "0" * 40, 0)
+        connection.execute_command("EVALSHA", "0" * 40, 0)
     assert caught.value.code == "NOSCRIPT"
 
 
-def test_trying_once(line: WorkerConnection) -> None:
+def test_trying_once(connection: WorkerConnection) -> None:
     """A command that is tried once is told to be refused, and never repeated."""
-    assert line.try_command("SET", "a", "x")
-    assert not line.try_command("LPOP", "a")
-    assert not line.try_command("NONSENSE")
+    assert connection.try_command("SET", "a", "x")
+    assert not connection.try_command("LPOP", "a")
+    assert not connection.try_command("NONSENSE")
 
 
 def test_trying_once_while_redis_is_away(silent: Path, hasty_loop: Loop) -> None:
     """A command that is tried once is given up on like a refusal, if there is no answer."""
-    line = line_to(f"unix://{silent}", hasty_loop)
-    assert not line.try_command("PING")
+    connection = connection_to(f"unix://{silent}", hasty_loop)
+    assert not connection.try_command("PING")
     silent.unlink()
-    assert not line.try_command("PING")
+    assert not connection.try_command("PING")
 
 
-def test_trying_once_without_patience(silent: Path, hasty_loop: Loop) -> None:
-    """A command that is tried once is no reason to wait for longer than patience lasts."""
-    line = line_to(f"unix://{silent}", hasty_loop, deadline=lambda: 0)
+def test_trying_once_after_the_deadline(silent: Path, hasty_loop: Loop) -> None:
+    """A command that is tried once is not waited for beyond the deadline."""
+    connection = connection_to(f"unix://{silent}", hasty_loop, deadline=lambda: 0)
     with pytest.raises(GaveUpWaiting, match="leaving without it"):
-        line.try_command("PING")
+        connection.try_command("PING")
 
 
 def test_replies_in_pieces(tmp_path: Path, parser: type) -> None:
-    """Replies and rings that come in pieces, or all at once, are told from each other."""
-    ring = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$12\r\nresque:queue\r\n"
+    """Replies and notifications that come in pieces, or all at once, are told from each other."""
+    notification = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$12\r\nresque:queue\r\n"
     server = Pieces(
         tmp_path / "s",
         [
             b"%1\r\n$5\r\nproto\r\n:3\r\n",
-            ring + b"*4\r\n$5\r\ndo\r\ne\r\n_\r\n:-7\r\n*1\r\n$0\r\n\r\n" + ring,
+            notification + b"*4\r\n$5\r\ndo\r\ne\r\n_\r\n:-7\r\n*1\r\n$0\r\n\r\n" + notification,
             b"-WEIRD no way\r\n",
-            b"$5\r\n\xff\r\nxx\r\n" + ring + ring,
+            b"$5\r\n\xff\r\nxx\r\n" + notification + notification,
             b"*0\r\n",
         ],
     )
     server.start()
-    line = WorkerConnection(ParsedBy(f"unix://{tmp_path}/s", parser), Loop(), KEY)
-    rings: list[Any] = []
-    line.on_notification = rings.append
-    assert line.execute_command("ONE") == [b"do\r\ne", None, -7, [b""]]
+    connection = WorkerConnection(ParsedBy(f"unix://{tmp_path}/s", parser), Loop(), KEY)
+    notifications: list[Any] = []
+    connection.on_notification = notifications.append
+    assert connection.execute_command("ONE") == [b"do\r\ne", None, -7, [b""]]
     with pytest.raises(
         RedisRefused, match=r"^Redis at unix://.*/s said: WEIRD no way\.$"
     ) as caught:
-        line.execute_command("TWO")
+        connection.execute_command("TWO")
     assert (caught.value.code, caught.value.reason) == ("WEIRD", "WEIRD no way")
-    assert line.execute_command("THREE") == b"\xff\r\nxx"
-    assert line.execute_command("FOUR") == []
-    assert rings == [[b"resque:queue"]] * 4
-    line.close()
+    assert connection.execute_command("THREE") == b"\xff\r\nxx"
+    assert connection.execute_command("FOUR") == []
+    assert notifications == [[b"resque:queue"]] * 4
+    connection.close()
     server.join(10)
 
 
@@ -159,9 +162,9 @@ def test_server_that_never_answers_leaves_the_loop_free(silent: Path, hasty_loop
     for seconds in (1, 3, 5):
         hasty_loop.after(seconds, lambda: happened.append(hasty_loop.clock()))
     until = hasty_loop.clock() + 7
-    line = line_to(f"unix://{silent}", hasty_loop, deadline=lambda: until)
+    connection = connection_to(f"unix://{silent}", hasty_loop, deadline=lambda: until)
     with pytest.raises(GaveUpWaiting) as caught:
-        line.execute_command("PING")
+        connection.execute_command("PING")
     assert str(caught.value) == (
         f"Redis at unix://{silent} was away for too long; leaving without it."
     )
@@ -180,14 +183,14 @@ def test_server_that_never_answers_is_tried_again(
         silent.symlink_to(redis_url.removeprefix("unix://"))
 
     hasty_loop.after(ANSWER_SECONDS + 3, heal)
-    line = line_to(f"unix://{silent}", hasty_loop)
-    assert line.execute_command("PING") == b"PONG"
+    connection = connection_to(f"unix://{silent}", hasty_loop)
+    assert connection.execute_command("PING") == b"PONG"
     assert hasty_loop.clock() - start >= ANSWER_SECONDS
     assert [record.getMessage() for record in caplog.records] == [
         f"Redis at unix://{silent} does not answer. No reply within 10 seconds. Trying again.",
         f"Redis at unix://{silent} answers again",
     ]
-    line.close()
+    connection.close()
 
 
 def test_slow_server_is_waited_for(tmp_path: Path, hasty_loop: Loop) -> None:
@@ -205,68 +208,68 @@ def test_slow_server_is_waited_for(tmp_path: Path, hasty_loop: Loop) -> None:
                 hasty_loop.after(3, lambda: trickle(rest[1:]))
 
         hasty_loop.after(1, lambda: trickle(b"%0\r\n" + b"$20\r\n" + b"x" * 20 + b"\r\n"))
-        line = line_to(f"unix://{tmp_path}/s", hasty_loop)
+        connection = connection_to(f"unix://{tmp_path}/s", hasty_loop)
         start = hasty_loop.clock()
-        assert line.execute_command("PING") == b"x" * 20
+        assert connection.execute_command("PING") == b"x" * 20
         assert hasty_loop.clock() - start > 6 * ANSWER_SECONDS
-        line.close()
+        connection.close()
         connections[0].close()
 
 
-@pytest.mark.parametrize("patience", [0.0, 30.0])
-def test_gives_up_when_patience_runs_out(
-    hasty_loop: Loop, patience: float, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("seconds", [0.0, 30.0])
+def test_gives_up_at_the_deadline(
+    hasty_loop: Loop, seconds: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a server the line is tried again with growing pauses, until patience runs out."""
-    start = hasty_loop.clock()
-    line = line_to("unix:///nowhere", hasty_loop, deadline=lambda: start + patience)
+    """Without a server it tries again, with growing pauses, until the deadline."""
+    deadline = hasty_loop.clock() + seconds
+    connection = connection_to("unix:///nowhere", hasty_loop, deadline=lambda: deadline)
     with pytest.raises(GaveUpWaiting, match="Redis at unix:///nowhere was away for too long"):
-        line.execute_command("PING")
-    assert start + patience <= hasty_loop.clock() <= start + patience + 2
+        connection.execute_command("PING")
+    assert deadline <= hasty_loop.clock() <= deadline + 2
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith("Redis at unix:///nowhere does not answer (Error 2 ")
     assert record.getMessage().endswith("Trying again.")
 
 
-def test_patience_is_asked_anew(silent: Path, hasty_loop: Loop) -> None:
-    """A line that waits for ever gives up as soon as it is told to stop."""
-    patience: list[float | None] = [None]
+def test_the_deadline_is_asked_for_anew(silent: Path, hasty_loop: Loop) -> None:
+    """A command that waits for ever is given up as soon as it is told to stop."""
+    deadline: list[float | None] = [None]
 
     def stop() -> None:
-        patience[0] = hasty_loop.clock()
+        deadline[0] = hasty_loop.clock()
 
     hasty_loop.after(25, stop)
-    line = line_to(f"unix://{silent}", hasty_loop, deadline=lambda: patience[0])
+    connection = connection_to(f"unix://{silent}", hasty_loop, deadline=lambda: deadline[0])
     with pytest.raises(GaveUpWaiting):
-        line.open_or_refuse()
+        connection.open_or_refuse()
 
 
-def test_connection_is_cut_between_commands(line: WorkerConnection, redis: Redis) -> None:
+def test_connection_is_cut_between_commands(connection: WorkerConnection, redis: Redis) -> None:
     """After a cut the next command goes over a new connection, and the listener was notified."""
-    line.execute_command("PING")
-    before = line.session
-    rings: list[Any] = []
-    line.on_notification = rings.append
+    connection.execute_command("PING")
+    before = connection.session
+    notifications: list[Any] = []
+    connection.on_notification = notifications.append
     redis.client_kill_filter(_type="normal", skipme=True)
-    assert line.execute_command("PING") == b"PONG"
-    assert line.session is not before
-    assert rings == [None]
+    assert connection.execute_command("PING") == b"PONG"
+    assert connection.session is not before
+    assert notifications == [None]
 
 
 def test_connection_is_cut_while_a_reply_is_awaited(redis: Redis, redis_url: str) -> None:
     """A command whose reply was cut off is sent again."""
     loop = Loop()
-    line = line_to(redis_url, loop)
+    connection = connection_to(redis_url, loop)
 
     def cut() -> None:
         redis.client_kill_filter(_type="normal", skipme=True)
         redis.rpush("l", "x")
 
-    line.execute_command("PING")
+    connection.execute_command("PING")
     loop.after(0.05, cut)
-    assert line.execute_command("BLPOP", "l", 0) == [b"l", b"x"]
-    line.close()
+    assert connection.execute_command("BLPOP", "l", 0) == [b"l", b"x"]
+    connection.close()
 
 
 def test_server_is_killed_and_comes_back(
@@ -274,41 +277,41 @@ def test_server_is_killed_and_comes_back(
 ) -> None:
     """A command that meets a dead server is carried out when the server is back."""
     loop = Loop()
-    line = line_to(own_server.url, loop)
-    line.execute_command("PING")
+    connection = connection_to(own_server.url, loop)
+    connection.execute_command("PING")
     own_server.kill()
     loop.after(0.15, own_server.start)
-    assert line.execute_command("SET", "a", 1) == b"OK"
+    assert connection.execute_command("SET", "a", 1) == b"OK"
     assert caplog.records[-1].getMessage() == f"Redis at {own_server.url} answers again"
-    line.close()
+    connection.close()
 
 
-def test_closing(line: WorkerConnection) -> None:
-    """A closed line has no session; the next command opens it again."""
-    assert line.session is None
-    line.execute_command("PING")
-    assert line.session is not None
-    line.close()
-    line.close()
-    assert line.session is None
-    assert line.execute_command("PING") == b"PONG"
+def test_closing(connection: WorkerConnection) -> None:
+    """A closed connection has no session; the next command opens it again."""
+    assert connection.session is None
+    connection.execute_command("PING")
+    assert connection.session is not None
+    connection.close()
+    connection.close()
+    assert connection.session is None
+    assert connection.execute_command("PING") == b"PONG"
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_child_lets_go_of_the_line_without_speaking_on_it(line: WorkerConnection) -> None:
+def test_child_closes_its_copy_of_the_connection(connection: WorkerConnection) -> None:
     """A forked child that closes its descriptors leaves the parent's connection as it was."""
-    line.execute_command("PING")
-    before = line.session
+    connection.execute_command("PING")
+    before = connection.session
     child = os.fork()
     if child == 0:
         try:
-            process.close_inherited_fds(line.fds)
+            process.close_inherited_fds(connection.fds)
             os._exit(0)
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert line.execute_command("PING") == b"PONG"
-    assert line.session is before
+    assert connection.execute_command("PING") == b"PONG"
+    assert connection.session is before
 
 
 # --- names
@@ -328,11 +331,11 @@ def test_a_name_that_is_not_resolved_leaves_the_loop_free(
     start = hasty_loop.clock()
     hasty_loop.after(5, lambda: happened.append(hasty_loop.clock()))
     until = start + FIND_SECONDS + 10
-    line = line_to(
+    connection = connection_to(
         "redis://redis.test/0", hasty_loop, deadline=lambda: until, run_in_subprocess=never
     )
     with pytest.raises(GaveUpWaiting, match="leaving without it"):
-        line.execute_command("PING")
+        connection.execute_command("PING")
     assert len(happened) == 1
     assert until <= hasty_loop.clock() <= until + 2
     assert [record.getMessage() for record in caplog.records] == [
@@ -341,28 +344,28 @@ def test_a_name_that_is_not_resolved_leaves_the_loop_free(
     ]
 
 
-def test_a_name_is_waited_for_no_longer_than_patience_lasts(hasty_loop: Loop) -> None:
+def test_a_name_is_not_waited_for_beyond_the_deadline(hasty_loop: Loop) -> None:
     """Who is told to stop does not wait for the name server."""
-    patience: list[float | None] = [None]
+    deadline: list[float | None] = [None]
 
     def stop() -> None:
-        patience[0] = hasty_loop.clock()
+        deadline[0] = hasty_loop.clock()
 
     hasty_loop.after(5, stop)
     until = hasty_loop.clock() + 5
-    line = line_to(
+    connection = connection_to(
         "redis+sentinel://a.test/primary",
         hasty_loop,
-        deadline=lambda: patience[0],
+        deadline=lambda: deadline[0],
         run_in_subprocess=never,
     )
     with pytest.raises(GaveUpWaiting):
-        line.open_or_refuse()
+        connection.open_or_refuse()
     assert until <= hasty_loop.clock() <= until + 2
 
 
 def test_a_name_that_was_resolved_apart() -> None:
-    """The line connects to the address that was found, and does not ask for it again."""
+    """The worker connects to the address that was found, and does not ask for it again."""
     port = free_ports(1)[0]
 
     def answer(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
@@ -372,13 +375,13 @@ def test_a_name_that_was_resolved_apart() -> None:
     loop = Loop()
     loop.after(0, lambda: None)
     with embedded.Server(port=port):  # which does not listen at the first of the two
-        line = line_to(f"redis://redis.test:{port}/0", loop, run_in_subprocess=answer)
-        assert line.execute_command("PING") == b"PONG"
-        line.close()
+        connection = connection_to(f"redis://redis.test:{port}/0", loop, run_in_subprocess=answer)
+        assert connection.execute_command("PING") == b"PONG"
+        connection.close()
 
 
 @pytest.mark.parametrize("url", ["unix:///nowhere", "redis://127.0.0.1:1", "redis://localhost:1"])
 def test_where_there_is_nobody_to_ask(url: str) -> None:
     """An address, a socket and localhost are found here and now."""
-    line = line_to(url, run_in_subprocess=never)
-    assert not line.try_command("PING")
+    connection = connection_to(url, run_in_subprocess=never)
+    assert not connection.try_command("PING")
