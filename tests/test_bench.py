@@ -50,7 +50,7 @@ def test_rows_are_printed_with_their_goals(measured: tuple[str, Path]) -> None:
 
 
 def test_figures_are_written_for_machines(measured: tuple[str, Path]) -> None:
-    """The JSON has every goal with its figure and its verdict, and the machine."""
+    """The JSON has every goal with its figure and whether it holds, and the machine."""
     figures = json.loads(measured[1].read_text())
     assert [row["number"] for row in figures["rows"]] == [1, 3, 4, 7]
     for row in figures["rows"]:

@@ -22,7 +22,7 @@ from resque_fork.worker.worker import Worker
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-PATIENCE = 60  # seconds for a worker to empty its queues
+TIMEOUT = 60  # seconds for a worker to empty its queues
 
 # Options in the documents that are other programs'.
 FOREIGN_OPTIONS = {"--data", "--time"}
@@ -173,7 +173,7 @@ def environment(tmp_path: Path, redis_url: str) -> dict[str, str]:
 
 def quit_when_done(worker: subprocess.Popen[str], resque: Resque) -> None:
     """Send QUIT to a worker once it has taken the last job."""
-    late = time.monotonic() + PATIENCE
+    late = time.monotonic() + TIMEOUT
     while resque.info()["pending"] and worker.poll() is None and time.monotonic() < late:
         time.sleep(0.02)
     worker.send_signal(signal.SIGQUIT)
@@ -203,7 +203,7 @@ def test_readme_commands_run_as_written(
         with process:
             if " work " in line and "--interval=0" not in line:
                 quit_when_done(process, Resque(redis_url))
-            output, _ = process.communicate(timeout=PATIENCE)
+            output, _ = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 0, f"{line}\n{output}"
         said += output
     assert "goodbye to ada@example.com" in said
@@ -314,7 +314,7 @@ def test_access_rules_are_enough(tmp_path: Path) -> None:
         idle = command("worker", "work", "--queues=q,*", "--require=app", "-v")
         for verb in (["kill"], ["remove", "--force"]):
             with subprocess.Popen(idle, cwd=tmp_path, env=env_of_worker) as process:
-                late = time.monotonic() + PATIENCE
+                late = time.monotonic() + TIMEOUT
                 while not (workers := Resque(server.url).workers()) and time.monotonic() < late:
                     time.sleep(0.02)
                 assert workers[0] in run("operator", "list")

@@ -33,7 +33,7 @@ def test_one_that_had_been_running_well_is_replaced_at_once(
     assert pauses(caplog, MIN_UPTIME, 100.0, 1e6) == [0.0, 0.0, 0.0]
 
 
-def test_the_pause_grows_for_those_that_die_young(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_pause_grows_for_those_that_die_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """The first one at once, then in growing pauses, up to the longest."""
     grown = pauses(caplog, *[0.1] * 10)
     assert grown == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]

@@ -170,7 +170,7 @@ def test_a_failure_that_was_told() -> None:
         {"end": killed(signal.SIGKILL), "stopped": True, "stop_signals": ["TERM", "KILL"]},
         {"end": None},
     ],
-    ids=["crash", "status", "dawdled", "stopped", "goes on"],
+    ids=["crash", "status", "exit timed out", "stopped", "goes on"],
 )
 def test_a_failure_that_was_told_holds(more: dict[str, Any]) -> None:
     """Whatever came after it."""
@@ -276,7 +276,7 @@ def test_the_term_after_a_limit() -> None:
     assert told.failure.exception == "ResqueFork::JobTimeout"
 
 
-def test_the_term_after_a_limit_is_settled_once() -> None:
+def test_the_term_after_a_limit_is_handled_once() -> None:
     """What its hooks and backends have had, they are not given again."""
     told = outcome(
         failed("Resque::TermException", final=False),

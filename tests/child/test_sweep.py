@@ -94,7 +94,7 @@ def test_not_in_a_child() -> None:
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-def test_an_errand_is_reaped_and_not_swept(own_session: bool) -> None:
+def test_a_subprocess_of_ours_is_reaped_and_not_swept(own_session: bool) -> None:
     """Whatever session it is in by the time of its end."""
     sweeper = Sweeper(Loop(), list)
     child = subprocess.Popen(["sleep", "60"], start_new_session=own_session)

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from life.harness import until
 
-PATIENCE = 60  # seconds for the server to start
+TIMEOUT = 60  # seconds for the server to start
 INSTALL = "install it, on Debian with: apt-get install --no-install-recommends postgresql"
 
 CONFIGURATION = {
@@ -87,7 +87,7 @@ class Postgres:
     def __exit__(self, *exception: object) -> None:
         if self._process:
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT)
         shutil.rmtree(self.directory)
 
     def _start(self) -> None:
@@ -104,7 +104,7 @@ class Postgres:
                 start_new_session=True,  # Ctrl-C in a terminal is not for it
                 **self._user,
             )
-        until(self._answers, self._log.read_text, PATIENCE)
+        until(self._answers, self._log.read_text, TIMEOUT)
         self.empty()
 
     def _answers(self) -> bool:

@@ -21,7 +21,7 @@ import resque_fork
 from resque_fork.version import __version__
 from resque_fork.wire.unreadable import unwrapped
 
-PATIENCE = 60.0  # seconds for anything that ought to happen at once
+TIMEOUT = 60.0  # seconds for anything that ought to happen at once
 HERE = Path(__file__).parent
 SOURCES = Path(resque_fork.__file__).parent.parent
 TITLE = f"resque-{__version__}: "
@@ -30,13 +30,13 @@ TITLE = f"resque-{__version__}: "
 def until(
     happened: Callable[[], Any],
     instead: Callable[[], object] = lambda: "",
-    patience: float = PATIENCE,
+    timeout: float = TIMEOUT,
 ) -> Any:
     """Ask again and again until the answer is true; returns it. `instead` tells what is."""
-    late = time.monotonic() + patience
+    late = time.monotonic() + timeout
     while not (answer := happened()):
         if time.monotonic() > late:
-            raise AssertionError(f"it did not happen within {patience:g} seconds; {instead()}")
+            raise AssertionError(f"it did not happen within {timeout:g} seconds; {instead()}")
         time.sleep(0.005)
     return answer
 
@@ -117,14 +117,13 @@ class Running:
         self.until_title("Waiting for")
         return self
 
-    def ended(self, patience: float = PATIENCE) -> int:
+    def ended(self, timeout: float = TIMEOUT) -> int:
         """Wait for its end; its exit status, negative for a signal."""
         try:
-            return self.popen.wait(patience)
+            return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(
-                f"{self.pid} ({self.title!r}) has not ended after {patience:g} seconds:\n"
-                f"{self.said}"
+                f"{self.pid} ({self.title!r}) has not ended after {timeout:g} seconds:\n{self.said}"
             ) from None
 
     def stop(self, number: int = signal.SIGQUIT) -> int:
@@ -245,7 +244,7 @@ class Stage:
 
     def told(self, what: str, by: Running | None = None) -> dict[str, Any]:
         """Wait until a job says it; whatever was said before is forgotten."""
-        late = time.monotonic() + PATIENCE
+        late = time.monotonic() + TIMEOUT
         while True:
             for message in self._messages():
                 if message["what"] == what:

@@ -62,7 +62,7 @@ def test_what_a_hook_changes_is_put_back(stage: Stage, hook: str, change: str) -
     guest(stage, CHANGES[change], hook)
     worker = stage.work(require="guest")
     for _ in range(2):
-        stage.push("look_around")
+        stage.push("tell_surroundings")
         found = stage.told("found", by=worker)
         assert found["cwd"] == str(stage.directory)
         assert found["umask"] != 0o777
@@ -94,7 +94,7 @@ def test_what_a_job_in_place_changes_is_put_back(stage: Stage, change: str) -> N
     worker = stage.idle("--no-fork-per-job", require="guest")
     stage.push("change_in_place")
     stage.told("changed", by=worker)
-    stage.push("look_around")
+    stage.push("tell_surroundings")
     assert stage.told("found", by=worker)["cwd"] == str(stage.directory)
     assert worker.stop(signal.SIGTERM) == 0
     stage.assert_left(worker)

@@ -10,7 +10,7 @@ from .harness import Stage
 def test_what_a_child_starts_with(stage: Stage) -> None:
     """Its own session, no terminal, no blocked and no ignored signal but Python's, none of ours."""
     worker = stage.idle()
-    stage.push("look_around")
+    stage.push("tell_surroundings")
     found = stage.told("found", by=worker)
     assert found["group"] == found["session"] == found["pid"]
     assert found["stdin"] == "/dev/null"
@@ -26,7 +26,7 @@ def test_what_a_child_starts_with(stage: Stage) -> None:
 def test_parent_socket_dropped(stage: Stage) -> None:
     """The child has none of the parent's connection to Redis, its wake-up pipe, its selector."""
     worker = stage.idle()
-    stage.push("look_around")
+    stage.push("tell_surroundings")
     found = stage.told("found", by=worker)["fds"]
     assert not any(target.startswith("socket:") for target in found)
     assert not any("eventpoll" in target for target in found)
@@ -39,7 +39,7 @@ def test_two_children_with_the_same_random_numbers(stage: Stage) -> None:
     """Fork duplicates a generator's state: each child has its own numbers all the same."""
     worker = stage.idle()
     for _ in range(5):
-        stage.push("look_around")
+        stage.push("tell_surroundings")
     assert len({stage.told("found", by=worker)["random"] for _ in range(5)}) == 5
     assert worker.stop() == 0
 
@@ -47,10 +47,10 @@ def test_two_children_with_the_same_random_numbers(stage: Stage) -> None:
 def test_the_next_job_finds_a_clean_worker(stage: Stage) -> None:
     """Directory, environment, mask, handlers, path and umask are as they were."""
     worker = stage.idle("--no-fork-ahead")  # a child ahead has one more pipe
-    stage.push("look_around")
+    stage.push("tell_surroundings")
     before = stage.told("found", by=worker)
     stage.push("spoil")
-    stage.push("look_around")
+    stage.push("tell_surroundings")
     after = stage.told("found", by=worker)
     for found in (before, after):
         for changing in ("pid", "random", "group", "session"):

@@ -34,7 +34,7 @@ def said(stage: Stage) -> str:
 
 def test_a_daemon_detaches(stage: Stage) -> None:
     """The starter exits 0; the worker is nobody's child here, in a session without a terminal."""
-    # a test that ran before in this process may have had it adopt orphans
+    # a test that ran before may have made this process a subreaper
     libc.become_subreaper(0)
     pid = in_background(stage)
     assert os.getsid(pid) not in (os.getsid(0), pid)  # and can never get a terminal

@@ -45,7 +45,7 @@ def with_spare(stage: Stage, *options: str) -> tuple[Running, int, int]:
 def test_the_next_job_has_its_child_already(stage: Stage) -> None:
     """The spare child performs the next job, in a group of its own, and is the only one ahead."""
     worker, child, spare = with_spare(stage)
-    stage.push("look_around")
+    stage.push("tell_surroundings")
     stage.open_gate()
     assert stage.told("begun", by=worker)["pid"] == spare
     worker.until_title(f"Forked {spare} at ")

@@ -97,22 +97,22 @@ def test_the_database_is_emptied(stage: Stage) -> None:
     assert worker.stop() == 0
 
 
-def test_a_strangers_token(stage: Stage) -> None:
+def test_the_token_of_another(stage: Stage) -> None:
     """Another process works under our id: we leave with a sentence, and touch nothing of its."""
     worker = stage.idle(*BEAT)
-    stage.redis.hset(f"resque:fork:{stage.id_of(worker)}", "token", "a stranger's")
+    stage.redis.hset(f"resque:fork:{stage.id_of(worker)}", "token", "another's")
     assert worker.ended() == 1
     assert f"Another process has taken the worker id '{stage.id_of(worker)}'" in worker.said
     assert "Give each its own host name." in worker.said
     assert "Traceback" not in worker.said
     assert stage.workers() == [stage.id_of(worker)]
-    assert stage.redis.hget(f"resque:fork:{stage.id_of(worker)}", "token") == b"a stranger's"
+    assert stage.redis.hget(f"resque:fork:{stage.id_of(worker)}", "token") == b"another's"
 
 
-def test_a_strangers_token_during_a_job(stage: Stage) -> None:
+def test_the_token_of_another_during_a_job(stage: Stage) -> None:
     """The child does not outlive the worker that leaves so."""
     worker, child = stage.holding(*BEAT)
-    stage.redis.hset(f"resque:fork:{stage.id_of(worker)}", "token", "a stranger's")
+    stage.redis.hset(f"resque:fork:{stage.id_of(worker)}", "token", "another's")
     assert worker.ended() == 1
     assert "Another process has taken the worker id" in worker.said
     until(lambda: not is_alive(child))

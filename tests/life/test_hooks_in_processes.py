@@ -119,10 +119,10 @@ def test_a_failing_job_has_on_failure_once(stage: Stage) -> None:
     _, told = drained(stage)
     assert "after_perform" not in names(told)
     [performed] = [message for message in told if message["what"] == "perform"]
-    [mourned] = [message for message in told if message["what"] == "on_failure"]
-    assert mourned["pid"] == performed["pid"]
-    assert mourned["error"] == "ValueError: for a reason"
-    assert mourned["args"] == ["raise", 1]
+    [on_failure] = [message for message in told if message["what"] == "on_failure"]
+    assert on_failure["pid"] == performed["pid"]
+    assert on_failure["error"] == "ValueError: for a reason"
+    assert on_failure["args"] == ["raise", 1]
     assert stage.failed(1)[0]["error"] == "for a reason"
 
 
@@ -132,13 +132,13 @@ def test_a_dead_child_has_on_failure_once(stage: Stage) -> None:
     stage.push("Hooked", "die", 2)
     worker, told = drained(stage)
     [performed] = [message for message in told if message["what"] == "perform"]
-    [mourned] = [message for message in told if message["what"] == "on_failure"]
-    assert mourned["pid"] not in (performed["pid"], worker.pid)
-    assert mourned["parent"] == worker.pid
-    assert mourned["args"] == ["die", 2]
-    assert mourned["status"] == signal.SIGKILL
+    [on_failure] = [message for message in told if message["what"] == "on_failure"]
+    assert on_failure["pid"] not in (performed["pid"], worker.pid)
+    assert on_failure["parent"] == worker.pid
+    assert on_failure["args"] == ["die", 2]
+    assert on_failure["status"] == signal.SIGKILL
     [entry] = stage.failed()
-    assert mourned["error"] == f"DirtyExit: {entry['error']}"
+    assert on_failure["error"] == f"DirtyExit: {entry['error']}"
     assert str(performed["pid"]) in entry["error"]
     assert stage.stat("failed") == 1
 
@@ -149,9 +149,9 @@ def test_a_stopped_job_has_on_failure_once(stage: Stage) -> None:
     worker = stage.work(require="more_jobs")
     child = stage.told("perform", by=worker)["pid"]
     assert worker.stop(signal.SIGTERM) == 0
-    mourned = stage.told("on_failure")
-    assert mourned["pid"] == child
-    assert mourned["error"] == "TermException: SIGTERM"
+    on_failure = stage.told("on_failure")
+    assert on_failure["pid"] == child
+    assert on_failure["error"] == "TermException: SIGTERM"
     assert stage.nothing_told("on_failure")
     assert stage.failed(1)[0]["exception"] == "Resque::TermException"
 
@@ -173,9 +173,9 @@ def test_a_fork_hook_that_raises_fails_its_job_only(stage: Stage, hook: str) -> 
     worker, told = drained(stage, require="more_jobs")
     performed = [message["args"] for message in told if message["what"] == "perform"]
     assert performed == [["fine"]]
-    [mourned] = [message for message in told if message["what"] == "on_failure"]
-    assert mourned["error"] == f"LookupError: in {hook}"
-    assert mourned["parent"] == worker.pid
+    [on_failure] = [message for message in told if message["what"] == "on_failure"]
+    assert on_failure["error"] == f"LookupError: in {hook}"
+    assert on_failure["parent"] == worker.pid
     [entry] = stage.failed()
     assert entry["exception"] == "LookupError"
     assert entry["payload"] == {"class": "Hooked", "args": [hook]}
@@ -275,12 +275,12 @@ def test_dequeue_hooks_run_in_the_application(stage: Stage) -> None:
 @pytest.mark.parametrize("others", [0, 2], ids=["the last job", "others follow"])
 def test_job_whose_child_dies_too_often(stage: Stage, others: int) -> None:
     """Its on_failure hooks run once, when it is given up, with the error that its entry has."""
-    stage.push("Mourned", "die")
+    stage.push("FailureHook", "die")
     for number in range(others):
-        stage.push("Mourned", "raise", number)
+        stage.push("FailureHook", "raise", number)
     worker = stage.work("--on-lost", "requeue", "--max-attempts", "2", "--interval", "0")
     assert worker.ended() == 0, worker.said
-    told = [m["error"] for m in stage.everything_told() if m["what"] == "mourned"]
+    told = [m["error"] for m in stage.everything_told() if m["what"] == "on_failure"]
     poison = [e["error"] for e in stage.failed() if e["exception"] == "ResqueFork::PoisonPill"]
     assert len(poison) == 1
     assert told.count(f"PoisonPill: {poison[0]}") == 1

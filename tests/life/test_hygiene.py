@@ -38,7 +38,7 @@ def perform_all_kinds(stage: Stage, worker: Running, rounds: int) -> None:
             stage.push(name, *args)
         stage.push_raw(b"not a job")
     expected = before + rounds * (len(KINDS) + 1)
-    until(lambda: stage.stat("processed") == expected, lambda: worker.said[-2000:], patience=60)
+    until(lambda: stage.stat("processed") == expected, lambda: worker.said[-2000:], timeout=60)
     worker.until_idle()
 
 
@@ -188,7 +188,7 @@ def inside(outer: Running) -> int:
 
 
 @pytest.mark.usefixtures("container")
-def test_pid_1_reaps_strangers(stage: Stage) -> None:
+def test_pid_1_reaps_orphans(stage: Stage) -> None:
     """Orphans of any origin end up with PID 1, which reaps them, also while idle."""
     outer = stage.start(*UNSHARE, *stage.command())
     worker = inside(outer)

@@ -188,13 +188,13 @@ def test_what_is_left_behind_is_swept_with_the_child(stage: Stage) -> None:
 
 
 def test_a_failing_hook_of_one_job_does_not_end_the_others(stage: Stage) -> None:
-    """The aftermath of a failure is settled before the next job is sent."""
-    stage.push("Mourned", "raise")
+    """A failure is handled before the next job is sent."""
+    stage.push("FailureHook", "raise")
     stage.push("quick")
     worker = stage.work("--jobs-per-fork", "5")
-    mourned = stage.told("mourned", by=worker)
-    assert mourned["error"] == "ValueError: for a reason"
-    assert stage.told("quick", by=worker)["pid"] == mourned["pid"]
+    on_failure = stage.told("on_failure", by=worker)
+    assert on_failure["error"] == "ValueError: for a reason"
+    assert stage.told("quick", by=worker)["pid"] == on_failure["pid"]
     assert len(stage.failed(1)) == 1
     assert worker.stop() == 0
 

@@ -113,7 +113,7 @@ def test_worker_stays_small(stage: Stage) -> None:
     raw = b'{"class":"nothing","args":[' + b"{}," * 2_700_000 + b"1]}"
     assert len(raw) > 8_000_000
     stage.push_raw(raw)
-    until(lambda: stage.stat("processed") == 1, lambda: worker.said, patience=60)
+    until(lambda: stage.stat("processed") == 1, lambda: worker.said, timeout=60)
     peak = max_rss(worker.pid)
     assert peak - before < 10 * len(raw), f"from {before} to {peak} for {len(raw)} bytes"
     assert worker.stop() == 0
@@ -151,9 +151,9 @@ def test_stopped_while_it_reads(stage: Stage) -> None:
 
 def test_on_failure_of_a_killed_job(stage: Stage) -> None:
     """The short-lived child that runs the hooks reads the arguments again."""
-    stage.push_raw(b'{"class":"Mourned","args":["die","%b"]}' % (b"x" * 100_000))
+    stage.push_raw(b'{"class":"FailureHook","args":["die","%b"]}' % (b"x" * 100_000))
     worker = stage.work()
-    stage.told("mourned", by=worker)
+    stage.told("on_failure", by=worker)
     (entry,) = stage.failed(1)
     assert entry["exception"] == "Resque::DirtyExit"
     assert worker.stop() == 0

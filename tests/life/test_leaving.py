@@ -16,7 +16,7 @@ def test_a_death_after_performed_is_a_failure(stage: Stage, how: str, told: obje
 
 
 def test_a_child_that_does_not_leave_is_killed_and_done(stage: Stage) -> None:
-    """Performed, and then dawdling: after the deadline it is killed, with a warning."""
+    """Performed, and then in no hurry to exit: it is killed at the deadline, with a warning."""
     worker = stage.idle(env=stage.environment(LIFE_LEAVE_SECONDS="0.3"), require="impatient")
     stage.push("leave_late")
     child = stage.told("flushing", by=worker)["pid"]
@@ -29,7 +29,7 @@ def test_a_child_that_does_not_leave_is_killed_and_done(stage: Stage) -> None:
     assert stage.stat("processed") == 2
 
 
-def test_a_stop_does_not_wait_for_a_dawdler_for_ever(stage: Stage) -> None:
+def test_a_stop_does_not_wait_for_ever_for_a_child_to_leave(stage: Stage) -> None:
     """Told to stop meanwhile, the worker still leaves in order."""
     worker = stage.idle(env=stage.environment(LIFE_LEAVE_SECONDS="0.5"), require="impatient")
     stage.push("leave_late")

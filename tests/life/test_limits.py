@@ -292,7 +292,7 @@ def test_stacks_of_an_idle_worker(stage: Stage) -> None:
     assert "has no job at the moment" in asked.said
 
 
-def test_stacks_of_a_stranger(stage: Stage) -> None:
+def test_stacks_of_a_worker_that_is_not_here(stage: Stage) -> None:
     """A worker that does not exist, or is of another host, cannot be asked: exit 1."""
     for worker_id in (f"{os.uname().nodename}:1:jobs", "elsewhere:1:jobs"):
         command = ("-m", "resque_fork", "--redis", stage.url, "stacks", worker_id)

@@ -92,14 +92,14 @@ def test_a_failure_whose_hooks_cannot_run(group: Group, stage: Stage) -> None:
     """It is recorded all the same, with what is known of the dead child, and that is said."""
     worker = stage.idle()
     group.take(worker.pid)
-    stage.push("Mourned", "hold")
+    stage.push("FailureHook", "hold")
     child = stage.told("begun", by=worker)["pid"]
     group.allow(1)
     os.kill(child, signal.SIGKILL)
     [entry] = stage.failed(1)
     assert entry["forensics"]["signal"] == "SIGKILL"
     assert "cannot be run now" in worker.said
-    assert stage.nothing_told("mourned")
+    assert stage.nothing_told("on_failure")
     group.allow(None)
     stage.assert_goes_on(worker)
 

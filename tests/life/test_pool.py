@@ -140,7 +140,7 @@ def test_a_worker_that_dies_is_replaced(stage: Stage) -> None:
     assert pool.stop() == 0
 
 
-def test_the_pause_grows_for_those_that_die_young(stage: Stage) -> None:
+def test_the_pause_grows_for_those_that_die_at_once(stage: Stage) -> None:
     """An application that cannot run does not keep a processor busy."""
     (stage.directory / "hopeless.py").write_text(
         "import jobs, os\nfrom resque_fork import before_first_fork\n"

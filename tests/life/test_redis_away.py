@@ -407,7 +407,7 @@ def test_kill_the_server_at_random_moments(stage: Stage, server: embedded.Server
         until(lambda before=before: stage.stat("processed") > before + 10)
         server.kill()
         server.start()
-    until(lambda: stage.stat("processed") >= jobs, lambda: worker.said, patience=60.0)
+    until(lambda: stage.stat("processed") >= jobs, lambda: worker.said, timeout=60.0)
     worker.until_idle()
     assert stage.stat("processed") == jobs
     assert stage.failed() == []

@@ -189,11 +189,11 @@ def test_a_child_whose_end_is_not_known(stage: Stage, more: list[str]) -> None:
 def test_a_death_that_is_not_known(stage: Stage) -> None:
     """Without a word the job is lost, and no exit status is made up."""
     stage.push("leave", 0)
-    stage.push("Mourned", "die")
+    stage.push("FailureHook", "die")
     env = stage.environment(LIFE_REAPER="faster")
     worker = stage.work("--interval", "0", require="stopped_jobs", env=env)
     assert worker.ended() == 0
-    assert stage.told("mourned")["error"].startswith("DirtyExit: ")
+    assert stage.told("on_failure")["error"].startswith("DirtyExit: ")
     for entry in stage.failed(2):
         assert entry["exception"] == "Resque::DirtyExit"
         assert "its exit status is not known: something else in the worker's" in entry["error"]

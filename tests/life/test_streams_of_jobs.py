@@ -90,7 +90,7 @@ def test_nobody_reads(stage: Stage) -> None:
     os.close(writer)
     for _ in range(2):
         stage.push("print_lines", 10 * PIPE_BYTES // 100, 99)
-    until(lambda: stage.stat("processed") == 2, lambda: worker.said, patience=60)
+    until(lambda: stage.stat("processed") == 2, lambda: worker.said, timeout=60)
     worker.until_said("What jobs write to stdout is dropped")
     assert "nobody reads it" in worker.said
     os.set_blocking(reader, False)

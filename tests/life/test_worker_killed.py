@@ -51,14 +51,14 @@ def test_the_child_goes_at_once(stage: Stage) -> None:
     """No job goes on without its worker: somebody else may be running it already."""
     worker, child = stage.holding()
     worker.kill()
-    until(lambda: not is_alive(child), patience=1.0)
+    until(lambda: not is_alive(child), timeout=1.0)
 
 
 def test_a_child_that_blocks_signals_goes_too(stage: Stage) -> None:
     """It is the kernel that ends it, with KILL."""
     worker, child = stage.holding(job="deaf")
     worker.kill()
-    until(lambda: not is_alive(child), patience=1.0)
+    until(lambda: not is_alive(child), timeout=1.0)
 
 
 def test_a_child_that_changed_its_user_goes_too(public_stage: Stage) -> None:
@@ -73,7 +73,7 @@ def test_a_child_that_changed_its_user_goes_too(public_stage: Stage) -> None:
     worker, child = stage.holding(require="other_user")
     assert Path(f"/proc/{child}").stat().st_uid == 65534
     worker.kill()
-    until(lambda: not is_alive(child), patience=1.0)
+    until(lambda: not is_alive(child), timeout=1.0)
 
 
 def test_a_frozen_child_goes_too(stage: Stage) -> None:
@@ -81,7 +81,7 @@ def test_a_frozen_child_goes_too(stage: Stage) -> None:
     worker, child = stage.holding()
     os.kill(child, signal.SIGSTOP)
     worker.kill()
-    until(lambda: not is_alive(child), patience=1.0)
+    until(lambda: not is_alive(child), timeout=1.0)
 
 
 # --- its job
@@ -209,15 +209,15 @@ def test_ten_workers_requeue_once(stage: Stage) -> None:
     ],
     ids=["telling", "unfit", "large"],
 )
-@pytest.mark.parametrize("fate", ["fail", "requeue"])
-def test_the_rescued_bytes_are_the_pushed_bytes(stage: Stage, raw: bytes, fate: str) -> None:
+@pytest.mark.parametrize("on_lost", ["fail", "requeue"])
+def test_the_rescued_bytes_are_the_pushed_bytes(stage: Stage, raw: bytes, on_lost: str) -> None:
     """A payload comes back as it was, whether or not it was fit for ``worker:<id>``."""
     stage.push_raw(raw)
     worker = stage.work()
     stage.told("begun", by=worker)
     worker.kill()
-    stage.idle("--on-lost", fate, queues="other")
-    if fate == "requeue":
+    stage.idle("--on-lost", on_lost, queues="other")
+    if on_lost == "requeue":
         assert stage.queue() == [raw]
     else:
         [entry] = stage.redis.lrange("resque:failed", 0, -1)
@@ -266,20 +266,20 @@ def test_a_living_worker_that_ruby_took_off_keeps_its_job(stage: Stage) -> None:
 
 def test_hooks_of_the_lost_job_run(stage: Stage) -> None:
     """on_failure gets the error of a job whose worker died, in a short-lived child."""
-    stage.push("Mourned")
+    stage.push("FailureHook")
     worker = stage.work()
     stage.told("begun", by=worker)
     worker.kill()
     other = stage.idle()
-    mourned = stage.told("mourned", by=other)
-    assert mourned["error"] == "DirtyExit: Job still being processed"
-    assert mourned["pid"] != other.pid
+    on_failure = stage.told("on_failure", by=other)
+    assert on_failure["error"] == "DirtyExit: Job still being processed"
+    assert on_failure["pid"] != other.pid
     assert len(stage.failed()) == 1
 
 
 def test_hooks_of_the_lost_job_run_before_its_finder_leaves(stage: Stage) -> None:
     """Also if that has a job of its own, and is told to stop after it."""
-    stage.push("Mourned")
+    stage.push("FailureHook")
     worker = stage.work()
     stage.told("begun", by=worker)
     worker.kill()
@@ -288,7 +288,7 @@ def test_hooks_of_the_lost_job_run_before_its_finder_leaves(stage: Stage) -> Non
     stage.told("begun", by=other)
     other.send(signal.SIGQUIT)
     stage.open_gate()
-    assert stage.told("mourned", by=other)["error"] == "DirtyExit: Job still being processed"
+    assert stage.told("on_failure", by=other)["error"] == "DirtyExit: Job still being processed"
     assert other.ended() == 0
     assert stage.stat("processed") == 1
     assert len(stage.failed()) == 1
@@ -302,7 +302,7 @@ def test_a_hook_of_the_lost_job_that_raises(stage: Stage) -> None:
         "    perform = staticmethod(lambda: jobs.everyday.hold())\n"
         "    @staticmethod\n"
         "    def on_failure(error):\n"
-        "        jobs.tell('mourned')\n"
+        "        jobs.tell('on_failure')\n"
         "        raise LookupError('in on_failure')\n"
     )
     stage.push("Raising")
@@ -310,7 +310,7 @@ def test_a_hook_of_the_lost_job_that_raises(stage: Stage) -> None:
     stage.told("begun", by=worker)
     worker.kill()
     other = stage.idle(require="raising")
-    stage.told("mourned", by=other)
+    stage.told("on_failure", by=other)
     stage.push("quick")
     stage.told("quick", by=other)
     [entry] = stage.failed()

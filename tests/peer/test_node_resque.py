@@ -19,7 +19,7 @@ from resque_fork import Resque
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PATIENCE = 60  # seconds for an answer
+TIMEOUT = 60  # seconds for an answer
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -115,7 +115,7 @@ def answers(redis: Redis) -> Callable[[], Any]:
     """Waits for the next thing that a job has to say, in either language."""
 
     def next_answer() -> Any:
-        found = redis.blpop("peer:answers", timeout=PATIENCE)
+        found = redis.blpop("peer:answers", timeout=TIMEOUT)
         assert found is not None, "no job has said anything"
         return json.loads(found[1])
 
@@ -157,7 +157,7 @@ def our_worker(url: str, *options: str) -> Iterator[str]:
             yield f"{socket.gethostname()}:{process.pid}:python"
         finally:
             process.send_signal(signal.SIGQUIT)  # a job that has answered may still return
-            _, stderr = process.communicate(timeout=PATIENCE)
+            _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, stderr
     assert "Traceback" not in stderr
 
@@ -267,7 +267,7 @@ def test_we_see_nodes_worker(
     assert (row["id"], row["pid"], row["queues"]) == (worker_id, node.pid, ["node", "low"])
     assert (row["state"], row["queue"], row["class"]) == ("working", "node", "wait")
     assert (row["process"], row["heartbeat_at"]) == ("alive", None)
-    assert 0 <= row["running_seconds"] < PATIENCE
+    assert 0 <= row["running_seconds"] < TIMEOUT
     assert row["run_at"] is not None
     assert row["started_at"] is not None
     redis.rpush("peer:go:theirs", "now")

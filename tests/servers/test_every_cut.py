@@ -42,7 +42,7 @@ from resque_fork.worker.pruning import Pruner
 from .spoiler import CUT_AFTER, CUT_BEFORE, LATE, NAMES, PASS, POSTHUMOUS, TWICE, Spoiler
 
 AT_ONCE = 6  # lives
-PATIENCE = 60.0  # seconds for one life
+TIMEOUT = 60.0  # seconds for one life
 DATABASE = 1  # one that has to be chosen
 NOBODY = 9_999_999  # no kernel gives such a pid
 
@@ -148,7 +148,7 @@ class Lives:
             assert self.program.stdin
             self.program.stdin.write(json.dumps(asked).encode() + b"\n")
             try:
-                status = await asyncio.wait_for(self.ended[life], PATIENCE)
+                status = await asyncio.wait_for(self.ended[life], TIMEOUT)
             except TimeoutError:
                 return spoiler.commands, [f"it did not end; {spoiler.commands}"]
         wrong = [f"exit {status}"] if status else []

@@ -364,7 +364,7 @@ def test_a_name_is_not_waited_for_beyond_the_deadline(hasty_loop: Loop) -> None:
     assert until <= hasty_loop.clock() <= until + 2
 
 
-def test_a_name_that_was_resolved_apart() -> None:
+def test_a_name_that_was_resolved_in_a_subprocess() -> None:
     """The worker connects to the address that was found, and does not ask for it again."""
     port = free_ports(1)[0]
 

@@ -87,17 +87,17 @@ def test_everything_gone_is_registered_again(store: WorkerStore, client: Any, ke
     assert client.smembers(keys.workers) == {ID.encode()}
 
 
-def test_stranger_with_our_id(store: WorkerStore, client: Any, keys: Keys) -> None:
+def test_another_worker_with_our_id(store: WorkerStore, client: Any, keys: Keys) -> None:
     """Of two processes with one id the second changes nothing, and is told what to do."""
     push(client, "email", A)
     store.step(NOTHING, ["email"])
     before = dump(client)
-    stranger = WorkerStore(client, keys, ID, IDENTITY)
-    for act in (stranger.heartbeat, lambda: stranger.step(DONE, ["email"])):
+    other = WorkerStore(client, keys, ID, IDENTITY)
+    for act in (other.heartbeat, lambda: other.step(DONE, ["email"])):
         with pytest.raises(NameTaken, match=f"has taken the worker id '{re.escape(ID)}'"):
             act()
-    stranger.describe("A", True)
-    stranger.unregister()
+    other.describe("A", True)
+    other.unregister()
     assert dump(client) == before
 
 

@@ -8,7 +8,7 @@ from resque_fork.system import libc
 
 
 def test_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is collapsed, given back, adopted, or promised."""
+    """Each does nothing, and says so."""
     monkeypatch.setattr(libc, "_libc", None)
     assert not libc.collapse(0, 4096)
     libc.trim_memory()
@@ -16,7 +16,7 @@ def test_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not libc.signal_at_death_of_parent(9)
 
 
-def test_adopting_orphans() -> None:
+def test_becoming_a_subreaper() -> None:
     """It can be switched on and off, and tells what it was."""
     before = libc.become_subreaper(1)
     try:

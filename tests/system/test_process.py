@@ -129,7 +129,7 @@ def test_whether_a_child_is_ours(sleeper: subprocess.Popen[bytes]) -> None:
     assert not process.is_ours(1)
 
 
-def test_only_strangers_are_reaped(sleeper: subprocess.Popen[bytes]) -> None:
+def test_only_orphans_are_reaped(sleeper: subprocess.Popen[bytes]) -> None:
     """What the worker knows, and what is in its session, is left to those who wait for it."""
 
     def dead(**options: Any) -> subprocess.Popen[bytes]:
@@ -139,12 +139,12 @@ def test_only_strangers_are_reaped(sleeper: subprocess.Popen[bytes]) -> None:
 
     ours = dead()
     known = dead(start_new_session=True)
-    stranger = dead(start_new_session=True)
+    orphan = dead(start_new_session=True)
     process.reap_strangers({known.pid}, {os.getsid(0)})
     children = process.children()
     assert children is not None
-    assert stranger.pid not in children
+    assert orphan.pid not in children
     assert {known.pid, ours.pid, sleeper.pid} <= children
     assert sleeper.poll() is None
     assert (known.wait(), ours.wait()) == (0, 0)
-    stranger.wait()
+    orphan.wait()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
-    """As a worker has it: strangers are reaped. Nothing is left of it, nor of its children."""
+    """As a worker has it: orphans are reaped. Nothing is left of it, nor of its children."""
     loop = Loop()
     before = process.children()
     open_before = set(os.listdir("/proc/self/fd"))
@@ -73,7 +73,7 @@ def test_the_child_keeps_nothing_of_the_parents(loop: Loop) -> None:
 
 
 def test_the_loop_goes_on(loop: Loop) -> None:
-    """Timers are called while the work hangs; without patience, the child is killed."""
+    """Timers are called while the work hangs; at the deadline the child is killed."""
     happened: list[float] = []
     loop.after(0.05, lambda: happened.append(loop.clock()))
     late = loop.clock() + 0.2

@@ -46,7 +46,7 @@ def test_namespace_is_the_prefix() -> None:
     assert all(vars(ours)[n] != vars(theirs)[n] for n in plain)
 
 
-def test_bell_covers_queues_and_pause() -> None:
+def test_notifications_cover_queues_and_pause() -> None:
     """Notifications cover the set of queues, every queue and the pause, and no worker."""
     keys = Keys()
     for key in (keys.queues, keys.queue("x"), keys.pause):

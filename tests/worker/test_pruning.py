@@ -201,9 +201,9 @@ def test_foreign_workers_of_this_host(fleet: Fleet, gone: tuple[int, Identity]) 
     fleet.foreign(f"{HOST}:{pid}-0:a,b", 121)  # goworker's pids are none
     fleet.foreign(f"otherhost:{pid}:a,b", 121)
     assert fleet.pruner.prune_here(["a", "b"]) == [(dead, "failed")]
-    young = fleet.foreign(f"{HOST}:{pid}:b,a", 119)
+    fresh = fleet.foreign(f"{HOST}:{pid}:b,a", 119)
     assert fleet.pruner.prune_here(["a", "b"]) == []
-    fleet.foreign(young, 121)
+    fleet.foreign(fresh, 121)
     assert len(fleet.pruner.prune_here(["*"])) == 3
 
 
@@ -324,7 +324,7 @@ def test_key_of_the_wrong_type(
 
 @ODD_IDS
 @pytest.mark.parametrize("key", ["fork:unread:{}", "worker:{}:started"])
-def test_lesser_key_of_the_wrong_type(fleet: Fleet, key: str, worker_id: str) -> None:
+def test_key_beside_the_job_is_of_the_wrong_type(fleet: Fleet, key: str, worker_id: str) -> None:
     """What is not needed to rescue a job goes with the worker that it is named for."""
     name = f"resque:{key.format(worker_id)}"
     fleet.foreign(worker_id, 301, RECORD)

@@ -75,7 +75,7 @@ class Shout(Job, name="Billing::Invoice"):
         wait_at_gate()
 
 
-class Mourned(Job):
+class FailureHook(Job):
     """Its hook tells of every failure."""
 
     queue = "jobs"
@@ -92,4 +92,4 @@ class Mourned(Job):
 
     @classmethod
     def on_failure_tell(cls, error, *args):
-        tell("mourned", error=f"{type(error).__name__}: {error}", args=list(args))
+        tell("on_failure", error=f"{type(error).__name__}: {error}", args=list(args))

@@ -18,7 +18,7 @@ def loaded(names):
 
 
 @job(queue="jobs")
-def look_around():
+def tell_surroundings():
     """Says what a job finds."""
     umask = os.umask(0o022)
     os.umask(umask)
