@@ -130,7 +130,7 @@ def test_dirty_exit_by_signal_in_rubys_words() -> None:
 
 
 def test_dirty_exit_by_status() -> None:
-    """A child that left without a word is told of with its exit status, 0 included."""
+    """A child that left without a report is told of with its exit status, 0 included."""
     for status in (0, 3):
         error = DirtyExit.of(7, exited_with(status))
         assert str(error) == f"Child process exited without finishing its job pid 7 exit {status}"

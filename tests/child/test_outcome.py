@@ -48,11 +48,11 @@ def outcome(
 # --- success
 
 
-@pytest.mark.parametrize("word", [PERFORMED, SKIPPED], ids=["performed", "skipped"])
+@pytest.mark.parametrize("report", [PERFORMED, SKIPPED], ids=["performed", "skipped"])
 @pytest.mark.parametrize("end", [exited(0), None], ids=["left", "waits for another job"])
-def test_performed_and_left_is_done(word: Done, end: End | None) -> None:
+def test_performed_and_left_is_done(report: Done, end: End | None) -> None:
     """A skipped job is done too: it counts as processed, not as failed."""
-    assert outcome(word, end) == Outcome("done")
+    assert outcome(report, end) == Outcome("done")
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -85,11 +85,11 @@ def test_performed_although_it_went_over_a_limit_is_done(over: str) -> None:
     assert outcome(PERFORMED, exited(0), exceeded=over).kind == "done"
 
 
-# --- no word, no success
+# --- without a report
 
 
 @pytest.mark.parametrize("status", [0, 1, 70, 255])
-def test_no_word_no_success(status: int) -> None:
+def test_without_a_report_the_job_is_lost(status: int) -> None:
     """Whatever the exit status."""
     told = outcome(None, exited(status))
     assert told.kind == "lost"
@@ -101,10 +101,10 @@ def test_no_word_no_success(status: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-@pytest.mark.parametrize("word", [None, PERFORMED], ids=["silent", "performed"])
-def test_killed_by_others_is_lost(word: Done | None, number: signal.Signals) -> None:
-    """Also after its word: what it had not flushed may be missing."""
-    told = outcome(word, killed(number), killed=number != signal.SIGKILL)
+@pytest.mark.parametrize("report", [None, PERFORMED], ids=["silent", "performed"])
+def test_killed_by_others_is_lost(report: Done | None, number: signal.Signals) -> None:
+    """Also after its report: what it had not flushed may be missing."""
+    told = outcome(report, killed(number), killed=number != signal.SIGKILL)
     assert told.kind == "lost"
     assert told.error is not None
     assert str(told.error) == (
@@ -330,11 +330,11 @@ def test_a_crash_over_a_limit_is_a_crash() -> None:
     )
 
 
-@pytest.mark.parametrize("word", [None, PERFORMED], ids=["silent", "performed"])
-def test_a_crash_close_to_a_limit_of_memory(word: Done | None) -> None:
+@pytest.mark.parametrize("report", [None, PERFORMED], ids=["silent", "performed"])
+def test_a_crash_close_to_a_limit_of_memory(report: Done | None) -> None:
     """Still a crash, for nobody knows why; one that left by itself had its own reasons."""
     near = "close to its limit of memory of 64M"
-    told = outcome(word, killed(signal.SIGSEGV), near_limit=near)
+    told = outcome(report, killed(signal.SIGSEGV), near_limit=near)
     assert told.kind == "lost"
     assert str(told.error) == (
         f"Child process received unhandled signal pid {PID} SIGSEGV (signal 11), {near}"

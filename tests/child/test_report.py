@@ -179,8 +179,8 @@ def test_the_end(pipe: Pipe) -> None:
     assert pipe.inbox.closed
 
 
-def test_the_end_in_the_middle_of_a_word(pipe: Pipe) -> None:
-    """Half a word is no word: whoever died over it has said nothing."""
+def test_the_end_in_the_middle_of_a_message(pipe: Pipe) -> None:
+    """Half a message is none: whoever died over it has reported nothing."""
     os.write(pipe.writer, report.framed(b"performed")[:-1])
     pipe.hang_up()
     assert pipe.inbox.read() == []
@@ -239,7 +239,7 @@ def test_what_is_no_message(data: bytes) -> None:
         os.close(writer)
 
 
-def test_a_job_may_be_longer_than_a_word() -> None:
+def test_a_job_may_be_longer_than_a_report() -> None:
     """Each direction has its own limit."""
     reader, writer = os.pipe()
     os.write(writer, struct.pack(">I", report.LONGEST + 1))
@@ -250,7 +250,7 @@ def test_a_job_may_be_longer_than_a_word() -> None:
 
 
 def test_the_form_on_the_wire() -> None:
-    """Four bytes of length, big-endian, and words that a person can read, too."""
+    """Four bytes of length, big-endian, and a text that a person can read, too."""
     body = report.packed(Read("Mail", portable=True))
     assert body == b'{"report":"read","class":"Mail","portable":true}'
     assert report.framed(body) == b"\0\0\0" + bytes([len(body)]) + body

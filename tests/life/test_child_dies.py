@@ -44,8 +44,8 @@ def test_killed_by_a_realtime_signal(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 70, 255])
-def test_leaving_without_a_word_is_a_failure(stage: Stage, status: int) -> None:
-    """``os._exit`` in a job, or a library's ``exit``: no word, no success, 0 included."""
+def test_leaving_without_a_report_is_a_failure(stage: Stage, status: int) -> None:
+    """``os._exit`` in a job, or a library's ``exit``: no report, no success, 0 included."""
     entry = stage.failure_of("leave", status)
     assert entry["exception"] == "Resque::DirtyExit"
     assert re.fullmatch(

@@ -89,7 +89,7 @@ def test_a_backend_that_raises_loses_nothing(stage: Stage, job: str) -> None:
 
 @pytest.mark.parametrize("job", ["boom", "kill_self"])
 def test_a_backend_that_takes_its_process_with_it_loses_nothing(stage: Stage, job: str) -> None:
-    """The first word about the failure holds, whatever came after."""
+    """The first report of the failure holds, whatever came after."""
     stage.push(job, 9)
     stage.push("quick")
     drained(stage, "more_jobs:Leaving")

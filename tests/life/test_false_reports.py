@@ -40,7 +40,7 @@ def test_what_a_copy_of_the_child_says_does_not_count(stage: Stage) -> None:
         '{"report":["performed"]}',
     ],
 )
-def test_a_word_that_is_none(stage: Stage, text: str) -> None:
+def test_a_report_that_is_none(stage: Stage, text: str) -> None:
     """A job that speaks for its child, but not its language, dies, and its worker does not."""
     stage.push("babble", text)
     stage.push("quick")
@@ -92,7 +92,7 @@ READ = json.dumps({"report": "read", "class": "quick", "portable": True})
     ],
     ids=lambda bodies: " ".join(body[12:21] for body in bodies),
 )
-def test_words_that_do_not_follow(stage: Stage, bodies: list[str]) -> None:
+def test_reports_that_do_not_follow(stage: Stage, bodies: list[str]) -> None:
     """A second outcome, or one of another job: killed and failed, whatever was said before."""
     stage.push("frames", *bodies)
     stage.push("quick")
@@ -105,7 +105,7 @@ def test_words_that_do_not_follow(stage: Stage, bodies: list[str]) -> None:
     assert stage.stat("processed") == 2
 
 
-def test_words_between_two_jobs(stage: Stage) -> None:
+def test_reports_between_two_jobs(stage: Stage) -> None:
     """A child that performs many and says more than it should performs no other job."""
     stage.push("frames", PERFORMED, "garbage")
     stage.push("quick")
@@ -126,7 +126,7 @@ def test_failure_that_was_told_stays(stage: Stage) -> None:
 
 
 def test_beginning_of_a_message(stage: Stage) -> None:
-    """Bytes that are no message, in front of the child's own word, make it none."""
+    """Bytes that are no message, in front of the child's own report, make it none."""
     stage.push("unfinished_frame")
     stage.push("quick")
     worker = stage.work(require="more_jobs")

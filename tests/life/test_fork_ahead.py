@@ -176,7 +176,7 @@ def test_stacks_are_of_the_job(stage: Stage) -> None:
     assert is_alive(spare)
 
 
-def test_what_was_not_needed_leaves_without_a_word(stage: Stage) -> None:
+def test_a_spare_that_was_not_needed_runs_no_exit_hooks(stage: Stage) -> None:
     """Exit hooks are for children that had a job."""
     (stage.directory / "exiting_app.py").write_text(EXITING)
     stage.push("hold")

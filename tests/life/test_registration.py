@@ -107,7 +107,7 @@ def test_heartbeats_while_a_job_runs(stage: Stage) -> None:
 
 
 def test_heartbeats_while_the_child_leaves(stage: Stage) -> None:
-    """Also in the time between its word and its end."""
+    """Also in the time between its report and its end."""
     stage.push("flush_at_gate")
     worker = stage.work(*LIVELY)
     stage.told("flushing", by=worker)

@@ -187,7 +187,7 @@ def test_a_child_whose_end_is_not_known(stage: Stage, more: list[str]) -> None:
 
 
 def test_a_death_that_is_not_known(stage: Stage) -> None:
-    """Without a word the job is lost, and no exit status is made up."""
+    """Without a report the job is lost, and no exit status is made up."""
     stage.push("leave", 0)
     stage.push("FailureHook", "die")
     env = stage.environment(LIFE_REAPER="faster")

@@ -1,4 +1,4 @@
-"""Children's output told from histories: what is written, what is taken, and when."""
+"""Children's output, tested by histories: what is written, what is taken, and when."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from resque_fork.system.loop import Loop
 from resque_fork.system.streams import MOST_WAITING, PIPE_BYTES, STUCK_SECONDS, Stream
 
 
-class Scene:
-    """A stream of a worker, and the reader of that worker's own output."""
+class Ends:
+    """The two ends of a worker's stream: what a child writes to, and the worker's own output."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -65,90 +65,90 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    scene = Scene()
-    yield scene
-    scene.close()
+def ends() -> Iterator[Ends]:
+    ends = Ends()
+    yield ends
+    ends.close()
 
 
-def test_it_is_passed_on(scene: Scene) -> None:
+def test_it_is_passed_on(ends: Ends) -> None:
     """At once, and byte for byte."""
-    scene.write(b"one\n")
-    assert scene.read() == b"one\n"
-    scene.write(b"\xff\0")
-    assert scene.read() == b"\xff\0"
+    ends.write(b"one\n")
+    assert ends.read() == b"one\n"
+    ends.write(b"\xff\0")
+    assert ends.read() == b"\xff\0"
 
 
-def test_a_reader_that_is_slow(scene: Scene) -> None:
+def test_a_reader_that_is_slow(ends: Ends) -> None:
     """Nothing is lost, and nothing is read ahead without a bound: the child waits."""
-    written = scene.fill()
+    written = ends.fill()
     assert len(written) < 4 * PIPE_BYTES
-    scene.later(STUCK_SECONDS - 1)
-    assert scene.read() == written
+    ends.later(STUCK_SECONDS - 1)
+    assert ends.read() == written
 
 
-def test_a_reader_that_reads_little(scene: Scene) -> None:
+def test_a_reader_that_reads_little(ends: Ends) -> None:
     """As long as it reads, it is waited for."""
-    written = scene.fill()
+    written = ends.fill()
     taken = b""
     for _ in range(5):
-        scene.later(STUCK_SECONDS - 1)
-        taken += os.read(scene.reader, 2 * 4096)
-        scene.loop.poll()
-    assert taken + scene.read() == written
+        ends.later(STUCK_SECONDS - 1)
+        taken += os.read(ends.reader, 2 * 4096)
+        ends.loop.poll()
+    assert taken + ends.read() == written
 
 
-def test_a_reader_that_never_reads(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reader_that_never_reads(ends: Ends, caplog: pytest.LogCaptureFixture) -> None:
     """It is waited for, then what is written is dropped; until it reads again."""
-    scene.fill()
-    scene.later(STUCK_SECONDS + 1)
-    scene.loop.poll()
+    ends.fill()
+    ends.later(STUCK_SECONDS + 1)
+    ends.loop.poll()
     for _ in range(10):
-        scene.write(b"lost\n" * 1000)
+        ends.write(b"lost\n" * 1000)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "What jobs write to stdout is dropped" in caplog.text
     assert "nobody reads it" in caplog.text
-    assert b"lost" not in scene.read()
-    scene.loop.poll()
-    scene.write(b"again\n")
-    assert scene.read() == b"again\n"
+    assert b"lost" not in ends.read()
+    ends.loop.poll()
+    ends.write(b"again\n")
+    assert ends.read() == b"again\n"
 
 
-def test_a_reader_that_is_gone(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reader_that_is_gone(ends: Ends, caplog: pytest.LogCaptureFixture) -> None:
     """What is written is dropped at once, and that is said once."""
-    os.close(scene.reader)
+    os.close(ends.reader)
     for _ in range(10):
-        scene.write(b"lost\n")
+        ends.write(b"lost\n")
     assert len(caplog.records) == 1
     assert "cannot pass it on: Broken pipe. Jobs go on, and this is said once" in caplog.text
-    scene.stream.reopened()
-    scene.write(b"lost\n")
+    ends.stream.reopened()
+    ends.write(b"lost\n")
     assert len(caplog.records) == 2
-    scene.reader = os.dup(scene.output)
+    ends.reader = os.dup(ends.output)
 
 
-def test_an_output_that_was_closed(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_output_that_was_closed(ends: Ends, caplog: pytest.LogCaptureFixture) -> None:
     """By the application, for example."""
-    os.close(scene.output)
-    scene.output = -1
-    scene.write(b"lost\n")
+    os.close(ends.output)
+    ends.output = -1
+    ends.write(b"lost\n")
     assert "Bad file descriptor" in caplog.text
 
 
-def test_many_jobs_while_nobody_reads(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_many_jobs_while_nobody_reads(ends: Ends, caplog: pytest.LogCaptureFixture) -> None:
     """What each of them wrote last is taken in, up to a bound."""
-    scene.fill()
-    os.set_blocking(scene.stream.writer, True)
+    ends.fill()
+    os.set_blocking(ends.stream.writer, True)
     for _ in range(10):
-        scene.stream.drain()
-        os.write(scene.stream.writer, b"x" * PIPE_BYTES)
-    assert len(scene.stream._waiting) <= MOST_WAITING
+        ends.stream.drain()
+        os.write(ends.stream.writer, b"x" * PIPE_BYTES)
+    assert len(ends.stream._waiting) <= MOST_WAITING
     assert logging.getLevelName(caplog.records[0].levelno) == "WARNING"
 
 
-def test_what_is_left_at_the_end(scene: Scene) -> None:
+def test_what_is_left_at_the_end(ends: Ends) -> None:
     """It is passed on before the worker leaves."""
-    os.write(scene.stream.writer, b"last\n")
-    scene.stream.close()
-    assert scene.read() == b"last\n"
-    scene.stream = Stream(scene.loop, scene.output, "stdout")
+    os.write(ends.stream.writer, b"last\n")
+    ends.stream.close()
+    assert ends.read() == b"last\n"
+    ends.stream = Stream(ends.loop, ends.output, "stdout")

@@ -28,7 +28,9 @@ DEAD = f"{HOST}:99999999:mail"
 HEARTBEATS = "resque:workers:heartbeat"
 
 
-class Scene:
+class Parts:
+    """The maintenance of a worker, its clock, and what it works on."""
+
     def __init__(self, resque: Resque) -> None:
         self.now = 100.0
         loop = Loop(lambda: self.now)
@@ -45,46 +47,46 @@ class Scene:
 
 
 @pytest.fixture
-def scene(resque: Resque) -> Scene:
-    return Scene(resque)
+def parts(resque: Resque) -> Parts:
+    return Parts(resque)
 
 
-def test_what_is_due_is_done(scene: Scene) -> None:
+def test_what_is_due_is_done(parts: Parts) -> None:
     """All of it at first, then each in its time, and nothing before."""
-    scene.redis.sadd("resque:workers", f"{HOST}:1:mail")
-    scene.later(0)
-    assert scene.redis.hexists(HEARTBEATS, ID)
-    assert scene.pruner.fleet == 2
-    assert scene.now < scene.maintenance.due < scene.now + 60
-    scene.redis.hdel(HEARTBEATS, ID)
-    scene.redis.sadd("resque:workers", f"{HOST}:2:mail")
-    scene.later(59)
-    assert scene.pruner.fleet == 3
-    assert not scene.redis.hexists(HEARTBEATS, ID)
-    scene.later(1)
-    assert scene.redis.hexists(HEARTBEATS, ID)
+    parts.redis.sadd("resque:workers", f"{HOST}:1:mail")
+    parts.later(0)
+    assert parts.redis.hexists(HEARTBEATS, ID)
+    assert parts.pruner.fleet == 2
+    assert parts.now < parts.maintenance.due < parts.now + 60
+    parts.redis.hdel(HEARTBEATS, ID)
+    parts.redis.sadd("resque:workers", f"{HOST}:2:mail")
+    parts.later(59)
+    assert parts.pruner.fleet == 3
+    assert not parts.redis.hexists(HEARTBEATS, ID)
+    parts.later(1)
+    assert parts.redis.hexists(HEARTBEATS, ID)
 
 
-def test_the_rescued_are_kept_for_their_hooks(scene: Scene) -> None:
+def test_the_rescued_are_kept_for_their_hooks(parts: Parts) -> None:
     """With the job and the error that explains its end, when there is time for it."""
     record = WorkerRecord("mail", run_time(time.time()), b'{"class":"Job","args":[1]}')
-    scene.redis.sadd("resque:workers", DEAD)
-    scene.redis.hset(HEARTBEATS, DEAD, "2020-01-01T00:00:00+00:00")
-    scene.redis.set(f"resque:worker:{DEAD}", record.to_json())
-    assert scene.pruner.rescued == []
-    scene.later(0)
-    ((job, error),) = scene.pruner.rescued
+    parts.redis.sadd("resque:workers", DEAD)
+    parts.redis.hset(HEARTBEATS, DEAD, "2020-01-01T00:00:00+00:00")
+    parts.redis.set(f"resque:worker:{DEAD}", record.to_json())
+    assert parts.pruner.rescued == []
+    parts.later(0)
+    ((job, error),) = parts.pruner.rescued
     assert job.class_name == "Job"
     assert str(error) == f"Worker {DEAD} did not gracefully exit while processing Job"
 
 
-def test_a_key_in_the_way_is_said_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_in_the_way_is_said_once(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
     """And what is due is tried again when it is due again."""
-    scene.redis.set(HEARTBEATS, "in the way")
+    parts.redis.set(HEARTBEATS, "in the way")
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
-            scene.later(60)
+            parts.later(60)
     assert [record.getMessage() for record in caplog.records] == [str(WrongKeyType(HEARTBEATS))]
-    scene.redis.delete(HEARTBEATS)
-    scene.later(60)
-    assert scene.redis.hexists(HEARTBEATS, ID)
+    parts.redis.delete(HEARTBEATS)
+    parts.later(60)
+    assert parts.redis.hexists(HEARTBEATS, ID)

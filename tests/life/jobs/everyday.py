@@ -11,13 +11,13 @@ from .speaking import tell, wait_at_gate
 
 @job(queue="jobs")
 def quick(*args):
-    """Nothing but a word."""
+    """It only tells that it ran."""
     tell("quick", args=list(args))
 
 
 @job(queue="jobs")
 def nothing(*args):
-    """Not even a word."""
+    """It does nothing, and tells nothing."""
 
 
 @job(queue="jobs")
