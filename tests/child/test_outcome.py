@@ -79,10 +79,10 @@ def test_performed_although_it_was_sent_term() -> None:
     assert told.warning == "(Job{a} | main | []) was sent TERM and returned: it is done"
 
 
-@pytest.mark.parametrize("over", ["", "The job ran longer than its limit of 1 seconds"])
-def test_performed_although_it_went_over_a_limit_is_done(over: str) -> None:
+@pytest.mark.parametrize("exceeded", ["", "The job ran longer than its limit of 1 seconds"])
+def test_performed_although_it_went_over_a_limit_is_done(exceeded: str) -> None:
     """It finished before anything came of it."""
-    assert outcome(PERFORMED, exited(0), exceeded=over).kind == "done"
+    assert outcome(PERFORMED, exited(0), exceeded=exceeded).kind == "done"
 
 
 # --- without a report
@@ -248,20 +248,20 @@ OVER = "The job ran longer than its limit of 2 seconds"
 
 
 @pytest.mark.parametrize(
-    ("steps", "end"),
+    ("sent", "end"),
     [
         (["JobTimeout"], killed(LIMIT_SIGNAL)),
         (["JobTimeout", "TERM"], killed(signal.SIGTERM)),
         (["JobTimeout", "TERM", "KILL"], killed(signal.SIGKILL)),
     ],
 )
-def test_died_of_a_limit(steps: list[str], end: End) -> None:
+def test_died_of_a_limit(sent: list[str], end: End) -> None:
     """JobTimeout, with the limit and all that was sent."""
-    told = outcome(None, end, exceeded=OVER, limit_signals=steps)
+    told = outcome(None, end, exceeded=OVER, limit_signals=sent)
     assert told.kind == "failed"
     assert told.failure is not None
     assert told.failure.exception == "ResqueFork::JobTimeout"
-    assert told.failure.error == f"{OVER} (sent: {', '.join(steps)})"
+    assert told.failure.error == f"{OVER} (sent: {', '.join(sent)})"
 
 
 def test_the_term_after_a_limit() -> None:
@@ -311,14 +311,14 @@ def test_a_limit_is_never_a_stop() -> None:
 @pytest.mark.parametrize("stopped", [False, True])
 def test_killed_for_memory(stopped: bool) -> None:
     """MemoryError, which was not raised in the job; also while the worker was stopping."""
-    over = "The job needed more memory than its limit of 64M"
+    exceeded = "The job needed more memory than its limit of 64M"
     told = outcome(
-        None, killed(signal.SIGKILL), exceeded=over, limit_signals=["KILL"], stopped=stopped
+        None, killed(signal.SIGKILL), exceeded=exceeded, limit_signals=["KILL"], stopped=stopped
     )
     assert told.kind == "failed"
     assert told.failure is not None
     assert told.failure.exception == "MemoryError"
-    assert told.failure.error == f"{over} (sent: KILL)"
+    assert told.failure.error == f"{exceeded} (sent: KILL)"
     assert isinstance(told.error, MemoryError)
 
 

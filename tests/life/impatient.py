@@ -4,7 +4,6 @@ import os
 
 import jobs  # noqa: F401
 
-from resque_fork.child import fork as forked
-from resque_fork.child import handle as watch
+from resque_fork.child import fork, handle
 
-watch.LEAVE_SECONDS = forked.LEAVE_SECONDS = float(os.environ["LIFE_LEAVE_SECONDS"])
+handle.LEAVE_SECONDS = fork.LEAVE_SECONDS = float(os.environ["LIFE_LEAVE_SECONDS"])

@@ -97,20 +97,20 @@ def test_elsewhere(field: str) -> None:
     assert not elsewhere.is_here()
 
 
-def test_what_cannot_be_looked_at_is_not_over(other: subprocess.Popen[bytes]) -> None:
+def test_what_cannot_be_looked_at_has_not_exited(other: subprocess.Popen[bytes]) -> None:
     """A process that lives is not taken for dead for want of a descriptor, or of a /proc."""
     registered = Identity.of(other.pid)
     assert registered is not None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        now, over = Identity.of(other.pid), registered.has_exited(other.pid)
+        now, exited = Identity.of(other.pid), registered.has_exited(other.pid)
         nobody = Identity.of(2**22 + 1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert now is not None
     assert now.start == UNKNOWN
-    assert not over
+    assert not exited
     assert nobody is None
     assert not now.has_exited(other.pid)
     assert Identity.here().has_exited(other.pid)
