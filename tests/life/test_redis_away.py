@@ -212,7 +212,7 @@ def test_quit_without_redis_finishes_the_job(stage: Stage, server: embedded.Serv
     assert stage.stat("processed") == 1
 
 
-def test_patience_begins_with_the_end_of_the_job(stage: Stage, server: embedded.Server) -> None:
+def test_the_deadline_counts_from_the_end_of_the_job(stage: Stage, server: embedded.Server) -> None:
     """The worker waits term_timeout for Redis from when its last job ended, not from the order."""
     worker, child = stage.holding("--term-timeout", "1.5")
     server.kill()

@@ -3,16 +3,7 @@
 It is loaded by workers, never by the tests themselves.
 """
 
-from . import (  # noqa: F401
-    dying,
-    errors,
-    everyday,
-    leaving,
-    printing,
-    processes,
-    stopping,
-    surroundings,
-)
+from . import dying, errors, everyday, leaving, printing, processes, stopping, surroundings  # noqa: F401
 from .speaking import tell, wait_at_gate
 
 __all__ = ["tell", "wait_at_gate"]
