@@ -55,7 +55,7 @@ CEILINGS = {
     "child": Sum(64, 16),
     "parent and child": Sum(173, 40),
     "enqueueing": Sum(27, 10),
-    "with enqueueing": Sum(219, 43),
+    "with enqueueing": Sum(200, 45),
 }
 
 

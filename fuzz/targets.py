@@ -19,7 +19,6 @@ from redis import Redis
 
 from resque_fork import FailedJob, Filter
 from resque_fork.child import report
-from resque_fork.child.main import job_message
 from resque_fork.child.outcome import ChildEnd, outcome_of
 from resque_fork.cli.failed import _described
 from resque_fork.cli.output import readable
@@ -74,7 +73,8 @@ def payload(raw: bytes) -> None:
     assert Payload.parse(hidden).class_name == job.class_name
     reservation = Reservation("q", job)
     printable(str(reservation))
-    assert report.read_job(job_message(reservation)) == ("q", "", inner)
+    if job.decoded or len(inner) > MOST_DECODED:  # others never reach a child
+        assert report.read_job(report.packed_job(reservation)) == reservation
 
 
 def record(raw: bytes) -> None:
