@@ -134,17 +134,14 @@ class WorkerStore:
         other._redis = other._best_effort = redis
         return other
 
-    def heartbeat(self) -> bool:
+    def heartbeat(self, redis: Commands | None = None) -> bool:
         """Say that the worker lives; True if it had to be registered (first, or anew).
 
         Raises NameTaken if another process has registered itself under this id.
         """
-        return self._beat(self._best_effort)
-
-    def _beat(self, redis: Commands) -> bool:
         keys = self._keys
         answer = scripts.run(
-            redis,
+            redis or self._best_effort,
             "heartbeat",
             [
                 keys.workers,
@@ -171,7 +168,7 @@ class WorkerStore:
         while (reply := self._tried(finish, queues))[0] in (b"unregistered", b"forgotten"):
             if reply[0] == b"unregistered":
                 log.warning("The worker was no longer registered in Redis: it registers anew")
-                self._beat(self._redis)
+                self.heartbeat(self._redis)
             else:
                 log.warning("Redis has lost the record of the job: it is written anew")
             if self._restore(finish) == b"gone" or self._held is None:

@@ -247,11 +247,8 @@ class Workers:
 
     def lock_pruning(self, worker_id: str, seconds: int) -> bool:
         """Whether this worker alone looks for dead workers of the fleet, for `seconds`."""
-        return bool(
-            self._redis.execute_command(
-                "SET", self._keys.own_pruning_lock, worker_id, "EX", seconds, "NX"
-            )
-        )
+        lock = ("SET", self._keys.own_pruning_lock, worker_id, "EX", seconds, "NX")
+        return bool(self._redis.execute_command(*lock))
 
 
 def _pairs(reply: Any) -> Iterable[tuple[bytes, bytes]]:
