@@ -15,7 +15,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from ..logs import lifecycle
@@ -65,12 +65,7 @@ class Starting:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, *exception: object) -> bool:
         if self._stopped:
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # told twice, it also leaves with 0
             lifecycle.info("Exiting...")

@@ -16,7 +16,6 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from ..errors import ResqueError
@@ -69,12 +68,7 @@ class Pidfile:
             self._write()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """An error is only logged: the process is leaving, for better reasons."""
         try:
             with self._saying("removed"):
