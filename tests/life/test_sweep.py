@@ -222,6 +222,8 @@ def test_exit_statuses_of_the_application(stage: Stage, start: str) -> None:
     more = """
 @queue_empty
 def tell():
+    while not helpers:  # a thread starts one
+        time.sleep(0.01)
     for helper in helpers:
         jobs.tell("helper", status=helper.wait())
 """
