@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import DirtyExit
 from ..failure import Backends
 from ..job.hooks import worker_hooks
 from ..job.limits import Limits
@@ -90,6 +91,9 @@ class ForkedPerformer(Performer):
                 read(reservation)
             elif child.ended or (child.reusable and self._jobs_left > 0):
                 break
+            elif child.exiting and self._settings.overlap:
+                self._stop.end_of_job()
+                break
             else:
                 if child.answered and not child.leaving:
                     child.close_job_pipe()
@@ -112,13 +116,7 @@ class ForkedPerformer(Performer):
     def retire_child(self) -> None:
         """An idle worker has no children."""
         self._end_spare()
-        child = self._child
-        if child is None:
-            return
-        child.close_job_pipe()
-        while not child.ended:
-            self._loop.idle()
-        self._release_child(child)
+        self._end_child()
 
     def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
         """They run in a short-lived child."""
@@ -187,6 +185,16 @@ class ForkedPerformer(Performer):
     def _children(self) -> list[ChildHandle]:
         return [child for child in (self._child, self._spare) if child is not None]
 
+    def _end_child(self) -> None:
+        """Have the present child end, if it has not, and see what it leaves behind."""
+        child = self._child
+        if child is None:
+            return
+        child.close_job_pipe()
+        while not child.ended:
+            self._loop.idle()
+        self._release_child(child)
+
     def _child_for(self, reservation: Reservation) -> ChildHandle:
         """The present child, if it can take another job, or the spare one, or a new one."""
         begin = report.GIVEN if reservation.payload.decoded else report.UNREAD
@@ -195,7 +203,7 @@ class ForkedPerformer(Performer):
             reusable = child.reusable and self._jobs_left > 0
             if reusable and child.send_job(report.packed_job(reservation), begin):
                 return child
-            self.retire_child()
+            self._end_child()
         self._jobs_left = self._settings.jobs_per_fork
         spare = self._spare
         if spare is not None:
@@ -284,8 +292,12 @@ class ForkedPerformer(Performer):
         watch.forked = forked
         return watch
 
-    def _wonder_at(self, child: ChildHandle) -> None:
-        """Say once that how our children end is not to be known."""
+    def _note_end(self, child: ChildHandle, status: int | None) -> None:
+        """Say what is strange about the end of a child, beside what became of its job."""
+        if status and child.exiting:
+            log.warning("%s, after its job had ended", DirtyExit.of(child.pid, status))
+        if status is not None or self._robbed:
+            return
         self._robbed = True
         log.warning(
             "How child %d ended is not known: something else in the worker's process, such "
@@ -295,8 +307,6 @@ class ForkedPerformer(Performer):
         )
 
     def _outcome_of(self, child: ChildHandle, job: Reservation) -> Outcome:
-        if child.end is not None and child.end.wait_status is None and not self._robbed:
-            self._wonder_at(child)
         outcome = outcome_of(child.ending(job))
         if outcome.failure is not None and (child.ended or child.exceeded):
             with self._shield("finding out why a job has failed"):
@@ -335,6 +345,8 @@ class ForkedPerformer(Performer):
     def _release_child(self, child: ChildHandle) -> None:
         """Let go of a child that has ended; end what it left behind."""
         self._child = None
+        if child.end is not None:
+            self._note_end(child, child.end.wait_status)
         with self._shield("letting go of a job's process"):
             child.close()
             self._inherited.crash_stack.take()

@@ -17,7 +17,7 @@ from ..system.process import End
 from . import report
 from .limit_watch import LimitWatch
 from .outcome import ChildEnd
-from .report import Done, Failed, Handled, Read, Report
+from .report import Done, Exiting, Failed, Handled, Read, Report
 
 log = logging.getLogger("resque_fork")
 
@@ -56,6 +56,7 @@ class ChildHandle:
         self.report: Done | Failed | None = None
         self.handled: Handled | None = None
         self.read: Read | None = None
+        self.exiting = False  # it has said that nothing is left but to exit
         self.broken = ""
         self._said = said
         self.end: End | None = None
@@ -322,6 +323,9 @@ class ChildHandle:
         self._said = report.follow(self._said, message)
         if isinstance(message, Read):
             self.read = message
+            return False
+        if isinstance(message, Exiting):
+            self.exiting = True
             return False
         if isinstance(message, Handled):
             self.handled = message

@@ -73,7 +73,7 @@ def main(context: ChildContext, reservation: Reservation | None = None) -> None:
     3. Report to the parent how it went. A failure is reported at once, then handled:
        on_failure hooks and failure backends run.
     4. Take the next job, if the parent sends one.
-    5. Flush, run exit hooks if asked, and leave.
+    5. Flush, run exit hooks if asked, say that it is all done, and leave.
     """
     term = TermSwitch()
     signals = settle_in(context, term)
@@ -91,6 +91,7 @@ def main(context: ChildContext, reservation: Reservation | None = None) -> None:
     if context.run_at_exit_hooks:
         leaving.run_exit_functions()
     leaving.flush()
+    outbox.send_last()
     process.leave(0)
 
 
@@ -178,6 +179,12 @@ class Outbox:
                 os.write(2, CUT_OFF)
             process.leave(process.CRASHED)
         report.send(self._fd, report.packed(message))
+
+    def send_last(self) -> None:
+        """Tell the parent that it need not wait for the exit; it is no loss if it is not told."""
+        if os.getpid() == self._owner and _inode(self._fd) == self._pipe:
+            with contextlib.suppress(OSError):
+                report.send(self._fd, report.packed(report.Exiting()))
 
 
 def _inode(fd: int) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ reports about a job are objects of JSON:
     performed, skipped    the job is done
     failed                the job raised; if there is more to do about it, it is followed by
     handled               on_failure hooks and failure backends have run
+    exiting               all is flushed, and exit hooks have run: nothing is left but to exit
 
 The parent says which job comes next, its queue, time and payload behind the lengths of the
 former two; or it closes its end: there is none.
@@ -104,7 +105,17 @@ class Handled:
         return {**_told(self.failure), "saved": self.saved}
 
 
-Report = Read | Done | Failed | Handled
+@dataclass(frozen=True, slots=True)
+class Exiting:
+    """The last thing that a child says, at the very end of its life."""
+
+    name = "exiting"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {}
+
+
+Report = Read | Done | Failed | Handled | Exiting
 
 _FAILURE = {"exception": str, "error": str, "backtrace": list}
 _SHAPES: Mapping[Any, Mapping[str, type]] = {
@@ -115,6 +126,7 @@ _SHAPES: Mapping[Any, Mapping[str, type]] = {
         **_FAILURE, "used": dict, "leaving": bool, "after_term": bool, "final": bool, "action": str
     },
     "handled": {**_FAILURE, "saved": bool},
+    "exiting": {},
 }  # fmt: skip
 
 # What a child may report next, by what it has reported last of the present job; or by what was
@@ -126,9 +138,10 @@ FOLLOWS: Mapping[str, Sequence[str]] = {
     GIVEN: ("performed", "skipped", "failed"),
     "read": ("performed", "skipped", "failed"),
     "failed": ("handled",),
-    "performed": (),
-    "skipped": (),
-    "handled": (),
+    "performed": ("exiting",),
+    "skipped": ("exiting",),
+    "handled": ("exiting",),
+    "exiting": (),
 }
 
 
@@ -187,6 +200,8 @@ def parse(body: bytes) -> Report:
         raise BrokenReport("not what a policy may decide")
     if not set(map(type, said.get("backtrace", ()))) <= {str}:
         raise BrokenReport("not lines of a backtrace")
+    if name == "exiting":
+        return Exiting()
     if name == "read":
         return Read(said["class"], said["portable"])
     if "error" not in shape:
