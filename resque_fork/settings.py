@@ -157,6 +157,8 @@ class Settings:
         True, BOOLEAN, "Write what became of a job, and reserve the next, while its child exits.")
     huge_pages: bool = _setting(
         True, BOOLEAN, "Move a large application into huge pages, to fork faster.")
+    pin_pages: bool = _setting(
+        True, BOOLEAN, "Pin the memory pages that each job writes to, to fork faster.")
     term_timeout: float = _setting(
         4.0, SECONDS, "Time that a child has after TERM before it is killed.",
         "RESQUE_TERM_TIMEOUT")

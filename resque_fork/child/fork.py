@@ -25,6 +25,7 @@ from ..wire.procline import Procline
 from . import report
 from .forensics import describe
 from .handle import LEAVE_SECONDS, ChildHandle
+from .hot_pages import HotPages
 from .inherited import Inherited
 from .main import ChildContext, handle_failure, has_aftermath, main
 from .outcome import outcome_of
@@ -57,6 +58,7 @@ class ForkedPerformer(Performer):
         self._robbed = False  # of the end of a child
         self._sweeper = Sweeper(loop, self._pids)
         self._inherited = Inherited(loop)
+        self._hot_pages = HotPages(loop)
         self._was_subreaper = 0
 
     def open(self) -> None:
@@ -97,6 +99,8 @@ class ForkedPerformer(Performer):
             else:
                 if child.answered and not child.leaving:
                     child.close_job_pipe()
+                elif child.exiting:
+                    self._let_go(child)
                 self._loop.idle()
         outcome = self._outcome_of(child, reservation)
         if child.ended:
@@ -112,6 +116,11 @@ class ForkedPerformer(Performer):
         """Why the end of the running job may have to be waited for in vain."""
         if self._child is not None:
             self._child.say_if_halted()
+
+    def settle_memory(self) -> None:
+        """The first jobs tell which of it to pin; who performs many jobs a fork has no use."""
+        pins = self._settings.pin_pages and self._settings.jobs_per_fork == 1
+        self._hot_pages.settle(pins=pins, huge=self._settings.huge_pages)
 
     def retire_child(self) -> None:
         """An idle worker has no children."""
@@ -169,6 +178,7 @@ class ForkedPerformer(Performer):
         self._end_spare()
         if self._child is not None:
             self._release_child(self._child)
+        self._hot_pages.close()
         with self._shield("sweeping behind a job"):
             self._sweeper.finish()
         if self._inherited.opened:
@@ -190,10 +200,16 @@ class ForkedPerformer(Performer):
         child = self._child
         if child is None:
             return
-        child.close_job_pipe()
+        self._let_go(child)
         while not child.ended:
             self._loop.idle()
         self._release_child(child)
+
+    def _let_go(self, child: ChildHandle) -> None:
+        """Let the child leave, after a look at the pages that it has written to."""
+        if child.waits and child.exiting and not child.ended:
+            self._hot_pages.look()
+        child.close_job_pipe()
 
     def _child_for(self, reservation: Reservation) -> ChildHandle:
         """The present child, if it can take another job, or the spare one, or a new one."""
@@ -218,6 +234,7 @@ class ForkedPerformer(Performer):
             lambda context: main(context, reservation),
             begin,
             takes_jobs=self._jobs_left > 1,
+            waits=self._hot_pages.begin_job(),
         )
         return self._child
 
@@ -233,6 +250,8 @@ class ForkedPerformer(Performer):
         Skipped if there is a before_fork hook, which would run too late.
         """
         wanted = self._settings.fork_ahead and self._jobs_left == 0
+        if self._hot_pages.learning:  # from the pages that the worker shares with one child
+            return
         if not wanted or self._spare is not None or worker_hooks.any("before_fork"):
             return
         try:
@@ -250,13 +269,18 @@ class ForkedPerformer(Performer):
             self._spare = None
 
     def _fork(
-        self, life: Callable[[ChildContext], None], said: str, *, takes_jobs: bool = False
+        self,
+        life: Callable[[ChildContext], None],
+        said: str,
+        *,
+        takes_jobs: bool = False,
+        waits: bool = False,
     ) -> ChildHandle:
         files = self._inherited
         forked = proc.ticks()
         words, outbox = os.pipe()
         try:
-            inbox, jobs = os.pipe() if takes_jobs else (None, None)
+            inbox, jobs = os.pipe() if takes_jobs or waits else (None, None)
         except OSError:
             process.close(words)
             process.close(outbox)
@@ -276,6 +300,7 @@ class ForkedPerformer(Performer):
             backends=self._backends,
             limits=self._limits,
             run_at_exit_hooks=self._settings.run_at_exit_hooks,
+            waits=waits,
         )
         try:
             pid = process.fork(lambda: life(context))
@@ -290,6 +315,7 @@ class ForkedPerformer(Performer):
                 process.close(inbox)
         watch = ChildHandle(self._loop, self._settings, pid, words, jobs, said)
         watch.forked = forked
+        watch.waits = watch.leaving = waits
         return watch
 
     def _note_end(self, child: ChildHandle, status: int | None) -> None:

@@ -24,6 +24,7 @@ log = logging.getLogger("resque_fork")
 # Grace for faulthandler to write the stack; short, because the job goes on allocating.
 DUMP_SECONDS = 0.05
 FIRST_LOOK, LAST_LOOK = 0.01, 10.0  # seconds between looks for the end of a child without a pipe
+WAIT_SECONDS = 1.0  # that a child waits to be let go
 LEAVE_SECONDS = 10.0  # for hooks, backends and flushing, once the child has reported
 
 
@@ -63,6 +64,7 @@ class ChildHandle:
         self.stopped = False  # we asked it to stop
         self.exceeded = ""  # the limit that its present job exceeds, in words
         self.signals_sent: dict[str, list[str]] = {STOP: [], LIMIT: [], LATE: []}
+        self.waits = False  # before it exits, until it is let go
         self.leaving = jobs is None  # it has been told, or knows, that no job follows
         self.swept = True  # what it leaves behind is ended; not if one of its jobs said otherwise
         self.forked = 0  # when, in clock ticks since the boot
@@ -165,10 +167,10 @@ class ChildHandle:
 
     def close_job_pipe(self) -> None:
         """There is no further job: let the child leave, and see to it that it does."""
-        if self.leaving or self.ended:
+        if self.ended or (self.leaving and not self.waits):
             return
         self._close_jobs()
-        self.leaving = True
+        self.leaving, self.waits = True, False
         self.exit_within(LEAVE_SECONDS)
 
     def stop(self) -> None:
@@ -326,6 +328,9 @@ class ChildHandle:
             return False
         if isinstance(message, Exiting):
             self.exiting = True
+            if self.waits:
+                self._cancel()
+                self._timer = self._loop.after(WAIT_SECONDS, self.close_job_pipe)
             return False
         if isinstance(message, Handled):
             self.handled = message

@@ -45,7 +45,8 @@ class ChildContext:
     """What the parent gives a child on its way.
 
     `parents_fds` are the parent's alone; `outbox` and `inbox` are the child's
-    ends of the pipes (no inbox: a single job).
+    ends of the pipes (no inbox: a single job). If it `waits`, it performs one job,
+    and exits once its inbox is closed.
     """
 
     parent: int
@@ -62,6 +63,7 @@ class ChildContext:
     backends: Backends
     limits: Limits = NO_LIMITS
     run_at_exit_hooks: bool = False
+    waits: bool = False
 
 
 def main(context: ChildContext, reservation: Reservation | None = None) -> None:
@@ -87,11 +89,13 @@ def main(context: ChildContext, reservation: Reservation | None = None) -> None:
             process.leave(0)
     while following is not None:
         reusable = _perform_one(context, term, signals, outbox, following)
-        following = _next_job(inbox) if inbox and reusable else None
+        following = _next_job(inbox) if inbox and reusable and not context.waits else None
     if context.run_at_exit_hooks:
         leaving.run_exit_functions()
     leaving.flush()
     outbox.send_last()
+    if inbox and context.waits:
+        _next_job(inbox)
     process.leave(0)
 
 

@@ -36,6 +36,9 @@ class Performer:
     def open(self) -> None:
         """Get ready for jobs. May be called again."""
 
+    def settle_memory(self) -> None:
+        """What is in memory now stays there."""
+
     def retire_child(self) -> None:
         """There is no job for the moment."""
 

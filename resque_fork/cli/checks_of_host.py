@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import ResqueError
 from ..job.hooks import worker_hooks
 from ..job.registry import registry
+from ..system import pinned_pages
 from ..system.closers import closers
 from ..wire.procline import LONGEST_QUEUE_LIST
 from ..worker.sockets import ConnectionCheck, open_sockets, shared_by_children
@@ -41,6 +42,7 @@ sys.stdin.read()
 def look_at_host(app: App) -> Iterator[Finding]:
     yield Finding("host name", *_host_name(socket.gethostname()))
     yield from _title(app.settings.procline_prefix)
+    yield Finding("pinned pages", *_pinned_pages(pinned_pages.why_not()))
     yield from _application(app)
 
 
@@ -55,6 +57,12 @@ def _host_name(name: str) -> Judgement:
             "would remove the records of workers here. Give the host its own."
         )
     return OK, f"{name} can stand in the ids of workers."
+
+
+def _pinned_pages(why_not: str | None) -> Judgement:
+    if why_not is None:
+        return OK, "Memory pages can be pinned, so that forks are faster (--pin-pages)."
+    return OK, f"Memory pages cannot be pinned ({why_not}): forks are slower, and nothing else."
 
 
 def _title(prefix: str) -> Iterator[Finding]:

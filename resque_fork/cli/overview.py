@@ -6,6 +6,7 @@ import os
 
 from .. import settings
 from ..store.masking import without_secrets
+from ..system import pinned_pages
 from .app import App, pass_app
 from .command import Listing, command
 from .options import shown
@@ -71,6 +72,8 @@ def config(app: App) -> int:
         Column("FROM", lambda row: row["problem"] or row["source"], style=_red_if_wrong),
     ]
     listing(app, rows, columns, "")
+    if found["pin_pages"].value is True and (why := pinned_pages.why_not()):
+        note(f"pin_pages has no effect here: {why}.")
     if any(row["problem"] for row in rows):
         note("A command that uses a setting that is not valid does not run.")
         return 2

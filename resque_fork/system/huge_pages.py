@@ -8,7 +8,8 @@ setting. Elsewhere nothing happens, and nothing is lost but speed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import mmap
+from collections.abc import Collection, Iterator
 
 from . import libc, proc
 
@@ -18,11 +19,16 @@ FULL = 0.9  # of a mapping; what is not there yet would be allocated
 SLICE = 16  # huge pages, some 50 ms
 
 
-def collapse() -> Iterator[None]:
-    """Put this process's memory into huge pages, a slice at a time: do what is due in between."""
+def collapse(but: Collection[int] = ()) -> Iterator[None]:
+    """Put this process's memory into huge pages, a slice at a time: do what is due in between.
+
+    Where one of the pages `but` lies, given by their numbers, memory stays as it is.
+    """
     if proc.rss_kib() * 1024 < WORTHWHILE:
         return
+    spared = {page * mmap.PAGESIZE // HUGE * HUGE for page in but}
     pages = [page for start, end in _mappings() for page in range(start, end, HUGE)]
+    pages = [page for page in pages if page not in spared]
     for number, page in enumerate(pages, 1):
         if not libc.collapse(page, HUGE) and number == 1:
             return  # this kernel cannot

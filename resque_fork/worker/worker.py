@@ -25,7 +25,7 @@ from ..store.queue_listener import QueueListener
 from ..store.worker_connection import BestEffort, WorkerConnection
 from ..store.worker_store import Finish, WorkerStore
 from ..store.workers import Workers
-from ..system import huge_pages, libc, process
+from ..system import libc, process
 from ..system.closers import closers
 from ..system.identity import Identity
 from ..system.service import Service
@@ -343,9 +343,7 @@ class Worker(Service):
         gc.collect()
         gc.freeze()
         libc.trim_memory()
-        if self.settings.huge_pages:
-            for _ in huge_pages.collapse():
-                self._loop.poll()
+        self._performer.settle_memory()
 
     def _run_failure_hooks(self) -> None:
         """Run on_failure hooks of jobs that were rescued, or lost too often.

@@ -39,7 +39,8 @@ def test_healthy(diagnose: Diagnose, redis: Redis, call) -> None:
     found = diagnose()
     assert list(found) == [
         *("server", "pick-up", "namespace", "eviction", "persistence", "clock", "stale workers"),
-        *("host name", "title", "room for titles", "threads at fork", "connections at fork"),
+        *("host name", "title", "room for titles", "pinned pages"),
+        *("threads at fork", "connections at fork"),
     ]
     assert {check for check, (result, _) in found.items() if result != "ok"} <= {"persistence"}
     assert found["title"][1].startswith("ps shows a worker as 'resque-")

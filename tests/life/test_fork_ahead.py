@@ -31,10 +31,13 @@ after_fork(lambda reservation: atexit.register(tell, "at exit"))
 
 
 def with_spare(stage: Stage, *options: str) -> tuple[Running, int, int]:
-    """A worker in the middle of a job, its child, and the one that waits."""
+    """A worker in the middle of a job, its child, and the one that waits.
+
+    While a worker learns which pages to pin, none is forked ahead.
+    """
     stage.push("hold")
     stage.push("hold")
-    worker = stage.work(*options)
+    worker = stage.work("--no-pin-pages", *options)
     child = stage.told("begun", by=worker)["pid"]
     until(lambda: len(worker.children) == 2)
     (spare,) = set(worker.children) - {child}
@@ -64,7 +67,7 @@ def test_the_next_job_has_its_child_already(stage: Stage) -> None:
 
 def test_none_is_ahead_of_the_last_job(stage: Stage) -> None:
     """A worker whose queue is empty has the child of its job, and no other."""
-    worker, child = stage.holding()
+    worker, child = stage.holding("--no-pin-pages")
     assert worker.children == [child]
 
 
@@ -75,7 +78,7 @@ def test_none_is_ahead_where_none_is_wanted(stage: Stage, options: tuple[str, ..
     """The next job is begun by a child that was forked for it, or has performed the last one."""
     stage.push("hold")
     stage.push("quick")
-    worker = stage.work(*options)
+    worker = stage.work("--no-pin-pages", *options)
     child = stage.told("begun", by=worker)["pid"]
     worker.until_title("Forked")
     assert worker.children == [child]
@@ -88,7 +91,7 @@ def test_none_is_ahead_of_a_hook(stage: Stage) -> None:
     (stage.directory / "hooked_app.py").write_text(HOOKED)
     stage.push("hold")
     stage.push("quick")
-    worker = stage.work(require="hooked_app")
+    worker = stage.work("--no-pin-pages", require="hooked_app")
     child = stage.told("begun", by=worker)["pid"]
     worker.until_title("Forked")
     assert worker.children == [child]
@@ -144,7 +147,7 @@ def test_what_a_job_leaves_is_swept_around_it(stage: Stage) -> None:
     stage.push("daemon", False)
     stage.push("hold")
     stage.push("quick")
-    worker = stage.work()
+    worker = stage.work("--no-pin-pages")
     left = stage.told("daemon", by=worker)["pid"]
     child = stage.told("begun", by=worker)["pid"]
     assert not is_alive(left)
@@ -181,7 +184,7 @@ def test_a_spare_that_was_not_needed_runs_no_exit_hooks(stage: Stage) -> None:
     (stage.directory / "exiting_app.py").write_text(EXITING)
     stage.push("hold")
     stage.push("hold")
-    worker = stage.work("--run-at-exit-hooks", require="exiting_app")
+    worker = stage.work("--no-pin-pages", "--run-at-exit-hooks", require="exiting_app")
     child = stage.told("begun", by=worker)["pid"]
     until(lambda: len(worker.children) == 2)
     stage.redis.lpop("resque:queue:jobs")

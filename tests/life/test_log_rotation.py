@@ -136,7 +136,7 @@ def test_a_child_that_was_forked_ahead_takes_none(stage: Stage) -> None:
     """It has the old file."""
     stage.push("hold")
     stage.push("say_aloud", "after")
-    worker = stage.work("--logfile", "worker.log")
+    worker = stage.work("--no-pin-pages", "--logfile", "worker.log")
     child = stage.told("begun", by=worker)["pid"]
     until(lambda: len(children_of(worker.pid)) == 2)
     (spare,) = {*children_of(worker.pid)} - {child}

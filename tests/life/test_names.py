@@ -65,7 +65,7 @@ def test_a_starting_worker_can_be_stopped(stage: Stage) -> None:
 @pytest.mark.parametrize("options", [(), ("--jobs-per-fork", "5")])
 def test_an_idle_worker_goes_on(stage: Stage, options: tuple[str, ...]) -> None:
     """When names are resolved again, it takes jobs again, with not one descriptor more."""
-    worker = stage.idle(*options, require="nameless")
+    worker = stage.idle("--no-pin-pages", *options, require="nameless")
     stage.push("quick")
     stage.told("quick", by=worker)
     worker.until_idle()

@@ -1,0 +1,159 @@
+"""Pages that are pinned are copied by fork itself, and each side sees its own writes only."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from resque_fork.system import libc, pinned_pages
+from resque_fork.system.pinned_pages import FEWEST, MOST, PAGE
+
+# Writes to the pages of a buffer on both sides of a fork, and tells the page faults of each.
+FORKS = """
+import mmap, os, resource, sys
+import ctypes
+from resque_fork.system import pinned_pages
+
+PAGE, COUNT = mmap.PAGESIZE, 500
+memory = mmap.mmap(-1, PAGE * COUNT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+memory[::PAGE] = b"a" * COUNT
+if sys.argv[1] == "pinned":
+    pins = pinned_pages.pin(range(start // PAGE, start // PAGE + COUNT))
+
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def write(what):
+    before = faults()
+    memory[::PAGE] = what * COUNT
+    return faults() - before
+
+
+go, told = os.pipe(), os.pipe()
+if not os.fork():
+    os.read(go[0], 1)  # the parent has written
+    seen = bytes(memory[::PAGE])
+    count = write(b"c")
+    os.write(told[1], b"%d %d" % (seen == b"a" * COUNT, count))
+    os._exit(0)
+ours = write(b"p")
+os.write(go[1], b".")
+unharmed, childs = os.read(told[0], 100).split()
+os.wait()
+print(ours, int(childs), int(unharmed) and memory[::PAGE] == b"p" * COUNT)
+"""
+
+
+def forks(how: str) -> list[int]:
+    """Faults of the parent and of the child, and whether each saw its own writes only."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS, how], capture_output=True, text=True, check=True, timeout=60
+    )
+    return [int(word == "True") if word.isalpha() else int(word) for word in done.stdout.split()]
+
+
+@pytest.fixture
+def pinning() -> None:
+    if why := pinned_pages.why_not():
+        pytest.skip(f"pages cannot be pinned here: {why}")
+
+
+@pytest.mark.usefixtures("pinning")
+def test_neither_side_takes_a_fault() -> None:
+    """Of 500 pages that both write to after the fork; and each has its own copy."""
+    ours, childs, isolated = forks("pinned")
+    assert ours < 50
+    assert childs < 50
+    assert isolated
+
+
+def test_without_pins_each_page_is_a_fault() -> None:
+    """On both sides, which is what the above is compared with."""
+    ours, childs, isolated = forks("plain")
+    assert ours >= 500
+    assert childs >= 500
+    assert isolated
+
+
+def test_own_pages_are_those_that_either_side_has_written_to() -> None:
+    """Since the fork, as long as the child lives."""
+    memory = ctypes.create_string_buffer(b"x" * PAGE * 12, PAGE * 12)
+    first = ctypes.addressof(memory) // PAGE + 1
+    go, done = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        memory[PAGE * 4] = b"c"
+        os.write(done[1], b".")
+        os.read(go[0], 1)
+        os._exit(0)
+    os.read(done[0], 1)
+    memory[PAGE * 8] = b"p"
+    own = pinned_pages.own_pages()
+    os.write(go[1], b".")
+    os.waitpid(child, 0)
+    for fd in (*go, *done):
+        os.close(fd)
+    written = {(ctypes.addressof(memory) + PAGE * n) // PAGE for n in (4, 8)}
+    assert own & set(range(first, first + 10)) == written
+
+
+@pytest.mark.usefixtures("pinning")
+def test_as_many_as_may_be_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first half, and half of that, until the system takes them; too few are none at all."""
+    asked: list[int] = []
+    pin = libc.pin
+
+    def limited(pieces: list[tuple[int, int]]) -> int:
+        asked.append(sum(size for _, size in pieces) // PAGE)
+        if asked[-1] > limit:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return pin(pieces[:1])
+
+    memory = ctypes.create_string_buffer(PAGE * (MOST + 9))
+    first = ctypes.addressof(memory) // PAGE + 1
+    monkeypatch.setattr(libc, "pin", limited)
+    limit = MOST // 4
+    os.close(pinned_pages.pin(range(first, first + MOST + 7)))
+    assert asked == [MOST, MOST // 2, MOST // 4]
+    limit = FEWEST - 1
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        pinned_pages.pin(range(first, first + MOST))
+
+
+@pytest.mark.usefixtures("pinning")
+def test_neighbours_are_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whatever order they come."""
+    pieces: list[tuple[int, int]] = []
+    monkeypatch.setattr(libc, "pin", lambda found: pieces.extend(found) or 0)
+    pinned_pages.pin([9, 3, 4, 5, 1])
+    assert pieces == [(PAGE, PAGE), (3 * PAGE, 3 * PAGE), (9 * PAGE, PAGE)]
+
+
+def test_where_it_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason is the system's, whether there is no such call or it is forbidden."""
+    monkeypatch.setattr(libc, "_libc", None)
+    assert pinned_pages.why_not() == os.strerror(errno.ENOSYS)
+
+    def forbidden(pieces: object) -> int:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(libc, "pin", forbidden)
+    assert pinned_pages.why_not() == "Operation not permitted"
+
+
+@pytest.mark.usefixtures("pinning")
+def test_a_descriptor_is_left_open_only_where_pages_are_pinned() -> None:
+    """Asking leaves nothing open, and nor does a refusal."""
+    before = set(os.listdir("/proc/self/fd"))
+    assert pinned_pages.why_not() is None
+    with pytest.raises(OSError, match="Bad address"):
+        libc.pin([(PAGE, PAGE)])  # nothing is mapped there
+    assert set(os.listdir("/proc/self/fd")) == before
