@@ -51,11 +51,11 @@ class Sum:
 
 # tests/test_doors.py fails if a job enters more. Lower them when it enters less.
 CEILINGS = {
-    "parent": Sum(127, 34),
-    "child": Sum(64, 16),
-    "parent and child": Sum(173, 40),
+    "parent": Sum(131, 34),
+    "child": Sum(65, 16),
+    "parent and child": Sum(180, 40),
     "enqueueing": Sum(27, 10),
-    "with enqueueing": Sum(200, 45),
+    "with enqueueing": Sum(207, 45),
 }
 
 

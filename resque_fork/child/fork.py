@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import DirtyExit
+from ..errors import signal_name
 from ..failure import Backends
 from ..job.hooks import worker_hooks
 from ..job.limits import Limits
@@ -81,6 +81,9 @@ class ForkedPerformer(Performer):
         except (OSError, MemoryError) as error:  # no process, no descriptor: not the job's fault
             self._stop.end_of_job()
             return Outcome(NOT_STARTED, error=error)
+        if child is None:
+            self._stop.end_of_job()
+            return Outcome(NOT_STARTED)
         self._procline.forked(child.pid)
         self._enforce_declared(child, reservation)
         self._jobs_left -= 1
@@ -93,7 +96,7 @@ class ForkedPerformer(Performer):
                 read(reservation)
             elif child.ended or (child.reusable and self._jobs_left > 0):
                 break
-            elif child.exiting and self._settings.overlap:
+            elif child.finished:
                 self._stop.end_of_job()
                 break
             else:
@@ -211,8 +214,11 @@ class ForkedPerformer(Performer):
             self._hot_pages.look()
         child.close_job_pipe()
 
-    def _child_for(self, reservation: Reservation) -> ChildHandle:
-        """The present child, if it can take another job, or the spare one, or a new one."""
+    def _child_for(self, reservation: Reservation) -> ChildHandle | None:
+        """The present child, if it can take another job, or the spare one, or a new one.
+
+        None if the worker was told to stop while it waited for the end of the last child.
+        """
         begin = report.GIVEN if reservation.payload.decoded else report.UNREAD
         child = self._child
         if child is not None:
@@ -220,6 +226,8 @@ class ForkedPerformer(Performer):
             if reusable and child.send_job(report.packed_job(reservation), begin):
                 return child
             self._end_child()
+            if self._stop.asked:
+                return None
         self._jobs_left = self._settings.jobs_per_fork
         spare = self._spare
         if spare is not None:
@@ -320,8 +328,14 @@ class ForkedPerformer(Performer):
 
     def _note_end(self, child: ChildHandle, status: int | None) -> None:
         """Say what is strange about the end of a child, beside what became of its job."""
-        if status and child.exiting:
-            log.warning("%s, after its job had ended", DirtyExit.of(child.pid, status))
+        if status and child.finished:
+            log.warning(
+                "Child %d ended with %s when it had finished: the outcome of its job stands",
+                child.pid,
+                signal_name(os.WTERMSIG(status))
+                if os.WIFSIGNALED(status)
+                else f"status {os.waitstatus_to_exitcode(status)}",
+            )
         if status is not None or self._robbed:
             return
         self._robbed = True

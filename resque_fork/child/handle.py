@@ -102,6 +102,11 @@ class ChildHandle:
         return self.end is not None
 
     @property
+    def finished(self) -> bool:
+        """Whether it has said its last word, and its exit is neither waited for nor counts."""
+        return self.exiting and self._settings.overlap
+
+    @property
     def answered(self) -> bool:
         """Whether all has been said about the present job."""
         if isinstance(self.report, Failed):
@@ -217,7 +222,7 @@ class ChildHandle:
             job=job,
             report=self.report,
             handled=self.handled,
-            wait_status=self.end.wait_status if self.end else 0,
+            wait_status=self.end.wait_status if self.end and not self.finished else 0,
             stopped=self.stopped,
             stop_signals=tuple(self.signals_sent[STOP]),
             term_child=self._settings.term_child,
@@ -321,18 +326,14 @@ class ChildHandle:
             self._heard()
 
     def _hear(self, message: Report) -> bool:
-        """Take in one report; whether it is about what became of the job."""
+        """Take in one report; whether the child has a new deadline from now on."""
         self._said = report.follow(self._said, message)
         if isinstance(message, Read):
             self.read = message
             return False
         if isinstance(message, Exiting):
             self.exiting = True
-            if self.waits:
-                self._cancel()
-                self._timer = self._loop.after(WAIT_SECONDS, self.close_job_pipe)
-            return False
-        if isinstance(message, Handled):
+        elif isinstance(message, Handled):
             self.handled = message
         else:
             self.report = message
@@ -349,7 +350,9 @@ class ChildHandle:
     def _heard(self) -> None:
         """After its report a child has so long to handle a failure, and to leave if it is to."""
         self._cancel()
-        if self.leaving or not self.answered:
+        if self.waits and self.exiting:
+            self._timer = self._loop.after(WAIT_SECONDS, self.close_job_pipe)
+        elif self.leaving or not self.answered:
             self.exit_within(LEAVE_SECONDS)
 
     def _over_memory(self) -> None:

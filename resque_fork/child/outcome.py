@@ -18,9 +18,10 @@ from .report import Done, Failed, Handled
 class ChildEnd:
     """How a child ended a job, or itself.
 
-    `wait_status` is 0 while it lives, None if it is not known. `stop_signals` and
-    `limit_signals` are the names of the signals that it was sent to stop it, and because
-    the job exceeds a limit, which `exceeded` names; `term_timeout` is in seconds.
+    `wait_status` is 0 while it lives or once it has finished, when its exit does not count;
+    None if it is not known. `stop_signals` and `limit_signals` are the names of the signals that
+    it was sent to stop it, and because the job exceeds a limit, which `exceeded` names;
+    `term_timeout` is in seconds.
     """
 
     pid: int

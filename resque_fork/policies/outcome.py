@@ -14,7 +14,8 @@ DONE, FAILED, STOPPED, LOST, NOT_STARTED = "done", "failed", "stopped", "lost", 
 @dataclass(frozen=True)
 class Outcome:
     """``done``; ``failed``, by its own exception; ``stopped``, because we stopped it; ``lost``,
-    with its process or its worker; or ``not started``, because no process could be had for it.
+    with its process or its worker; or ``not started``, because no process could be had for it,
+    or the worker was told to stop.
 
     `error` is an exception that stands for the death of a process, which never raised one
     itself. `worker_stops` if the worker had been told to stop by then. `saved` says that hooks

@@ -55,7 +55,7 @@ def _log(job: Reservation, outcome: Outcome, action: Action) -> None:
         log.error("%s failed: %s: %s", job, action.failure.exception, action.failure.error)
     elif action.verb == "lost":
         log.error("%s was lost: %s", job, outcome.error)
-    elif outcome.kind == NOT_STARTED:
+    elif outcome.kind == NOT_STARTED and outcome.error is not None:
         log.error("%s could not be started: %s", job, outcome.error)
     elif outcome.kind == FAILED and failure is not None:
         end = "goes back to its queue" if action.verb == "back" else "counts as done"

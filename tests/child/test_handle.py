@@ -23,10 +23,11 @@ from resque_fork.child.handle import (
     LEAVE_SECONDS,
     LIMIT,
     STOP,
+    WAIT_SECONDS,
     ChildHandle,
 )
 from resque_fork.child.limit_watch import MEMORY_CHECK
-from resque_fork.child.report import Done, Failed, Handled, Report
+from resque_fork.child.report import Done, Exiting, Failed, Handled, Report
 from resque_fork.failure import Failure
 from resque_fork.job.limits import Limits
 from resque_fork.job.reservation import Reservation
@@ -267,6 +268,57 @@ def test_handling_a_failure_that_hangs(start: Callable[..., Child]) -> None:
     assert child.is_dead()
     assert handle.signals_sent[LATE] == ["KILL"]
     assert not handle.answered
+
+
+@pytest.mark.parametrize("told", [[PERFORMED], [FAILED], [UNHANDLED, HANDLED]])
+def test_the_last_word(start: Callable[..., Child], told: list[Report]) -> None:
+    """How the child exits after it does not count, unless its exit is waited for."""
+    for overlap in (True, False):
+        child = start(overlap=overlap)
+        handle = child.handle()
+        child.say(*told)
+        assert not handle.finished
+        child.say(Exiting())
+        assert handle.finished is overlap
+        child.later(LEAVE_SECONDS - 0.1)
+        assert not child.is_dead()
+        child.process.kill()
+        os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
+        handle.reap()
+        assert handle.ending("a job").wait_status == (0 if overlap else signal.SIGKILL)
+        assert handle.broken == ""
+
+
+@pytest.mark.parametrize("told", [[], [UNHANDLED], [PERFORMED, Exiting()]])
+def test_no_last_word(start: Callable[..., Child], told: list[Report]) -> None:
+    """Neither before all is said of the job, nor twice."""
+    child = start()
+    handle = child.handle()
+    child.say(*told, Exiting())
+    assert child.is_dead()
+    assert handle.broken.startswith("'exiting' after ")
+
+
+def test_a_child_that_waits_to_be_let_go(start: Callable[..., Child]) -> None:
+    """It exits when it is told to, or after a second; either way it has its time to leave."""
+    for let_go in (True, False):
+        child = start()
+        handle = child.handle(reuse=True)
+        handle.waits = handle.leaving = True
+        child.say(PERFORMED, Exiting())
+        child.later(WAIT_SECONDS - 0.1)
+        assert handle.waits
+        if let_go:
+            handle.close_job_pipe()
+        else:
+            child.later(0.2)
+        assert not handle.waits
+        assert child.inbox is not None
+        assert os.read(child.inbox, 10) == b""
+        child.later(LEAVE_SECONDS - 0.1)
+        assert not child.is_dead()
+        child.later(0.2)
+        assert child.is_dead()
 
 
 # --- several jobs

@@ -18,6 +18,7 @@ from resque_fork.child import report
 from resque_fork.child.report import (
     BrokenReport,
     Done,
+    Exiting,
     Failed,
     Handled,
     Inbox,
@@ -62,6 +63,7 @@ REPORTS = [
     Done(USED, skipped=True),
     Failed(FAILURE, USED, leaving=True, after_term=True, final=False, action="back"),
     Handled(FAILURE, saved=True),
+    Exiting(),
 ]
 
 
