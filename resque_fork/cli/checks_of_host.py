@@ -42,7 +42,7 @@ sys.stdin.read()
 def look_at_host(app: App) -> Iterator[Finding]:
     yield Finding("host name", *_host_name(socket.gethostname()))
     yield from _title(app.settings.procline_prefix)
-    yield Finding("pinned pages", *_pinned_pages(pinned_pages.why_not()))
+    yield Finding("pinned pages", *_pinned_pages(pinned_pages.why_not(), pinned_pages.limit()))
     yield from _application(app)
 
 
@@ -59,10 +59,16 @@ def _host_name(name: str) -> Judgement:
     return OK, f"{name} can stand in the ids of workers."
 
 
-def _pinned_pages(why_not: str | None) -> Judgement:
-    if why_not is None:
-        return OK, "Memory pages can be pinned, so that forks are faster (--pin-pages)."
-    return OK, f"Memory pages cannot be pinned ({why_not}): forks are slower, and nothing else."
+def _pinned_pages(why_not: str | None, limit: int | None) -> Judgement:
+    if why_not is not None:
+        return OK, f"Memory pages cannot be pinned ({why_not}): forks are slower, and nothing else."
+    can = "Memory pages can be pinned, so that forks are faster (--pin-pages)."
+    if limit is None:
+        return OK, can
+    return OK, (
+        f"{can} A worker pins some 4 MB, and all processes of this user may lock "
+        f"{limit >> 20} MB together (ulimit -l)."
+    )
 
 
 def _title(prefix: str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ import array
 import ctypes
 import mmap
 import os
+import resource
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import libc
@@ -23,7 +24,7 @@ OWN = 1 << 63 | 1 << 56  # bits in /proc/<pid>/pagemap: present, and mapped by t
 ENTRY = 8  # bytes in pagemap for each page
 AT_ONCE = 1 << 16  # pages that are looked at in one go
 LARGEST = 1 << 20  # pages of a mapping; it is data if there are more, and not looked at
-MOST = 2048  # pages that are pinned: 8 MB, what a process may lock unless told otherwise
+MOST = 2048  # pages that are pinned: 8 MB, what a user's processes may lock unless told otherwise
 FEWEST = 64  # that are worth it
 
 
@@ -36,6 +37,12 @@ def why_not() -> str | None:
     except OSError as error:
         return str(error.strerror)
     return None
+
+
+def limit() -> int | None:
+    """How many bytes the processes of this user may lock together; None if that is not limited."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return None if soft == resource.RLIM_INFINITY or not os.geteuid() else soft
 
 
 def own_pages() -> set[int]:

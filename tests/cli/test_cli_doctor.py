@@ -11,7 +11,7 @@ from redis import Redis
 from store.conftest import over
 
 from resque_fork import embedded
-from resque_fork.cli.checks_of_host import _host_name
+from resque_fork.cli.checks_of_host import _host_name, _pinned_pages
 from resque_fork.store.worker_store import WorkerStore
 from resque_fork.system.identity import Identity
 from resque_fork.wire.keys import Keys
@@ -48,6 +48,19 @@ def test_healthy(diagnose: Diagnose, redis: Redis, call) -> None:
     lines = call("doctor").stdout.splitlines()
     assert lines[0].split() == ["RESULT", "CHECK"]
     assert lines[1].startswith("ok      server ")
+
+
+def test_pinned_pages() -> None:
+    """Whether they are possible, or why not; either is well."""
+    yes = "Memory pages can be pinned, so that forks are faster (--pin-pages)."
+    no = "Memory pages cannot be pinned (Not allowed): forks are slower, and nothing else."
+    together = (
+        " A worker pins some 4 MB, and all processes of this user may lock 8 MB together "
+        "(ulimit -l)."
+    )
+    assert _pinned_pages(None, None) == ("ok", yes)
+    assert _pinned_pages(None, 8 << 20) == ("ok", yes + together)
+    assert _pinned_pages("Not allowed", 8 << 20) == ("ok", no)
 
 
 def test_no_server(diagnose: Diagnose) -> None:

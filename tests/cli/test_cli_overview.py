@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
 from redis import Redis
 
 from resque_fork import settings
+from resque_fork.system import pinned_pages
 
 
 def test_info(run, redis: Redis, redis_url: str) -> None:
@@ -92,6 +94,16 @@ def test_config_shows_values_of_any_kind(run, tmp_path: Path) -> None:
     rows = json.loads(run("config", "--config", str(file), "--json", status=2).stdout)
     wrong = {row["name"]: row["value"] for row in rows if row["problem"]}
     assert wrong == {"on_lost": "2026-11-23", "timeout": "nan", "verbose": -3}
+
+
+def test_config_says_what_has_no_effect(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pages cannot be pinned, and only if they are to be."""
+    monkeypatch.setattr(pinned_pages, "why_not", lambda: "Operation not permitted")
+    note = "pin_pages has no effect here: Operation not permitted.\n"
+    assert run("config").stderr == note
+    assert run("config", env={"RESQUE_PIN_PAGES": "no"}).stderr == ""
+    monkeypatch.setattr(pinned_pages, "why_not", lambda: None)
+    assert run("config").stderr == ""
 
 
 def test_config_names_contradictions(run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import subprocess
 import sys
 
@@ -147,6 +148,19 @@ def test_where_it_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(libc, "pin", forbidden)
     assert pinned_pages.why_not() == "Operation not permitted"
+
+
+def test_the_limit_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bytes; there is none for root."""
+    soft = 8 << 20
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (soft, soft))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert pinned_pages.limit() == soft
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert pinned_pages.limit() is None
+    soft = resource.RLIM_INFINITY
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert pinned_pages.limit() is None
 
 
 @pytest.mark.usefixtures("pinning")
