@@ -1,6 +1,6 @@
 """Measure what a job costs, beside the bare fork loop and other systems.
 
-ROWS are numbers, 1 to 10 have goals; all of them unless told. Every contestant of a row runs in
+ROWS are numbers, 1 to 12; all of them unless told. Every contestant of a row runs in
 each round, one after the other; a figure is the median of the rounds.
 """
 
@@ -25,7 +25,8 @@ from .lane import ROOT, Failed
 from .plan import PLANS, Bench, Plan
 from .rows import ROWS
 
-PAGE = ROOT / "docs" / "performance.md"
+PAGE = ROOT / "docs" / "benchmarks.md"
+PICTURE = ROOT / "docs" / "performance.png"
 DOORS = "bin/bench doors counts the functions that a job enters; bin/bench doors --help says more."
 
 
@@ -75,7 +76,9 @@ def _teller(number: int) -> Any:
 
 @click.command(help=__doc__, epilog=DOORS)
 @click.argument("rows", nargs=-1, type=click.IntRange(1, max(ROWS)))
-@click.option("--quick", "size", flag_value="quick", help="Rows 1 to 10 in about two minutes.")
+@click.option(
+    "--quick", "size", flag_value="quick", help="The rows with goals in about two minutes."
+)
 @click.option("--tiny", "size", flag_value="tiny", help="Only to see that it runs.")
 @click.option("--rounds", type=click.IntRange(min=1), help="Repetitions of each row.")
 @click.option("--turn", type=float, help="Seconds that a contestant runs before the next one.")
@@ -89,7 +92,7 @@ def _teller(number: int) -> Any:
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all of it here.")
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path), help="Write a PNG here.")
-@click.option("--markdown", is_flag=True, help="Print the tables as docs/performance.md has them.")
+@click.option("--markdown", is_flag=True, help="Print the tables as docs/benchmarks.md has them.")
 @click.option("--docs", is_flag=True, help="Write tables and plot into docs/.")
 @click.option(
     "--from",
@@ -129,7 +132,7 @@ def main(
         _plot(results, plot_file)
     if docs:
         tables.write_page(PAGE, results, where)
-        _plot(results, PAGE.with_suffix(".png"))
+        _plot(results, PICTURE)
     show = tables.markdown if markdown else tables.terminal
     click.echo(show(results, where))
 

@@ -24,12 +24,14 @@ SPANS = (
 
 
 def breakdown(arena: Arena, seconds: float) -> list[Figure]:
-    """Milliseconds on each part of the way, of one worker that forks no child ahead of its job."""
+    """Milliseconds on each part of the way, of one worker that does one thing at a time."""
     file = arena.folder / "stations"
     file.touch()
     arena.empty()
     arena.fill(clock.JOBS, 100)
-    process = arena.work("--no-fork-ahead", app="bench.stations", **{clock.FILE: str(file)})
+    process = arena.work(
+        "--no-fork-ahead", "--no-overlap", app="bench.stations", **{clock.FILE: str(file)}
+    )
     try:
         first = arena.next_mark(process)
         while arena.next_mark(process).seconds < first.seconds + seconds:

@@ -6,15 +6,15 @@ import functools
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import install
 from .arena import Arena
-from .figures import Samples
+from .figures import Figure
 from .jobs import QUEUE
 from .lane import Lane
 from .plan import Bench
-from .race import Start, race
+from .race import Raced, Start, race
 
 Tell = Callable[[str], None]
 FORKING, REUSING = 2_000, 8_000  # jobs a second that no worker of ours will exceed
@@ -32,13 +32,20 @@ class Peer:
     rate: int
     every: int
     work: Sequence[str]
-    fill: str = ""  # a module; node-resque takes what we fill
+    fill: str = ""  # a module; the Resques of other languages take what we fill
 
 
 PEERS = {
     peer.name: peer
     for peer in (
+        Peer("Ruby Resque, a fork per job", 2000, 2, ("ruby", "ruby_worker.rb")),
         Peer("RQ, forked", 250, 2, ("rq", "worker", "--quiet", QUEUE), "of_rq"),
+        Peer(
+            "Celery, a process per task", 150, 1,
+            ("celery", "-A", "bench.peers.of_celery", "--quiet", "worker", "--pool=prefork",
+             "--concurrency=1", "--max-tasks-per-child=1", "--loglevel=ERROR",
+             f"--queues={QUEUE}"), "of_celery",
+        ),
         Peer(
             "RQ, SimpleWorker", 700, 5,
             ("rq", "worker", "--quiet", "-w", "rq.SimpleWorker", QUEUE), "of_rq",
@@ -72,6 +79,11 @@ def bare_fork_with(arena: Arena, *names: str) -> Start:
     file = arena.folder / "modules-of-choice"
     file.write_text("".join(f"{name}\n" for name in names))
     return _floor("fork", str(file))
+
+
+def bare_pool() -> Start:
+    """A pool of one process of the standard library, replaced after each call."""
+    return _floor("pool")
 
 
 def bare_pick_up(arena: Arena, *keys: str) -> Start:
@@ -110,13 +122,19 @@ def peers(bench: Bench, *names: str) -> dict[str, Start]:
     }
 
 
-def rates(bench: Bench, contestants: dict[str, Start], notes: list[str]) -> dict[str, Samples]:
-    """Jobs a second of each, as the plan has it; a note for each that could not be started."""
+def raced(bench: Bench, contestants: dict[str, Start], notes: list[str]) -> dict[str, Raced]:
+    """A race as the plan has it; a note for each contestant that could not be started."""
     plan = bench.plan
     missing: dict[str, Exception] = {}
-    raced = race(bench.arena, contestants, plan.rounds, plan.turns, plan.turn, bench.tell, missing)
+    found = race(bench.arena, contestants, plan.rounds, plan.turns, plan.turn, bench.tell, missing)
     notes += (left_out(name, problem) for name, problem in missing.items())
-    return {name: found.rate for name, found in raced.items()}
+    return found
+
+
+def figure(name: str, found: Raced, kind: str) -> Figure:
+    """The rate of a contestant, and what a job of it uses."""
+    rate = Figure.of(name, found.rate, "jobs/s", kind)
+    return replace(rate, cpu=found.cpu.median, faults=found.faults.median)
 
 
 def left_out(name: str, problem: Exception) -> str:
@@ -127,7 +145,9 @@ def left_out(name: str, problem: Exception) -> str:
 def start_peer(lane: Lane, peer: Peer, tell: Tell) -> subprocess.Popen[bytes]:
     """Its worker, installed first if need be. Raises NotInstalled."""
     if not peer.fill:
-        return lane.start([peer.work[0], str(install.node_folder(tell) / peer.work[1])])
+        program, script = peer.work
+        folder = install.node_folder(tell) if program == "node" else install.ruby_folder()
+        return lane.start([program, str(folder / script)])
     command = [str(install.python_environment(tell) / peer.work[0]), *peer.work[1:]]
     if peer.work[0] == "rq":
         command[2:2] = ["--url", lane.url]

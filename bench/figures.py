@@ -37,7 +37,10 @@ class Samples:
 
 @dataclass(frozen=True)
 class Figure:
-    """One number for the reader, with the spread of its samples. `kind`: floor, ours, peer, ''."""
+    """One number for the reader, with the spread of its samples. `kind`: floor, ours, peer, ''.
+
+    Of a rate, also the CPU time in milliseconds and the page faults of a job.
+    """
 
     what: str
     value: float
@@ -45,6 +48,8 @@ class Figure:
     high: float
     unit: str = ""
     kind: str = ""
+    cpu: float | None = None
+    faults: float | None = None
 
     @classmethod
     def of(cls, what: str, samples: Samples, unit: str = "", kind: str = "") -> Figure:
@@ -57,6 +62,14 @@ class Figure:
     @property
     def spread(self) -> str:
         return "" if self.low == self.high else f"[{readable(self.low)}-{readable(self.high)}]"
+
+    @property
+    def cpu_text(self) -> str:
+        return "" if self.cpu is None else f"{readable(self.cpu)} ms"
+
+    @property
+    def faults_text(self) -> str:
+        return "" if self.faults is None else f"{self.faults:,.0f}"
 
 
 @dataclass(frozen=True)
@@ -89,11 +102,11 @@ class Check(Figure):
 
 
 def at_least(goal: float, what: str, samples: Samples, unit: str = "") -> Check:
-    return Check(what, samples.median, samples.low, samples.high, unit, "", goal, True)
+    return Check(what, samples.median, samples.low, samples.high, unit, goal=goal, at_least=True)
 
 
 def at_most(goal: float, what: str, samples: Samples, unit: str = "") -> Check:
-    return Check(what, samples.median, samples.low, samples.high, unit, "", goal, False)
+    return Check(what, samples.median, samples.low, samples.high, unit, goal=goal, at_least=False)
 
 
 def one(value: float) -> Samples:

@@ -9,6 +9,7 @@ were spread over as many hosts.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -54,13 +55,21 @@ class FleetWorker(Worker):
         self._work(self.settings.interval)
 
 
+def _leave(problem: threading.ExceptHookArgs) -> None:
+    """A fleet with a worker less would be another: whoever measures it is to see that."""
+    sys.excepthook(problem.exc_type, problem.exc_value or Exception(), problem.exc_traceback)
+    os._exit(1)
+
+
 def main(url: str, first: int, count: int) -> None:
     resque = Resque(url)
     threading.stack_size(256 * 1024)
+    threading.excepthook = _leave
     settings = load({}, {})[0]
     for number in range(first, first + count):
         worker = FleetWorker("*", resque=resque, settings=settings)
         worker.hostname = f"host-{number}"
+        worker._make_loop()
         worker._assemble()
         threading.Thread(target=worker.live, daemon=True).start()
         time.sleep(0.002)

@@ -4,6 +4,7 @@
                                             _exit in the child, waitpid
     python -m bench.floor exchange URL      the step in Redis, and one message to a child
                                             and back, over pipes
+    python -m bench.floor pool              multiprocessing.Pool, one process, one call each
     python -m bench.floor pickup FILE PORT KEY...
                                             import those modules; then BLPOP, fork, leave a
                                             mark in the child
@@ -12,6 +13,7 @@ They run until they are killed, and leave a mark every so many turns, as jobs do
 """
 
 import importlib
+import itertools
 import os
 import socket
 import sys
@@ -52,6 +54,19 @@ def fork_loop(file: str) -> None:
         os.waitpid(pid, 0)
 
     repeat(turn, 2)
+
+
+def pool_loop() -> None:
+    import multiprocessing
+
+    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+        for start in itertools.count(0, 100):
+            pool.map(_call, range(start, start + 100), chunksize=1)
+
+
+def _call(number: int) -> None:
+    if number % 2 == 0:
+        mark(number)
 
 
 def pick_up_loop(file: str, port: str, *keys: str) -> None:
@@ -130,5 +145,10 @@ def _risen(before: list[object], after: list[object]) -> int:
 
 
 if __name__ == "__main__":
-    loops = {"fork": fork_loop, "exchange": exchange_loop, "pickup": pick_up_loop}
+    loops = {
+        "fork": fork_loop,
+        "exchange": exchange_loop,
+        "pickup": pick_up_loop,
+        "pool": pool_loop,
+    }
     loops[sys.argv[1]](*sys.argv[2:])

@@ -58,6 +58,17 @@ def node_folder(tell: Callable[[str], None]) -> Path:
     return folder
 
 
+def ruby_folder() -> Path:
+    """The folder of the worker for Ruby's Resque. Raises NotInstalled: it is not installed here.
+
+    ``gem install resque`` does, or a copy of it in RUBYLIB.
+    """
+    if not shutil.which("ruby"):
+        raise NotInstalled("ruby is not installed")
+    _run(["ruby", "-e", "require 'resque'"])
+    return HERE
+
+
 def _is_current(stamp: Path, wanted: Path) -> bool:
     return stamp.exists() and stamp.read_text() == wanted.read_text()
 

@@ -23,7 +23,7 @@ class Plan:
     enqueued: int = 100_000
     failed: int = 1_000_000
     peers: bool = True
-    rows: tuple[int, ...] = tuple(range(1, 12))
+    rows: tuple[int, ...] = tuple(range(1, 13))
 
     @property
     def running(self) -> float:
@@ -40,7 +40,7 @@ PLANS = {
         pushes=60,
         fleet_seconds=5.0,
         fleet_warm_up=4.0,
-        rows=tuple(range(1, 11)),
+        rows=(*range(1, 11), 12),
     ),
     "tiny": Plan(1, 2, 0.15, 3, 10, 4, 0.5, 0.2, 2000, 2000, peers=False),
 }

@@ -19,6 +19,7 @@ from .arena import Arena
 from .figures import Samples
 from .install import NotInstalled
 from .lane import PATIENCE, Failed, Lane
+from .usage import Usage, usage
 
 Start = Callable[[Lane], subprocess.Popen[bytes]]
 NOT_STARTED = (NotInstalled, Failed, subprocess.TimeoutExpired)
@@ -34,11 +35,14 @@ class Racer:
     process: subprocess.Popen[bytes]
     family: list[psutil.Process]
     number: int  # of the last job that left a mark
+    used: Usage  # by the time that this round began
     seconds: float = 0.0  # run in this round
     redis_cpu: float = 0.0
-    begun_at: int = 0  # the number at which this round began
+    begun_at: int = 0  # the number at which it began
     rates: list[float] = field(default_factory=list)
+    redis_cpu_per_job: list[float] = field(default_factory=list)
     cpu_per_job: list[float] = field(default_factory=list)
+    faults_per_job: list[float] = field(default_factory=list)
 
     def send(self, number: int) -> None:
         for process in self.family:  # which knows a pid that was used again from its own
@@ -48,10 +52,15 @@ class Racer:
 
 @dataclass(frozen=True)
 class Raced:
-    """Jobs a second, and milliseconds of Redis' CPU time per job, a sample each round."""
+    """Jobs a second; milliseconds of CPU time and page faults per job; a sample each round.
+
+    Those of the contestant's processes, and of Redis beside them.
+    """
 
     rate: Samples
     redis_cpu: Samples
+    cpu: Samples
+    faults: Samples
 
 
 def race(
@@ -93,7 +102,12 @@ def race(
             racer.send(signal.SIGCONT)
             racer.lane.end(racer.process, signal.SIGTERM)
             racer.lane.empty()
-    return {r.name: Raced(Samples(r.rates), Samples(r.cpu_per_job)) for r in racers}
+    return {r.name: _raced(r) for r in racers}
+
+
+def _raced(racer: Racer) -> Raced:
+    per_job = (racer.rates, racer.redis_cpu_per_job, racer.cpu_per_job, racer.faults_per_job)
+    return Raced(*map(Samples, per_job))
 
 
 def _enter(name: str, lane: Lane, start: Start) -> Racer:
@@ -106,10 +120,11 @@ def _enter(name: str, lane: Lane, start: Start) -> Racer:
     except Failed:
         lane.end(process)
         raise
-    racer = Racer(name, lane, process, family, number)
+    racer = Racer(name, lane, process, family, number, usage(process.pid))
     racer.send(signal.SIGSTOP)
     time.sleep(SETTLE)
     racer.begun_at = racer.number = _last(racer)
+    racer.used = usage(racer.process.pid)
     return racer
 
 
@@ -133,6 +148,9 @@ def _close_round(racer: Racer) -> None:
     jobs = racer.number - racer.begun_at
     if racer.process.poll() is not None or jobs <= 0:
         raise Failed(f"{racer.name} does no more jobs:\n{racer.lane.said()}")
+    used = usage(racer.process.pid)
     racer.rates.append(jobs / racer.seconds)
-    racer.cpu_per_job.append(racer.redis_cpu / jobs * 1000)
-    racer.begun_at, racer.seconds, racer.redis_cpu = racer.number, 0.0, 0.0
+    racer.redis_cpu_per_job.append(racer.redis_cpu / jobs * 1000)
+    racer.cpu_per_job.append((used.cpu - racer.used.cpu) / jobs * 1000)
+    racer.faults_per_job.append((used.faults - racer.used.faults) / jobs)
+    racer.begun_at, racer.seconds, racer.redis_cpu, racer.used = racer.number, 0.0, 0.0, used

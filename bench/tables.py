@@ -15,6 +15,7 @@ from .figures import Result
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 HEADS = ("#", "measure", "goal", "reached", "spread", "holds")
+FIGURES = ("#", "figure", "median", "spread", "CPU per job", "page faults per job")
 
 
 def machine(server: str) -> dict[str, Any]:
@@ -50,7 +51,14 @@ def goals(results: Sequence[Result]) -> list[tuple[str, ...]]:
 def details(results: Sequence[Result]) -> list[tuple[str, ...]]:
     """A line for each figure behind the goals."""
     return [
-        (str(result.number), figure.what, f"{figure.text} {figure.unit}".strip(), figure.spread)
+        (
+            str(result.number),
+            figure.what,
+            f"{figure.text} {figure.unit}".strip(),
+            figure.spread,
+            figure.cpu_text,
+            figure.faults_text,
+        )
         for result in results
         for figure in result.figures
     ]
@@ -59,7 +67,7 @@ def details(results: Sequence[Result]) -> list[tuple[str, ...]]:
 def terminal(results: Sequence[Result], where: dict[str, Any]) -> str:
     """Both tables and the notes."""
     parts = [_aligned([HEADS, *goals(results)])]
-    parts.append(_aligned([("#", "figure", "median", "spread"), *details(results)]))
+    parts.append(_aligned([FIGURES, *details(results)]))
     parts.append("\n".join(f"{r.number}  {note}" for r in results for note in r.notes))
     parts.append(", ".join(f"{name} {value}" for name, value in where.items()))
     return "\n\n".join(part for part in parts if part)
@@ -68,7 +76,7 @@ def terminal(results: Sequence[Result], where: dict[str, Any]) -> str:
 def markdown(results: Sequence[Result], where: dict[str, Any]) -> str:
     """The same, ready for docs/performance.md."""
     parts = [_markdown([HEADS, *goals(results)])]
-    parts.append(_markdown([("#", "figure", "median", "spread"), *details(results)]))
+    parts.append(_markdown([FIGURES, *details(results)]))
     parts.append("\n".join(f"- {r.number}: {note}" for r in results for note in r.notes))
     parts.append("Measured on: " + ", ".join(f"{name} {value}" for name, value in where.items()))
     return "\n\n".join(part for part in parts if part)

@@ -153,6 +153,8 @@ class Settings:
         1, COUNT, "Number of jobs that one child performs before it is replaced.")
     fork_ahead: bool = _setting(
         True, BOOLEAN, "Fork the child of the next job while a job runs and more are waiting.")
+    keep_spare: bool = _setting(
+        False, BOOLEAN, "Keep a child ready while there is no job, so that the next begins sooner.")
     overlap: bool = _setting(
         True, BOOLEAN, "Write what became of a job, and reserve the next, while its child exits.")
     huge_pages: bool = _setting(

@@ -8,7 +8,7 @@ from ..figures import Result
 from ..plan import Bench
 from .enqueue import enqueue
 from .failed_list import failed_list
-from .fork import fork_per_job, large_application
+from .fork import django_application, fork_per_job, large_application
 from .idle_fleet import idle_fleet
 from .memory import memory
 from .one_child import jobs_per_fork
@@ -29,4 +29,5 @@ ROWS: dict[int, Callable[[Bench], Result]] = {
     9: memory,
     10: failed_list,
     11: settings,
+    12: django_application,
 }

@@ -36,6 +36,8 @@ def idle_fleet(bench: Bench) -> Result:
         bench.tell("no jobs")
         time.sleep(plan.fleet_seconds)
         idle = arena.traffic().since(before)
+        if any(process.poll() is not None for process in processes):
+            raise Failed(f"Workers have ended:\n{arena.said()}")
     finally:
         for process in processes:
             arena.end(process)

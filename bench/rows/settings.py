@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from ..contestants import ours, rates
-from ..figures import Figure, Result, of_ratio
+import os
+
+from ..contestants import figure, ours, raced
+from ..figures import Figure, Result, at_least, of_ratio
 from ..plan import Bench
 
 DEFAULT = "default settings"
+CORES = os.cpu_count() or 1
+FULL = f"--count={CORES}"  # a worker for each core
+WITHOUT = ("--no-fork-ahead", "--no-overlap", "--no-pin-pages")
 SETTINGS = (
-    "--no-fork-ahead",
+    *WITHOUT,
     "--jobs-per-fork=10",
     "--jobs-per-fork=100",
-    "--count=2",
-    "--count=2 --no-fork-ahead",
+    FULL,
+    *(f"{FULL} {words}" for words in WITHOUT),
     "--verbose",
     "--verbose --log-format=json",
     "--timeout=60",
@@ -27,9 +32,14 @@ def settings(bench: Bench) -> Result:
     contestants = {DEFAULT: ours(seconds)}
     for words in SETTINGS:
         contestants[words] = ours(seconds, *words.split(), reusing="per-fork" in words)
-    found = rates(bench, contestants, result.notes)
-    result.figures.append(Figure.of(DEFAULT, found[DEFAULT], "jobs/s"))
+    found = raced(bench, contestants, result.notes)
+    for ours_alone, few in ((DEFAULT, WITHOUT), (FULL, [f"{FULL} {words}" for words in WITHOUT])):
+        best = max((found[words].rate for words in few), key=lambda rate: rate.median)
+        ratio = of_ratio(found[ours_alone].rate, best)
+        result.checks.append(at_least(1, f"{ours_alone}, of the best without one of them", ratio))
+    result.figures.append(figure(DEFAULT, found[DEFAULT], "ours"))
     result.figures += [
-        Figure.of(words, of_ratio(found[words], found[DEFAULT]), "times") for words in SETTINGS
+        Figure.of(words, of_ratio(found[words].rate, found[DEFAULT].rate), "times")
+        for words in SETTINGS
     ]
     return result

@@ -87,7 +87,7 @@ class ForkedPerformer(Performer):
         self._procline.forked(child.pid)
         self._enforce_declared(child, reservation)
         self._jobs_left -= 1
-        if more:
+        if more and self._settings.fork_ahead:
             self._fork_spare()
         while True:
             if child.read and not reservation.class_name:
@@ -125,8 +125,19 @@ class ForkedPerformer(Performer):
         pins = self._settings.pin_pages and self._settings.jobs_per_fork == 1
         self._hot_pages.settle(pins=pins, huge=self._settings.huge_pages)
 
+    def rest(self) -> None:
+        """An idle worker has no children, but the spare one if it is to keep that."""
+        if not self._settings.keep_spare:
+            self.retire_child()
+            return
+        self._end_child()
+        if self._spare is not None and (self._spare.leaving or self._spare.ended):
+            self._end_spare()
+        self._jobs_left = 0
+        self._fork_spare()
+
     def retire_child(self) -> None:
-        """An idle worker has no children."""
+        """End all children, once they have finished."""
         self._end_spare()
         self._end_child()
 
@@ -253,14 +264,13 @@ class ForkedPerformer(Performer):
         child.swept = child.swept and (declaration is None or declaration.sweep)
 
     def _fork_spare(self) -> None:
-        """Fork the next child ahead of its job, while a job runs and more are waiting.
+        """Fork the next child ahead of its job, if the present one takes no other.
 
         Skipped if there is a before_fork hook, which would run too late.
         """
-        wanted = self._settings.fork_ahead and self._jobs_left == 0
-        if self._hot_pages.learning:  # from the pages that the worker shares with one child
+        if self._spare is not None or self._jobs_left > 0 or worker_hooks.any("before_fork"):
             return
-        if not wanted or self._spare is not None or worker_hooks.any("before_fork"):
+        if self._hot_pages.learning:  # from the pages that the worker shares with one child
             return
         try:
             self._spare = self._fork(main, report.WAITING, takes_jobs=True)

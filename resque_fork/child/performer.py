@@ -39,8 +39,11 @@ class Performer:
     def settle_memory(self) -> None:
         """What is in memory now stays there."""
 
-    def retire_child(self) -> None:
+    def rest(self) -> None:
         """There is no job for the moment."""
+
+    def retire_child(self) -> None:
+        """There is no job any more."""
 
     def run_in_subprocess(self, work: Callable[[], Any], wait: Callable[[], None]) -> Any:
         """Do work that may block for long; `wait` is called until it is done."""

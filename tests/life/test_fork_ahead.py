@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from typing import Any
 
 import pytest
 
@@ -217,3 +218,76 @@ def test_one_that_does_not_read_keeps_nobody(stage: Stage) -> None:
     (entry,) = stage.failed()
     assert entry["exception"] == "Resque::TermException"
     assert not is_alive(spare)
+
+
+# --- kept while there is no job
+
+
+def with_kept(stage: Stage, *options: str, **more: Any) -> tuple[Running, int]:
+    """An idle worker, and its child that waits."""
+    worker = stage.work("--no-pin-pages", "--keep-spare", *options, **more)
+    return worker, kept_by(worker)
+
+
+def kept_by(worker: Running) -> int:
+    worker.until_title("Waiting for")
+    return int(
+        until(
+            lambda: next((pid for pid in worker.children if title_of(pid) == f"{TITLE}Spare"), 0),
+            lambda: f"{worker.pid} keeps none of {worker.children}\n{worker.said}",
+        )
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("--no-fork-ahead",), ("--jobs-per-fork", "2")])
+def test_an_idle_worker_keeps_a_child(stage: Stage, options: tuple[str, ...]) -> None:
+    """It performs the job that comes, and another takes its place after that."""
+    worker, spare = with_kept(stage, *options)
+    for _ in range(3):
+        stage.push("quick")
+        assert stage.told("quick", by=worker)["pid"] == spare
+        until(lambda gone=spare: not is_alive(gone))
+        spare = kept_by(worker)
+    assert worker.children == [spare]
+    assert worker.stop() == 0
+    assert (stage.stat("processed"), stage.failed()) == (3, [])
+    assert not is_alive(spare)
+    stage.assert_left(worker)
+
+
+def test_none_is_kept_ahead_of_a_hook(stage: Stage) -> None:
+    """before_fork hooks run before the fork of their job."""
+    (stage.directory / "hooked_app.py").write_text(HOOKED)
+    worker = stage.idle("--no-pin-pages", "--keep-spare", require="hooked_app")
+    stage.push("quick")
+    stage.told("quick", by=worker)
+    worker.until_idle()
+    assert worker.stop() == 0
+
+
+def test_the_death_of_a_kept_child_costs_nothing(stage: Stage) -> None:
+    """A job that comes then has a child of its own."""
+    worker, spare = with_kept(stage)
+    os.kill(spare, signal.SIGKILL)
+    until(lambda: not is_alive(spare))
+    stage.push("quick")
+    assert stage.told("quick", by=worker)["pid"] != spare
+    assert kept_by(worker) != spare
+    assert worker.stop() == 0
+    assert (stage.stat("processed"), stage.failed()) == (1, [])
+
+
+def test_a_kept_child_dies_with_its_worker(stage: Stage) -> None:
+    """However that ends."""
+    worker, spare = with_kept(stage)
+    worker.kill()
+    until(lambda: not is_alive(spare))
+
+
+def test_new_log_files_are_for_the_next_kept_child(stage: Stage) -> None:
+    """HUP ends the one that has the old ones; there is another after the next look."""
+    worker, spare = with_kept(stage, "--interval", "0.2")
+    worker.send(signal.SIGHUP)
+    until(lambda: not is_alive(spare))
+    until(lambda: kept_by(worker) != spare)
+    assert worker.stop() == 0
