@@ -26,7 +26,7 @@ from resque_fork.system.process import die_with_parent
 from .jobs import GATE, MARKS, QUEUE, sequence
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 60.0  # seconds for a system to do anything at all
+TIMEOUT = 60.0  # seconds for a system to do anything at all
 OURS = ("RESQUE", "QUEUE", "REDIS", "INTERVAL", "TERM_CHILD", "VERBOSE", "COUNT", "PIDFILE", "FORK")
 
 
@@ -160,7 +160,7 @@ class Lane:
 
     def until_idle(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until one of our workers says in its title that it waits for jobs."""
-        late = time.monotonic() + PATIENCE
+        late = time.monotonic() + TIMEOUT
         while b": Waiting for" not in _title(process.pid):
             if process.poll() is not None or time.monotonic() > late:
                 raise Failed(f"A worker did not become idle:\n{self.said()}")
@@ -200,12 +200,12 @@ class Lane:
 
     def next_mark(self, process: subprocess.Popen[bytes] | None = None) -> Mark:
         """Wait for the next mark of a job. Raises Failed if none comes."""
-        late = time.monotonic() + PATIENCE
+        late = time.monotonic() + TIMEOUT
         while b"\n" not in self._heard:
             if process is not None and process.poll() is not None:
                 raise Failed(f"A program has left with {process.returncode}:\n{self.said()}")
             if time.monotonic() > late:
-                raise Failed(f"No job has run for {PATIENCE:g} seconds:\n{self.said()}")
+                raise Failed(f"No job has run for {TIMEOUT:g} seconds:\n{self.said()}")
             self._hear(0.5)
         return self._take_mark()
 

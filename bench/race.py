@@ -18,7 +18,7 @@ import psutil
 from .arena import Arena
 from .figures import Samples
 from .install import NotInstalled
-from .lane import PATIENCE, Failed, Lane
+from .lane import TIMEOUT, Failed, Lane
 from .usage import Usage, usage
 
 Start = Callable[[Lane], subprocess.Popen[bytes]]
@@ -94,7 +94,7 @@ def race(
                 for racer in racers[first:] + racers[:first]:
                     _run(arena, racer, turn)
             for racer in racers:
-                while racer.number == racer.begun_at and racer.seconds < PATIENCE:
+                while racer.number == racer.begun_at and racer.seconds < TIMEOUT:
                     _run(arena, racer, turn)
                 _close_round(racer)
     finally:

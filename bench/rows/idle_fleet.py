@@ -9,7 +9,7 @@ import time
 from ..arena import Arena, Traffic
 from ..figures import Figure, Result, at_least, at_most, one
 from ..jobs import QUEUE
-from ..lane import PATIENCE, Failed, payload
+from ..lane import TIMEOUT, Failed, payload
 from ..plan import Bench
 
 PER_SECOND = 100
@@ -73,7 +73,7 @@ def _started(bench: Bench) -> list[subprocess.Popen[bytes]]:
 
 
 def _wait_for(arena: Arena, count: int, processes: list[subprocess.Popen[bytes]]) -> None:
-    late = time.monotonic() + PATIENCE
+    late = time.monotonic() + TIMEOUT
     while arena.redis.scard("resque:workers") < count:
         if time.monotonic() > late or any(process.poll() is not None for process in processes):
             raise Failed(f"The workers did not start:\n{arena.said()}")

@@ -103,7 +103,7 @@ class ForkedPerformer(Performer):
                 if child.answered and not child.leaving:
                     child.close_job_pipe()
                 elif child.exiting:
-                    self._let_go(child)
+                    self._close_job_pipe(child)
                 self._loop.idle()
         outcome = self._outcome_of(child, reservation)
         if child.ended:
@@ -125,7 +125,7 @@ class ForkedPerformer(Performer):
         pins = self._settings.pin_pages and self._settings.jobs_per_fork == 1
         self._hot_pages.settle(pins=pins, huge=self._settings.huge_pages)
 
-    def rest(self) -> None:
+    def become_idle(self) -> None:
         """An idle worker has no children, but the spare one if it is to keep that."""
         if not self._settings.keep_spare:
             self.retire_child()
@@ -214,12 +214,12 @@ class ForkedPerformer(Performer):
         child = self._child
         if child is None:
             return
-        self._let_go(child)
+        self._close_job_pipe(child)
         while not child.ended:
             self._loop.idle()
         self._release_child(child)
 
-    def _let_go(self, child: ChildHandle) -> None:
+    def _close_job_pipe(self, child: ChildHandle) -> None:
         """Let the child leave, after a look at the pages that it has written to."""
         if child.waits and child.exiting and not child.ended:
             self._hot_pages.look()

@@ -39,7 +39,7 @@ class Performer:
     def settle_memory(self) -> None:
         """What is in memory now stays there."""
 
-    def rest(self) -> None:
+    def become_idle(self) -> None:
         """There is no job for the moment."""
 
     def retire_child(self) -> None:

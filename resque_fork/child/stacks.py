@@ -16,7 +16,7 @@ from ..system import process
 from ..wire.procline import is_spare
 from .forensics import MEMFD, STACKS, stack_lines
 
-PATIENCE = 2.0  # seconds for the child to write
+ANSWER_SECONDS = 2.0  # seconds for the child to write
 STILL = 0.02  # seconds without growth after which it has written all
 
 
@@ -42,7 +42,7 @@ def stacks_of(child: int) -> list[str]:
         )
     before = file.stat().st_size
     process.kill(child, process.DUMP_SIGNAL)
-    late = time.monotonic() + PATIENCE
+    late = time.monotonic() + ANSWER_SECONDS
     size, still_since = before, time.monotonic()
     while time.monotonic() < late:
         time.sleep(STILL / 4)
@@ -53,7 +53,7 @@ def stacks_of(child: int) -> list[str]:
             with file.open("rb") as written:
                 written.seek(before)
                 return stack_lines(written.read().decode("utf-8", "replace"))
-    raise ResqueError(f"Process {child} did not answer within {PATIENCE:g} seconds.")
+    raise ResqueError(f"Process {child} did not answer within {ANSWER_SECONDS:g} seconds.")
 
 
 def _title_of(pid: int) -> str:

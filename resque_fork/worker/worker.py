@@ -145,7 +145,7 @@ class Worker(Service):
                 backoff.after_job()
                 self._run_failure_hooks()
                 continue
-            self._performer.rest()
+            self._performer.become_idle()
             self._run_failure_hooks()
             if worked and not self._is_paused():
                 self._run_hooks("queue_empty")
