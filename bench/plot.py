@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .figures import Figure, Result
+from .figures import Figure, Result, readable
 
 COLOURS = {"ours": "#c2410c", "floor": "#9ca3af", "peer": "#2563eb"}
 ROWS = (1, 3)
@@ -32,12 +32,13 @@ def save(results: Sequence[Result], file: Path) -> None:
 def _bars(
     axes: object, rates: Sequence[Figure], value: Callable[[Figure], float], title: str
 ) -> None:
+    values = [value(figure) for figure in rates]
     bars = axes.barh(  # type: ignore[attr-defined]
         [figure.what for figure in rates],
-        [value(figure) for figure in rates],
+        values,
         color=[COLOURS.get(figure.kind, "#6b7280") for figure in rates],
     )
-    axes.bar_label(bars, fmt="{:,.3g}", padding=3)  # type: ignore[attr-defined]
+    axes.bar_label(bars, [*map(readable, values)], padding=3)  # type: ignore[attr-defined]
     axes.set_xscale("log")  # type: ignore[attr-defined]
     axes.margins(x=0.15)  # type: ignore[attr-defined]
     axes.set_title(title)  # type: ignore[attr-defined]

@@ -28,7 +28,7 @@ from resque_fork.settings import table, variables
 
 HERE = Path(__file__).resolve().parent
 WORK = ["work", "--queues=urgent,reports,*", "--require=jobs", "-v"]
-PATIENCE = 60.0  # seconds for everything
+TIMEOUT = 60.0  # seconds for everything
 HANGING = 1.5  # seconds after which the job that hangs is stopped
 
 READERS = (
@@ -79,7 +79,7 @@ def worker(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def watch(resque: Resque, process: subprocess.Popen[bytes], total: int) -> bool:
     """Show what happens until every job is done or has failed; False if it never comes to that."""
-    late = time.monotonic() + PATIENCE
+    late = time.monotonic() + TIMEOUT
     hung_at = None
     with view.of_this_terminal(total) as screen:
         while process.poll() is None and time.monotonic() < late:
@@ -108,7 +108,7 @@ def run(folder: Path, stay: bool) -> int:
         with worker(folder) as process:
             if watch(resque, process, total) and not stay:
                 process.send_signal(signal.SIGQUIT)
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
             summary = Summary(resque, folder, enqueued)
             if process.returncode:
                 summary.problems.append(f"The worker has left with status {process.returncode}.")

@@ -25,7 +25,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 TIMEOUT = 60  # seconds for a worker to empty its queues
 
 # Options in the documents that are other programs'.
-FOREIGN_OPTIONS = {"--data", "--time"}
+FOREIGN_OPTIONS = {"--data", "--max-tasks-per-child", "--time"}
 
 # Those of the project's own programs, of which importing one would declare its jobs.
 PROGRAMS = ("bench/__main__.py", "bench/doors.py")
