@@ -11,13 +11,14 @@ Where pages cannot be pinned, forks are as they were. Nothing is lost but speed.
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import mmap
 import os
 import resource
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from . import libc
+from . import libc, proc, process
 
 PAGE = mmap.PAGESIZE
 OWN = 1 << 63 | 1 << 56  # bits in /proc/<pid>/pagemap: present, and mapped by this process alone
@@ -30,13 +31,30 @@ FEWEST = 64  # that are worth it
 
 def why_not() -> str | None:
     """Why pages cannot be pinned here, in the system's words; None if they can."""
-    memory = ctypes.create_string_buffer(PAGE)
+    if proc.is_filtered() and _kills(_pin_one):
+        return "a filter of system calls kills who asks"
     try:
-        with open("/proc/self/pagemap", "rb"):
-            os.close(libc.pin([(ctypes.addressof(memory), PAGE)]))
+        _pin_one()
     except OSError as error:
         return str(error.strerror)
     return None
+
+
+def _pin_one() -> None:
+    memory = ctypes.create_string_buffer(PAGE)
+    with open("/proc/self/pagemap", "rb"):
+        os.close(libc.pin([(ctypes.addressof(memory), PAGE)]))
+
+
+def _kills(action: Callable[[], None]) -> bool:
+    """Whether a process dies of it: a filter may kill instead of refuse."""
+
+    def main() -> None:
+        with contextlib.suppress(OSError):
+            action()
+
+    _, status = process.system.waitpid(process.fork(main), 0)
+    return os.WIFSIGNALED(status)
 
 
 def limit() -> int | None:

@@ -54,6 +54,15 @@ def is_zombie(pid: int) -> bool:
     return stat is not None and stat[0] == b"Z"
 
 
+def is_filtered() -> bool:
+    """Whether this process may not make all system calls (seccomp)."""
+    try:
+        with open("/proc/self/status", "rb") as status:
+            return b"\nSeccomp:\t2" in status.read()
+    except OSError:
+        return False
+
+
 def is_starting(pid: int) -> bool:
     """Whether a process lives and has no command line: it is in the middle of exec."""
     if command_of(pid):

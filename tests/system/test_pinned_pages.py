@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from resque_fork.system import libc, pinned_pages
+from resque_fork.system import libc, pinned_pages, proc, process
 from resque_fork.system.pinned_pages import FEWEST, MOST, PAGE
 
 # Writes to the pages of a buffer on both sides of a fork, and tells the page faults of each.
@@ -161,6 +161,52 @@ def test_the_limit_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     soft = resource.RLIM_INFINITY
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert pinned_pages.limit() is None
+
+
+# Has the kernel answer io_uring_setup as a filter would, and asks.
+FILTERED = """
+import ctypes, struct, sys
+from resque_fork.system import pinned_pages, proc
+
+libc = ctypes.CDLL(None, use_errno=True)
+ALLOW, CALL = 0x7FFF0000, 425
+rules = [
+    struct.pack("HBBI", 0x20, 0, 0, 0),  # load the number of the call
+    struct.pack("HBBI", 0x15, 0, 1, CALL),  # if it is not this one, skip a rule
+    struct.pack("HBBI", 0x06, 0, 0, int(sys.argv[1], 16)),
+    struct.pack("HBBI", 0x06, 0, 0, ALLOW),
+]
+code = ctypes.create_string_buffer(b"".join(rules))
+program = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(code))
+assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) == 0  # PR_SET_SECCOMP
+print(proc.is_filtered(), pinned_pages.why_not(), sep="; ")
+"""
+
+
+@pytest.mark.usefixtures("pinning")
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("80000000", "a filter of system calls kills who asks"),
+        ("00050001", "Operation not permitted"),
+        ("7fff0000", "None"),
+    ],
+    ids=["kill", "refuse", "allow"],
+)
+def test_a_filter_of_system_calls(answer: str, why: str) -> None:
+    """One that kills instead of refusing kills no worker."""
+    done = subprocess.run(
+        [sys.executable, "-c", FILTERED, answer], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (f"True; {why}\n", "", 0)
+
+
+def test_without_a_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process is made to find out."""
+    monkeypatch.setattr(proc, "is_filtered", lambda: False)
+    monkeypatch.setattr(process, "fork", None)
+    pinned_pages.why_not()
 
 
 @pytest.mark.usefixtures("pinning")
