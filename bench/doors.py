@@ -102,7 +102,7 @@ def count(worker_options: Sequence[str] = (), *, enqueueing: bool = False) -> Do
         jobs = WARM_UP + JOBS + AFTER
         arena.fill(jobs, jobs)
         process = arena.work(app="bench.observed", **{FOLDER: str(folder)})
-        arena.until_idle(process)
+        arena.until_idle(process.pid)
         arena.end(process, signal.SIGTERM)
         parent, rare = usual(_read(folder, "parent"))
         child, rare_in_child = usual(_read(folder, "child"))

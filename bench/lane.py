@@ -158,11 +158,11 @@ class Lane:
             finally:
                 process.kill()
 
-    def until_idle(self, process: subprocess.Popen[bytes]) -> None:
+    def until_idle(self, pid: int) -> None:
         """Wait until one of our workers says in its title that it waits for jobs."""
         late = time.monotonic() + TIMEOUT
-        while b": Waiting for" not in _title(process.pid):
-            if process.poll() is not None or time.monotonic() > late:
+        while b": Waiting for" not in (title := _title(pid)):
+            if not title or time.monotonic() > late:
                 raise Failed(f"A worker did not become idle:\n{self.said()}")
             time.sleep(0.01)
 

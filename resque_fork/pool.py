@@ -57,6 +57,7 @@ class Pool(Service):
         libc.become_subreaper()
         self._procline.supervising(self.settings.count)
         lifecycle.info("Supervising %d workers", self.settings.count)
+        self._freeze_memory()
         self._start_missing()
         while self._workers or self._missing:
             self._loop.wait()

@@ -38,11 +38,11 @@ def pick_up(bench: Bench) -> Result:
         arena.empty()
         arena.redis.sadd("resque:queues", *QUEUES)
         with arena.working(queues="*") as process:
-            arena.until_idle(process)
+            arena.until_idle(process.pid)
             trips.append(_round_trip(arena.port))
             waits += (_pick_up(bench) for _ in range(pushes))
         with arena.working("--keep-spare", queues="*") as process:
-            arena.until_idle(process)
+            arena.until_idle(process.pid)
             for _ in range(WARM_UP):  # it learns which pages to pin
                 _pick_up(bench)
             ready += (_pick_up(bench) for _ in range(pushes))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from ..system import huge_pages, pinned_pages, process
+from ..system import huge_pages, libc, pinned_pages, process
 from ..system.loop import Loop
 
 log = logging.getLogger("resque_fork")
@@ -73,6 +73,7 @@ class HotPages:
     def _learned(self, pages: Collection[int], words: str) -> None:
         self.learning = False
         self._found.clear()
+        libc.trim_memory()
         log.debug("%s", words)
         if self._huge:
             for _ in huge_pages.collapse(but=pages):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 
 from ..logs import LogFiles, lifecycle
 from ..settings import Settings
 from ..wire.procline import Procline
+from . import libc
 from .loop import Loop
 from .signals import Signals
 
@@ -56,6 +58,15 @@ class Service:
         self._loop = Loop()
         self._stop = Stop(self._loop.clock, self.settings.term_timeout)
         self._signals = Signals(self._loop)
+
+    def _freeze_memory(self) -> None:
+        """What has been loaded by now stays. No garbage collector looks at it, here or in children.
+
+        A collector writes to each object that it looks at, and so to memory that is shared.
+        """
+        gc.collect()
+        gc.freeze()
+        libc.trim_memory()
 
     @property
     def stopping(self) -> bool:

@@ -25,7 +25,7 @@ from ..store.queue_listener import QueueListener
 from ..store.worker_connection import BestEffort, WorkerConnection
 from ..store.worker_store import Finish, WorkerStore
 from ..store.workers import Workers
-from ..system import libc, process
+from ..system import process
 from ..system.closers import closers
 from ..system.identity import Identity
 from ..system.service import Service
@@ -337,13 +337,9 @@ class Worker(Service):
             self.connections.warn_worker(ours=self._connection.fds)
 
     def _settle_memory(self) -> None:
-        """What has been loaded by now stays: no collector need look at it, and it forks fast."""
-        if not self.settings.fork_per_job:
-            return
-        gc.collect()
-        gc.freeze()
-        libc.trim_memory()
-        self._performer.settle_memory()
+        if self.settings.fork_per_job:
+            self._freeze_memory()
+            self._performer.settle_memory()
 
     def _run_failure_hooks(self) -> None:
         """Run on_failure hooks of jobs that were rescued, or lost too often.

@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from .harness import TITLE, Running, Stage, is_alive, title_of, until
@@ -42,6 +43,16 @@ def test_the_application_is_loaded_once(stage: Stage) -> None:
     assert stage.workers() == ids(pool.children)
     loaded = [told["pid"] for told in stage.everything_told() if told["what"] == "loaded"]
     assert loaded == [pool.pid]
+
+
+def test_workers_share_the_memory_of_the_application(stage: Stage) -> None:
+    """Neither the garbage collector nor anything else has written to most of it."""
+    (stage.directory / "heavy.py").write_text(
+        "from jobs import *\nitems = [[str(n)] for n in range(200_000)]\n"
+    )
+    for worker in pool_of(stage, 2, require="heavy").children:
+        memory = psutil.Process(worker).memory_full_info()
+        assert memory.uss < 0.3 * memory.rss
 
 
 def test_each_worker_takes_jobs(stage: Stage) -> None:
