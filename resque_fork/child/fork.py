@@ -222,7 +222,7 @@ class ForkedPerformer(Performer):
     def _close_job_pipe(self, child: ChildHandle) -> None:
         """Let the child leave, after a look at the pages that it has written to."""
         if child.waits and child.exiting and not child.ended:
-            self._hot_pages.look()
+            self._hot_pages.look(child.pid)
         child.close_job_pipe()
 
     def _child_for(self, reservation: Reservation) -> ChildHandle | None:

@@ -49,15 +49,17 @@ class HotPages:
             self._learned((), "No pages are pinned: too few jobs ended in good order")
         return self.learning
 
-    def look(self) -> None:
+    def look(self, child: int) -> None:
         """See what was written to since the fork of the child that waits."""
         try:
-            self._found.append(pinned_pages.own_pages())
+            self._found.append(pinned_pages.written_pages(child))
             if len(self._found) == JOBS:
                 pages = sorted(set.intersection(*self._found))
                 self._pins = pinned_pages.pin(pages)
                 self._loop.fds.add(self._pins)
                 self._learned(pages, f"{len(pages)} pages are pinned")
+        except ProcessLookupError:  # it has not waited: another will
+            return
         except (OSError, MemoryError) as error:
             self._learned((), f"No pages are pinned: {error}")
 

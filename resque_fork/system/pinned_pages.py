@@ -13,6 +13,7 @@ from __future__ import annotations
 import array
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import resource
@@ -63,17 +64,31 @@ def limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY or not os.geteuid() else soft
 
 
-def own_pages() -> set[int]:
-    """The numbers of the pages that this process shares with no other, of those it may write to.
+def written_pages(child: int) -> set[int]:
+    """The numbers of the pages that this process or its child has written to since the fork.
 
-    After a fork they are the ones that either side has written to. Raises OSError.
+    Whoever writes to a page gets one of its own. A page that nobody else has may be told only
+    by the other's, since this process may share its old one with its own parent. Raises OSError;
+    ProcessLookupError if the child has ended.
     """
+    ours = _own_pages("self")
+    try:
+        return ours | _own_pages(child)
+    except PermissionError:  # it has become another user
+        return ours
+
+
+def _own_pages(who: int | str) -> set[int]:
+    """Of the pages that this process may write to, those that one process shares with no other."""
     found: set[int] = set()
-    with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+    with open(f"/proc/{who}/pagemap", "rb", buffering=0) as pagemap:
         for first, last in _mappings():
             for page in range(first, last, AT_ONCE):
                 size = (min(last, page + AT_ONCE) - page) * ENTRY
-                entries = array.array("Q", os.pread(pagemap.fileno(), size, page * ENTRY))
+                data = os.pread(pagemap.fileno(), size, page * ENTRY)
+                if not data:
+                    raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+                entries = array.array("Q", data)
                 found.update(n for n, entry in enumerate(entries, page) if entry & OWN == OWN)
     return found
 

@@ -13,6 +13,8 @@ from resque_fork.child.hot_pages import JOBS, MOST_JOBS, HotPages
 from resque_fork.system import huge_pages, pinned_pages
 from resque_fork.system.loop import Loop
 
+CHILD = 4711
+
 
 class Memory:
     """The kernel's answers, and what it was asked for."""
@@ -25,9 +27,12 @@ class Memory:
         self.problem: OSError | None = None
         self.pins = -1
 
-    def own_pages(self) -> set[int]:
-        pages: set[int] = self.own.pop(0)
-        return pages
+    def written_pages(self, child: int) -> set[int]:
+        assert child == CHILD
+        pages = self.own.pop(0)
+        if isinstance(pages, OSError):
+            raise pages
+        return set(pages)
 
     def pin(self, pages: Sequence[int]) -> int:
         if self.problem:
@@ -45,7 +50,7 @@ class Memory:
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     memory = Memory()
     monkeypatch.setattr(pinned_pages, "why_not", lambda: memory.why_not)
-    monkeypatch.setattr(pinned_pages, "own_pages", memory.own_pages)
+    monkeypatch.setattr(pinned_pages, "written_pages", memory.written_pages)
     monkeypatch.setattr(pinned_pages, "pin", memory.pin)
     monkeypatch.setattr(huge_pages, "collapse", memory.collapse)
     return memory
@@ -65,7 +70,7 @@ def test_pages_of_each_of_three_jobs(memory: Memory, said: pytest.LogCaptureFixt
     for _ in range(JOBS):
         assert memory.pinned == memory.spared == []
         assert pages.begin_job()
-        pages.look()
+        pages.look(CHILD)
     assert memory.pinned == [[2, 3, 4]]
     assert memory.spared == [{2, 3, 4}]
     assert not pages.learning
@@ -103,7 +108,7 @@ def test_they_cannot_be_pinned_after_all(memory: Memory, said: pytest.LogCapture
     pages = HotPages(Loop())
     pages.settle(pins=True, huge=False)
     for _ in range(JOBS):
-        pages.look()
+        pages.look(CHILD)
     assert not pages.learning
     assert said.messages == ["No pages are pinned: [Errno 12] Cannot allocate memory"]
     pages.close()
@@ -125,8 +130,21 @@ def test_settled_twice(memory: Memory) -> None:
     pages = HotPages(Loop())
     pages.settle(pins=True, huge=False)
     for _ in range(JOBS):
-        pages.look()
+        pages.look(CHILD)
     pages.settle(pins=True, huge=False)
     assert not pages.learning
     assert len(memory.pinned) == 1
+    pages.close()
+
+
+def test_a_child_that_has_not_waited(memory: Memory) -> None:
+    """Teaches nothing, and another does."""
+    memory.own.insert(1, ProcessLookupError())
+    pages = HotPages(Loop())
+    pages.settle(pins=True, huge=False)
+    for _ in range(JOBS):
+        pages.look(CHILD)
+    assert pages.learning
+    pages.look(CHILD)
+    assert memory.pinned == [[2, 3, 4]]
     pages.close()

@@ -84,26 +84,58 @@ def test_without_pins_each_page_is_a_fault() -> None:
     assert isolated
 
 
-def test_own_pages_are_those_that_either_side_has_written_to() -> None:
-    """Since the fork, as long as the child lives."""
+@pytest.mark.parametrize("bystander", [False, True], ids=["alone", "shared with another"])
+def test_pages_that_either_side_has_written_to(bystander: bool) -> None:
+    """Since the fork, as long as the child lives, also if a supervisor has all of them too."""
     memory = ctypes.create_string_buffer(b"x" * PAGE * 12, PAGE * 12)
     first = ctypes.addressof(memory) // PAGE + 1
     go, done = os.pipe(), os.pipe()
-    child = os.fork()
-    if not child:
-        memory[PAGE * 4] = b"c"
-        os.write(done[1], b".")
-        os.read(go[0], 1)
-        os._exit(0)
-    os.read(done[0], 1)
+
+    def fork(write: bool) -> int:
+        child = os.fork()
+        if not child:
+            if write:
+                memory[PAGE * 4] = b"c"
+            os.write(done[1], b".")
+            os.read(go[0], 1)
+            os._exit(0)
+        os.read(done[0], 1)
+        return child
+
+    children = [fork(write=False)] if bystander else []
+    children.append(fork(write=True))
     memory[PAGE * 8] = b"p"
-    own = pinned_pages.own_pages()
-    os.write(go[1], b".")
-    os.waitpid(child, 0)
+    found = pinned_pages.written_pages(children[-1])
+    os.write(go[1], b"." * len(children))
+    for child in children:
+        os.waitpid(child, 0)
     for fd in (*go, *done):
         os.close(fd)
     written = {(ctypes.addressof(memory) + PAGE * n) // PAGE for n in (4, 8)}
-    assert own & set(range(first, first + 10)) == written
+    assert found & set(range(first, first + 10)) == written
+
+
+def test_a_child_that_has_ended() -> None:
+    """What it wrote to cannot be told any more."""
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(ProcessLookupError):
+        pinned_pages.written_pages(child)
+    os.waitpid(child, 0)
+
+
+def test_a_child_that_has_become_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not shown to its parent, whose own pages tell enough."""
+
+    def own_pages(who: int | str) -> set[int]:
+        if who == "self":
+            return {1, 2}
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(pinned_pages, "_own_pages", own_pages)
+    assert pinned_pages.written_pages(os.getpid()) == {1, 2}
 
 
 @pytest.mark.usefixtures("pinning")
