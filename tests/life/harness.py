@@ -343,9 +343,10 @@ class Stage:
 
     def assert_goes_on(self, worker: Running) -> None:
         """It takes a job, counts that alone, and leaves when it is told to."""
+        before = self.stat("processed")
         self.push("quick")
         self.told("quick", by=worker)
-        until(lambda: self.stat("processed") == 1)
+        until(lambda: self.stat("processed") == before + 1, lambda: worker.said)
         assert worker.stop() == 0
         self.assert_left(worker)
 
