@@ -103,7 +103,7 @@ class ForkedPerformer(Performer):
                 if child.answered and not child.leaving:
                     child.close_job_pipe()
                 elif child.exiting:
-                    self._close_job_pipe(child)
+                    self._allow_exit(child)
                 self._loop.idle()
         outcome = self._outcome_of(child, reservation)
         if child.ended:
@@ -142,7 +142,7 @@ class ForkedPerformer(Performer):
         self._end_child()
 
     def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
-        """They run in a short-lived child."""
+        """Hooks and backends run in a short-lived child."""
         if not has_aftermath(reservation, self._backends):
             return False
         self.open()
@@ -214,13 +214,13 @@ class ForkedPerformer(Performer):
         child = self._child
         if child is None:
             return
-        self._close_job_pipe(child)
+        self._allow_exit(child)
         while not child.ended:
             self._loop.idle()
         self._release_child(child)
 
-    def _close_job_pipe(self, child: ChildHandle) -> None:
-        """Let the child leave, after a look at the pages that it has written to."""
+    def _allow_exit(self, child: ChildHandle) -> None:
+        """Tell the child that no job follows; if it waits for that, see first what it wrote to."""
         if child.waits and child.exiting and not child.ended:
             self._hot_pages.look(child.pid)
         child.close_job_pipe()

@@ -78,8 +78,8 @@ class Backend(ABC):
 
     It is made for each failure, in the child that failed, with the live
     exception; for a dead child in a short-lived process of the worker's, with
-    the exception that explains the death. What `save` raises is logged, and
-    the failure goes to the list ``failed`` instead.
+    the exception that explains the death. What `save` raises is logged. If no
+    backend that is a list has the failure, it goes to the list ``failed``.
     """
 
     def __init__(

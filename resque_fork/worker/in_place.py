@@ -105,7 +105,7 @@ class InPlacePerformer(Performer):
         signals.put_back()
 
     def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
-        """They run here."""
+        """Hooks and backends run here."""
         if not has_aftermath(reservation, self._backends):
             return False
         return failure_handled(self._backends, self._worker_id, reservation, error).saved

@@ -41,8 +41,8 @@ end
 
 local finish, queue, payload, _ = ARGV[3], nil, nil, nil
 if finish ~= 'none' and not has_record(worker, unread) then
-  local listed = state[4] == state[2] or is_pruned(KEYS[12], KEYS[13], ARGV[7])
-  if not listed then return {'forgotten'} end
+  local rescued = state[4] == state[2] or is_pruned(KEYS[12], KEYS[13], ARGV[7])
+  if not rescued then return {'forgotten'} end
   finish = 'gone'
 end
 if finish == 'back' or finish == 'lost' then
