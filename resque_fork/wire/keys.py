@@ -24,12 +24,21 @@ class Keys:
         self.failed_queues = f"{namespace}:failed_queues"
         self.pruning_lock = f"{namespace}:pruning_dead_workers_in_progress"
         self.pause = f"{namespace}:pause-all-workers"
+        # resque-scheduler's: the times at which delayed jobs are due, and when schedules ticked
+        self.delayed_times = f"{namespace}:delayed_queue_schedule"
+        self.delayed_prefix = f"{namespace}:delayed:"
+        self.timestamps_prefix = f"{namespace}:timestamps:"
+        self.last_enqueued = f"{namespace}:delayed:last_enqueued_at"
         # ours
         self.own_workers = f"{namespace}:fork:workers"
         self.attempts = f"{namespace}:fork:attempts"
         self.access = f"{namespace}:fork:access"
         self.own_pruning_lock = f"{namespace}:fork:pruning"
         self.kept_prefix = f"{namespace}:fork:kept:"
+        self.jobs = f"{namespace}:fork:jobs"
+        self.retries = f"{namespace}:fork:retries"
+        self.retry_prefix = f"{namespace}:fork:retry:"
+        self.clock = f"{namespace}:fork:clock"
         # what the server announces changes of: `queues` and every `queue:<name>`, and the pause
         self.listener_prefixes = (f"{namespace}:queue", self.pause)
 
@@ -52,6 +61,23 @@ class Keys:
     def failed_list(self, name: str) -> str:
         """List of failed entries; ``failed``, or ``<queue>_failed`` of redis_multi_queue."""
         return f"{self.namespace}:{name}"
+
+    def delayed(self, moment: int) -> str:
+        """List of the items that are due at this second since the epoch."""
+        return f"{self.delayed_prefix}{moment}"
+
+    def timestamps(self, item: bytes) -> str:
+        """Set: the lists, ``delayed:<moment>``, in which this very item waits. A hint only."""
+        return self.timestamps_prefix + to_text(item)
+
+    def scheduler_lock(self, prefix: str = "") -> str:
+        """String: Ruby's scheduler that moves delayed jobs; its key has the namespace twice."""
+        before = f"{prefix}:" if prefix else ""
+        return f"{self.namespace}:{self.namespace}:{before}resque_scheduler_master_lock"
+
+    def retry(self, digest: str) -> str:
+        """Hash: how often the jobs with this digest have failed, and when they are due again."""
+        return self.retry_prefix + digest
 
     def fork(self, worker_id: str) -> str:
         """Hash: what identifies a worker's process, its last heartbeat and its last step."""
