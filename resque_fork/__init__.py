@@ -15,6 +15,7 @@ from .errors import (
     DontPerform,
     DuplicateJobError,
     GaveUpWaiting,
+    GiveUp,
     HookError,
     JobLost,
     JobTimeout,
@@ -28,6 +29,7 @@ from .errors import (
     RedisRefused,
     RedisUnavailable,
     ResqueError,
+    RetryLater,
     SettingsError,
     StaleEntry,
     TermException,
@@ -47,6 +49,7 @@ from .job.hooks import (
     worker_exit,
 )
 from .job.reservation import Reservation
+from .job.retry import Retry
 from .settings import Settings
 from .version import __version__
 
@@ -90,6 +93,7 @@ __all__ = [
     "Filter",
     "FunctionJob",
     "GaveUpWaiting",
+    "GiveUp",
     "HookError",
     "Job",
     "JobLost",
@@ -111,6 +115,8 @@ __all__ = [
     "Reservation",
     "Resque",
     "ResqueError",
+    "Retry",
+    "RetryLater",
     "Settings",
     "SettingsError",
     "StaleEntry",

@@ -23,6 +23,8 @@
         ├── UnreadablePayload          the payload is not a job
         └── UnknownJob                 its class is not registered
     DontPerform                        raised by a before_perform hook: skip this job
+    RetryLater                         raised by a job: perform it again, so much later
+    GiveUp                             raised by a job: it has failed, and is not retried
     SystemExit
     ├── TermException                  raised in a job that is told to stop
     └── JobTimeout                     raised in a job that is over its limit of time or CPU
@@ -37,8 +39,11 @@ dashboards of other languages know it by.
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
+
+from .text import parse_seconds
 
 NO_FORK = "This system cannot fork, so it runs no worker; applications can enqueue from here."
 
@@ -213,6 +218,26 @@ class UnknownJob(JobLost):
 
 class DontPerform(Exception):
     """Raise it in a before_perform hook to skip the job; a skipped job has not failed."""
+
+
+class RetryLater(Exception):
+    """Raise it in a job that declares ``retry=`` to have it performed again, so much later.
+
+    `delay` is in seconds, or as in ``"10m"``. It counts as one of the job's attempts, and the
+    job fails when none is left, unless it is told that it `counts` not.
+    """
+
+    def __init__(self, delay: float | str | datetime.timedelta, *, counts: bool = True) -> None:
+        try:
+            self.seconds = parse_seconds(delay)
+        except ValueError as expected:
+            raise ValueError(f"RetryLater({delay!r}) is not valid: expected {expected}.") from None
+        self.counts = counts
+        super().__init__(f"again in {self.seconds:g} seconds")
+
+
+class GiveUp(Exception):
+    """Raise it in a job to have it fail now, however many retries are left."""
 
 
 class TermException(SystemExit):

@@ -1,8 +1,12 @@
-"""Texts for people: made safe to show, and sizes as they are written."""
+"""Texts for people: made safe to show, and sizes and times as they are written."""
 
 from __future__ import annotations
 
+import datetime
+from typing import Any
+
 UNITS = {"G": 1024**3, "M": 1024**2, "K": 1024}  # the largest first
+SECONDS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}  # likewise
 
 
 def printable(text: str) -> str:
@@ -33,3 +37,32 @@ def shown_size(size: int) -> str:
         if size % factor == 0:
             return f"{size // factor}{unit}"
     return f"{size} bytes"
+
+
+def parse_seconds(value: Any) -> float:
+    """``"10m"``, 600 or a timedelta in seconds. Raises ValueError, with what it expects."""
+    try:
+        if isinstance(value, datetime.timedelta):
+            seconds = value.total_seconds()
+        elif isinstance(value, str) and value.strip()[-1:] in SECONDS:
+            text = value.strip()
+            seconds = float(text[:-1]) * SECONDS[text[-1]]
+        else:
+            seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 <= seconds < float("inf"):
+        raise ValueError("a time such as 30, 10m, 6h or 2d")
+    return seconds
+
+
+def shown_seconds(seconds: float) -> str:
+    """``1 h 30 m`` for 5400: the two largest units, rounded down."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    parts, left = [], int(seconds)
+    for unit, size in SECONDS.items():
+        count, left = divmod(left, size)
+        parts.append(f"{count} {unit}" if count else "")
+    first = next(number for number, part in enumerate(parts) if part)
+    return " ".join(filter(None, parts[first : first + 2]))

@@ -14,6 +14,7 @@ from ..job.hooks import worker_hooks
 from ..job.limits import Limits
 from ..job.registry import registry
 from ..job.reservation import Reservation
+from ..policies.action import Action
 from ..policies.outcome import NOT_STARTED, Outcome
 from ..settings import Settings
 from ..system import libc, proc, process, subprocess
@@ -141,15 +142,18 @@ class ForkedPerformer(Performer):
         self._end_spare()
         self._end_child()
 
-    def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
+    def handle_failure(
+        self, reservation: Reservation, error: BaseException, action: Action | None = None
+    ) -> bool:
         """Hooks and backends run in a short-lived child."""
-        if not has_aftermath(reservation, self._backends):
+        if not has_aftermath(reservation, self._backends, action):
             return False
         self.open()
         self.retire_child()
         try:
             child = self._child = self._fork(
-                lambda context: handle_failure(context, reservation, error), report.HANDLING
+                lambda context: handle_failure(context, reservation, error, action),
+                report.HANDLING,
             )
         except (OSError, MemoryError) as problem:
             log.error("Hooks and backends for %s cannot be run now: %s", reservation, problem)

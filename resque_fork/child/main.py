@@ -19,7 +19,8 @@ from ..failure import Backends, Failure
 from ..job.hooks import job_hooks, worker_hooks
 from ..job.limits import NO_LIMITS, Limits
 from ..job.registry import registry
-from ..job.reservation import Reservation, perform, run_failure_hooks
+from ..job.reservation import Reservation, perform, run_failure_hooks, run_retry_hooks
+from ..policies.action import Action
 from ..policies.policies import decided
 from ..system import leaving, process
 from ..system.dispositions import Dispositions
@@ -99,13 +100,18 @@ def main(context: ChildContext, reservation: Reservation | None = None) -> None:
     process.leave(0)
 
 
-def handle_failure(context: ChildContext, reservation: Reservation, error: BaseException) -> None:
+def handle_failure(
+    context: ChildContext,
+    reservation: Reservation,
+    error: BaseException,
+    action: Action | None = None,
+) -> None:
     """The life of a child that only handles the failure of one that died."""
     settle_in(context, TermSwitch())
     outbox = Outbox(context.outbox)
     with contextlib.suppress(UnreadablePayload):
         reservation = reservation.read()
-    outbox.send(failure_handled(context.backends, context.worker_id, reservation, error))
+    outbox.send(failure_handled(context.backends, context.worker_id, reservation, error, action))
     leaving.flush()
     process.leave(0)
 
@@ -256,24 +262,29 @@ def _report_failure(
     error: BaseException,
     meter: Meter,
 ) -> None:
-    action = ""
-    if not comes_of_term(error):
+    action = None
+    by_term = comes_of_term(error)
+    left_to_worker = by_term and reservation.retry is not None
+    if not by_term:
         with signals:
             action, error = decided(reservation, error)
-    final = bool(action) or not has_aftermath(reservation, context.backends)
+    final = left_to_worker or not has_aftermath(reservation, context.backends, action)
     outbox.send(
         report.Failed(
             Failure.of(error),
             meter.read(),
             leaving=not _is_fit_after(error),
-            after_term=comes_of_term(error),
+            after_term=by_term,
             final=final,
             action=action,
+            left_to_worker=left_to_worker,
         )
     )
     if not final:
         with signals:
-            message = failure_handled(context.backends, context.worker_id, reservation, error)
+            message = failure_handled(
+                context.backends, context.worker_id, reservation, error, action
+            )
         outbox.send(message)
 
 
@@ -282,18 +293,33 @@ def _is_fit_after(error: BaseException) -> bool:
     return isinstance(error, Exception)
 
 
-def has_aftermath(reservation: Reservation, backends: Backends) -> bool:
-    """Whether a failure of this job is more than an entry in a list."""
+def has_aftermath(
+    reservation: Reservation, backends: Backends, action: Action | None = None
+) -> bool:
+    """Whether there is more to do about a failure of this job than what the worker writes."""
     declaration = registry.get(reservation.class_name)
     owners = declaration.hook_owners if declaration else ()
+    if action is not None:
+        return action.verb == "later" and bool(job_hooks(owners, "on_retry"))
     return bool(backends.savers or job_hooks(owners, "on_failure"))
 
 
 def failure_handled(
-    backends: Backends, worker_id: str, reservation: Reservation, error: BaseException
+    backends: Backends,
+    worker_id: str,
+    reservation: Reservation,
+    error: BaseException,
+    action: Action | None = None,
 ) -> report.Handled:
-    """Run on_failure hooks and failure backends; what is then to be recorded."""
+    """Run on_failure hooks and failure backends; what is then to be recorded.
+
+    If it is retried later, on_retry hooks run instead.
+    """
     declaration = registry.get(reservation.class_name)
+    if action is not None:
+        if declaration is not None:
+            run_retry_hooks(declaration, error, action.seconds, reservation.args)
+        return report.Handled(Failure.of(error), saved=False)
     if declaration is not None:
         error = run_failure_hooks(declaration, error, reservation.args)
     saved = backends.save(error, worker_id, reservation.queue, reservation.redacted)

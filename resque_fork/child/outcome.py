@@ -93,16 +93,19 @@ def _reported(end: ChildEnd, report: Failed) -> Outcome:
     saved = end.handled is not None and end.handled.saved
     failure = replace(told.failure, forensics=report.used)
     by_term = report.failure.exception == TermException.wire_name or report.after_term
+    error = TermException(failure.error) if report.left_to_worker else None
     if end.exceeded and by_term:
-        text = Failure.of(_over_limit(end))
+        over = _over_limit(end)
+        text = Failure.of(over)
         failure = replace(failure, exception=text.exception, error=text.error)
-        return Outcome(FAILED, failure, saved=saved)
+        return Outcome(FAILED, failure, error and over, saved=saved)
     if not (end.stopped and (by_term or ("TERM" in end.stop_signals and report.leaving))):
-        return Outcome(FAILED, failure, saved=saved, action=report.action)
+        outcome = Outcome(FAILED, failure, error, saved=saved, action=report.action)
+        return replace(outcome, by_term=by_term)
     if report.leaving:
-        return Outcome(STOPPED, failure, saved=saved)
+        return Outcome(STOPPED, failure, error, saved=saved)
     warning = f"{end.job} was stopped, and raised {failure.exception}: {failure.error}"
-    return Outcome(STOPPED, failure, saved=saved, warning=warning)
+    return Outcome(STOPPED, failure, error, saved=saved, warning=warning)
 
 
 def _stop(end: ChildEnd) -> BaseException:

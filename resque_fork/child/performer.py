@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..job.reservation import Reservation
-from ..policies import Outcome
+from ..policies import Action, Outcome
 
 
 class Performer:
@@ -22,10 +22,13 @@ class Performer:
         """
         raise NotImplementedError
 
-    def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
+    def handle_failure(
+        self, reservation: Reservation, error: BaseException, action: Action | None = None
+    ) -> bool:
         """Run on_failure hooks and other backends for a job whose process is dead.
 
-        Whether all backends took the failure.
+        With the action to retry it later, run on_retry hooks instead. Whether all backends
+        took the failure.
         """
         raise NotImplementedError
 

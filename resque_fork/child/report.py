@@ -9,8 +9,8 @@ reports about a job are objects of JSON:
     handled               on_failure hooks and failure backends have run
     exiting               all is flushed, and exit hooks have run: nothing is left but to exit
 
-The parent says which job comes next, its queue, time and payload behind the lengths of the
-former two; or it closes its end: there is none.
+The parent says which job comes next: a head of numbers, then its queue, time and payload. Or it
+closes its end: there is none.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from typing import Any
 
 from ..failure import Failure
 from ..job.reservation import Reservation
+from ..policies.action import Action
 from ..wire.job import Payload
 
 LONGEST = 1024 * 1024  # of a report; a job's output does not travel here
 LONGEST_JOB = 1 << 31  # of a job; bounded by the largest payload
 _LENGTH = struct.Struct(">I")
-_LENGTHS = struct.Struct(">II")
+_HEAD = struct.Struct(">IIId")  # lengths of queue and time; failures, and when it first failed
 
 Usage = Mapping[str, int]
 USED = ("rss_growth_kb", "user_ms", "system_ms", "wall_ms")
@@ -69,7 +70,8 @@ class Failed:
 
     `leaving` if the child takes no other job, `after_term` if what was raised came of a
     TermException, `final` if nothing is to be done about it in the child. `action` is what
-    a policy of the application has decided.
+    a policy has decided. `left_to_worker` if the worker is to handle it, which knows whether
+    the job was stopped.
     """
 
     failure: Failure
@@ -77,7 +79,8 @@ class Failed:
     leaving: bool = False
     after_term: bool = False
     final: bool = True
-    action: str = ""
+    action: Action | None = None
+    left_to_worker: bool = False
 
     name = "failed"
 
@@ -88,7 +91,10 @@ class Failed:
             "leaving": self.leaving,
             "after_term": self.after_term,
             "final": self.final,
-            "action": self.action,
+            "left_to_worker": self.left_to_worker,
+            "action": self.action.verb if self.action else "",
+            "seconds": float(self.action.seconds) if self.action else 0.0,
+            "counts": self.action is None or self.action.counts,
         }
 
 
@@ -123,7 +129,8 @@ _SHAPES: Mapping[Any, Mapping[str, type]] = {
     "performed": {"used": dict},
     "skipped": {"used": dict},
     "failed": {
-        **_FAILURE, "used": dict, "leaving": bool, "after_term": bool, "final": bool, "action": str
+        **_FAILURE, "used": dict, "leaving": bool, "after_term": bool, "final": bool,
+        "left_to_worker": bool, "action": str, "seconds": float, "counts": bool,
     },
     "handled": {**_FAILURE, "saved": bool},
     "exiting": {},
@@ -196,8 +203,6 @@ def parse(body: bytes) -> Report:
         said["used"].keys() != set(USED) or not set(map(type, said["used"].values())) <= {int}
     ):
         raise BrokenReport("not what a job has used")
-    if said.get("action", "") not in ("", "done", "back"):
-        raise BrokenReport("not what a policy may decide")
     if not set(map(type, said.get("backtrace", ()))) <= {str}:
         raise BrokenReport("not lines of a backtrace")
     if name == "exiting":
@@ -210,8 +215,23 @@ def parse(body: bytes) -> Report:
     if name == "handled":
         return Handled(failure, said["saved"])
     return Failed(
-        failure, said["used"], said["leaving"], said["after_term"], said["final"], said["action"]
+        failure,
+        said["used"],
+        said["leaving"],
+        said["after_term"],
+        said["final"],
+        _action(said),
+        said["left_to_worker"],
     )
+
+
+def _action(said: Mapping[str, Any]) -> Action | None:
+    if not said["action"]:
+        return None
+    try:
+        return Action.reported(said["action"], said["seconds"], said["counts"])
+    except ValueError as problem:
+        raise BrokenReport(str(problem)) from None
 
 
 def _told(failure: Failure) -> dict[str, Any]:
@@ -228,16 +248,18 @@ def _told(failure: Failure) -> dict[str, Any]:
 def packed_job(job: Reservation) -> bytes:
     """For a message: names of queues may be any bytes, and so may payloads."""
     name, moment = job.queue.encode("utf-8", "surrogateescape"), job.run_at.encode()
-    return b"".join((_LENGTHS.pack(len(name), len(moment)), name, moment, job.payload.raw))
+    head = _HEAD.pack(len(name), len(moment), job.failures, job.first_failed)
+    return b"".join((head, name, moment, job.payload.raw))
 
 
 def read_job(body: bytes) -> Reservation:
     """The job that the parent sent."""
-    name, moment = _LENGTHS.unpack_from(body)
-    start = _LENGTHS.size + name
-    queue = body[_LENGTHS.size : start].decode("utf-8", "surrogateescape")
+    name, moment, failures, first_failed = _HEAD.unpack_from(body)
+    start = _HEAD.size + name
+    queue = body[_HEAD.size : start].decode("utf-8", "surrogateescape")
     run_at, raw = body[start : start + moment].decode(), body[start + moment :]
-    return Reservation(queue, Payload.take(raw, limit=len(raw)), run_at)
+    payload = Payload.take(raw, limit=len(raw))
+    return Reservation(queue, payload, run_at, failures, first_failed)
 
 
 class Inbox:

@@ -9,13 +9,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from ..text import parse_seconds
 from .app import complete_failed_list, complete_queue
 from .options import all_of
 
 LIST = "resque_fork.failed_list"  # in the notes that click keeps for a command and its group
-
-SECONDS_IN = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
 
 class Age(click.ParamType[float]):
     """Seconds, or with a unit: 90, 10m, 2h, 3d."""
@@ -23,10 +21,10 @@ class Age(click.ParamType[float]):
     name = "age"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", str(value).strip())
-        if not parts:
+        try:
+            return parse_seconds(value)
+        except ValueError:
             self.fail(f"{value!r} is not an age such as 90, 10m, 2h or 3d.", param, ctx)
-        return float(parts[1]) * SECONDS_IN[parts[2]]
 
 
 class Which(click.ParamType[tuple[int, str | None]]):

@@ -9,6 +9,8 @@ Which process each runs in, and when:
     after_perform                     child         after the job, unless it raised
     on_failure                        child         gets the exception first; for a dead child it
                                                     runs in a short-lived fork of the worker
+    on_retry                          child         instead of on_failure, if the job is retried;
+                                                    gets the exception and the seconds until then
 
     before_first_fork()               worker        once, before it first registers
     before_fork(job)                  worker        before every fork; raising fails that job
@@ -42,6 +44,7 @@ JOB_HOOKS = (
     "around_perform",
     "after_perform",
     "on_failure",
+    "on_retry",
 )
 WORKER_HOOKS = (
     "before_first_fork",

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 from ..callables import does_nothing_when_called
 from ..errors import ArgumentsError, DuplicateJobError, NoClassError, SettingsError, UnknownJob
 from .limits import NO_LIMITS, Limits
+from .retry import Retry, Time
 
 
 class JobOptions(TypedDict, total=False):
@@ -24,7 +25,9 @@ class JobOptions(TypedDict, total=False):
     and `cpu` (seconds) and `memory` (bytes, or as in ``"512M"``) limit what it
     may use. The arguments of a `sensitive` job are not logged. `redact` names
     arguments, or keys of arguments that are objects, whose values are replaced
-    in failed entries and logs. `options` are those of the application's policies.
+    in failed entries and logs. A job with `retry` is performed again when it has failed: so
+    many times, or once after each of these delays, or as a `Retry` says. `options` are those
+    of the application's policies.
     """
 
     sweep: bool
@@ -33,6 +36,7 @@ class JobOptions(TypedDict, total=False):
     memory: int | str
     sensitive: bool
     redact: Sequence[str]
+    retry: Retry | int | Sequence[Time] | None
     options: Mapping[str, Any]
 
 
@@ -54,6 +58,7 @@ class Declaration:
     redact: Sequence[str] = ()
     owner: type | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    retry: Retry | None = None
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """The arguments by position, as they travel. Raises ArgumentsError if they do not fit."""
@@ -147,6 +152,10 @@ class Registry:
     def names(self) -> list[str]:
         return sorted(self._jobs)
 
+    def retries(self) -> dict[str, Retry | None]:
+        """How each job is retried; None for those that are not."""
+        return {name: declared.retry for name, declared in self._jobs.items()}
+
     def forget(self, name: str) -> None:
         self._jobs.pop(name, None)
 
@@ -198,6 +207,7 @@ def declare(
     memory: int | str | None = None,
     sensitive: bool = False,
     redact: Sequence[str] = (),
+    retry: Retry | int | Sequence[Time] | None = None,
     options: Mapping[str, Any] | None = None,
     owner: type | None = None,
 ) -> Declaration:
@@ -221,6 +231,7 @@ def declare(
         secret,
         owner,
         registry.checked(wire_name, options or {}),
+        Retry.declared(retry),
     )
     registry.declare(declaration)
     return declaration

@@ -13,17 +13,26 @@ from ..wire.job import Payload
 from .hooks import job_hooks
 from .redaction import is_redacted, redacted, shown, shown_args
 from .registry import Declaration, registry
+from .retry import Retry
 
 log = logging.getLogger("resque_fork")
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Which queue a job came from, what it says, and when it was taken."""
+    """Which queue a job came from, what it says, and when it was taken.
+
+    `failures` is how often it has failed before, as far as that is known of a job that is
+    retried, and `first_failed` when first, in seconds since the epoch. `declared` is how it is
+    retried, if its class is not known here.
+    """
 
     queue: str
     payload: Payload
     run_at: str = ""
+    failures: int = 0
+    first_failed: float = 0.0
+    declared: Retry | None = None
 
     @property
     def class_name(self) -> str:
@@ -42,6 +51,12 @@ class Reservation:
     def redacted(self) -> bytes:
         """The payload as failure backends of the application get it."""
         return redacted(self.payload.raw)
+
+    @property
+    def retry(self) -> Retry | None:
+        """How it is retried; None if it is not."""
+        declaration = registry.get(self.class_name)
+        return declaration.retry if declaration else self.declared
 
     def option(self, name: str) -> Any:
         """What the job has declared for an option of a policy; None if nothing."""
@@ -148,6 +163,18 @@ def run_failure_hooks(
     except Exception as second:
         return with_second_error(error, second, "running failure hooks", declaration.wire_name)
     return error
+
+
+def run_retry_hooks(
+    declaration: Declaration, error: BaseException, seconds: float, args: Sequence[Any]
+) -> None:
+    """Run the on_retry hooks of a job that is retried in so many seconds; errors are logged."""
+    for hook in job_hooks(declaration.hook_owners, "on_retry"):
+        try:
+            hook(error, seconds, *args)
+        except Exception as problem:
+            name = getattr(hook, "__qualname__", repr(hook))
+            log.error("The hook %s of %s raised %r", name, declaration.wire_name, problem)
 
 
 def with_second_error(

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..failure import Failure
+from ..job.retry import LONGEST
+
+DECIDED_IN_CHILD = ("done", "back", "later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +17,25 @@ class Action:
 
     ``done`` counts the job as performed. ``back`` puts it in front of its queue, and counts
     nothing. ``failed`` writes its failed entry. ``lost`` puts it in front of its queue, or
-    writes its failed entry if it has been lost too often, which only the step knows.
+    writes its failed entry if it has been lost too often, which only the step knows. ``later``
+    has it performed again in so many `seconds`; that is one of its retries if it `counts`, and
+    if none is left, which again only the step knows, its failed entry is written.
     """
 
     verb: str
     failure: Failure | None = None
+    seconds: float = 0.0
+    counts: bool = True
 
     DONE: ClassVar[Action]
     PUT_BACK: ClassVar[Action]
+
+    @classmethod
+    def reported(cls, verb: str, seconds: float, counts: bool) -> Action:
+        """What a child says that a policy has decided. Raises ValueError."""
+        if verb not in DECIDED_IN_CHILD or not 0 <= seconds <= LONGEST:
+            raise ValueError("not what a policy may decide in a child")
+        return cls(verb, seconds=seconds, counts=counts)
 
 
 Action.DONE = Action("done")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..failure import Failure
+from .action import Action
 
 DONE, FAILED, STOPPED, LOST, NOT_STARTED = "done", "failed", "stopped", "lost", "not started"
 
@@ -18,9 +19,10 @@ class Outcome:
     or the worker was told to stop.
 
     `error` is an exception that stands for the death of a process, which never raised one
-    itself. `worker_stops` if the worker had been told to stop by then. `saved` says that hooks
-    and other backends have had the failure. `action` is the verb that a policy of the
-    application has decided on in the child.
+    itself, or for one that its child has left to the worker to handle. `by_term` if the job
+    ended by a TERM, whoever sent it; `worker_stops` if the worker had been told to stop by then.
+    `saved` says that hooks and other backends have had the failure. `action` is what a policy
+    has decided in the child.
     """
 
     kind: str
@@ -28,8 +30,9 @@ class Outcome:
     error: BaseException | None = None
     saved: bool = False
     warning: str = ""
+    by_term: bool = False
     worker_stops: bool = False
-    action: str = ""
+    action: Action | None = None
 
     @classmethod
     def of(cls, kind: str, error: BaseException) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..job.registry import registry
 from ..job.reservation import Reservation, with_second_error
@@ -12,6 +13,7 @@ from .failures import InFailedList
 from .losses import OnLost
 from .outcome import DONE, FAILED, Outcome
 from .policy import Policy
+from .retries import Retries
 from .stops import NotStarted, OnTerm
 
 _added: list[Policy] = []
@@ -37,7 +39,7 @@ class Policies:
     @classmethod
     def of(cls, settings: Settings) -> Policies:
         """Those that these settings ask for."""
-        found: list[Policy] = [AsDecided(), NotStarted()]
+        found: list[Policy] = [AsDecided(), NotStarted(), Retries()]
         if settings.on_term == "requeue":
             found.append(OnTerm())
         if settings.on_lost == "requeue":
@@ -53,27 +55,31 @@ class Policies:
 
 
 class AsDecided(Policy):
-    """What a policy of the application has decided in the child."""
+    """What a policy has decided in the child, with the live exception."""
 
     def of_end(self, job: Reservation, outcome: Outcome) -> Action | None:
-        return Action(outcome.action) if outcome.kind == FAILED and outcome.action else None
+        if outcome.kind != FAILED or outcome.action is None:
+            return None
+        if outcome.action.verb != "later":
+            return outcome.action
+        return replace(outcome.action, failure=outcome.failure)
 
 
-def decided(job: Reservation, error: BaseException) -> tuple[str, BaseException]:
-    """The verb that a policy of the application has for what a job raised, or none.
+def decided(job: Reservation, error: BaseException) -> tuple[Action | None, BaseException]:
+    """What a policy decides about what a job raised, and what the job has failed of.
 
-    And what it has failed of: if a policy raises, one error that tells of both.
+    If a policy raises, that is one error that tells of both.
     """
     try:
         for policy in _added:
             action = policy.of_exception(job, error)
             if action in (Action.DONE, Action.PUT_BACK):
-                return action.verb, error
+                return action, error
             if action is not None:
                 raise TypeError(
                     f"{type(policy).__name__}.of_exception returned {action!r}, and not "
                     "Action.DONE, Action.PUT_BACK or None"
                 )
     except Exception as second:
-        return "", with_second_error(error, second, "deciding by policies", job.class_name)
-    return "", error
+        return None, with_second_error(error, second, "deciding by policies", job.class_name)
+    return Retries().of_exception(job, error), error

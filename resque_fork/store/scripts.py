@@ -1,6 +1,6 @@
 """The Lua scripts, by name: ``lua/<name>.lua`` behind the shared ``lua/prelude.lua``.
 
-Scripts that change entries of a long list also have ``lua/places.lua`` before them.
+Some have more in front of them: see `SHARED`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,14 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ..errors import RedisRefused
 from .packing import Packed
+
+# What else stands in front of a script, by the script's name.
+SHARED = {
+    "remove_entries": "places",
+    "requeue_entries": "places",
+    "rescue": "retry",
+    "step": "retry",
+}
 
 
 class Commands(Protocol):
@@ -36,7 +44,7 @@ class Script(NamedTuple):
 @functools.cache
 def script(name: str) -> Script:
     folder = resources.files(__package__) / "lua"
-    parts = ["prelude", *(["places"] if name.endswith("_entries") else []), name]
+    parts = ["prelude", *([SHARED[name]] if name in SHARED else []), name]
     source = "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
     return Script(hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), source)
 

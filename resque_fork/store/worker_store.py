@@ -22,6 +22,7 @@ from ..wire.times import run_time, started_time
 from ..wire.unreadable import reference
 from . import scripts
 from .packing import Packed
+from .retries import Comeback, RetryState, retry_keys, retry_state
 from .scripts import Commands, Packs
 
 log = logging.getLogger("resque_fork")
@@ -39,17 +40,36 @@ class FailedEntry:
         """One that is small enough for every server: the payload stands under a key of its own."""
         return replace(self, entry=entry_with(self.entry, reference(key)))
 
+    def to_args(self) -> Sequence[Any]:
+        """As the scripts take it."""
+        return (self.list_key, self.member, self.entry)
+
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What became of the job on record: ``done``, ``failed``, ``back`` or ``lost``."""
+    """What became of the job on record: ``done``, ``failed``, ``back``, ``lost`` or ``later``.
+
+    `digest` is what its retries are counted by, empty if nothing is known of any. `comeback` is
+    how a job comes back later; `entries` are written if it has no retries left.
+    """
 
     verb: str
     entries: Sequence[FailedEntry] = ()
+    digest: str = ""
+    comeback: Comeback | None = None
 
     def naming(self, key: str) -> Finish:
-        """With entries that are small enough for every server."""
-        return Finish(self.verb, [entry.naming(key) for entry in self.entries])
+        """With entries and an item that are small enough for every server."""
+        return replace(
+            self,
+            entries=[entry.naming(key) for entry in self.entries],
+            comeback=self.comeback and self.comeback.naming(key),
+        )
+
+    def to_args(self) -> Sequence[Any]:
+        """As the scripts take it."""
+        comeback = self.comeback.to_args() if self.comeback else ()
+        return [self.digest, *comeback, *(part for e in self.entries for part in e.to_args())]
 
 
 NOTHING = Finish("none")
@@ -65,7 +85,8 @@ class Step(NamedTuple):
     the record: nothing was counted. `found` is ``job``, ``unread`` (not fit for others,
     or too large to tell), ``empty``, ``paused`` or ``none``; `queue`, `run_at`
     and `raw` are the job's. `known` counts the known queues, `more` says whether
-    the queue has another job; `wrong` names keys that should be lists.
+    the queue has another job, `retries` whether any job at all has failed and is retried;
+    `wrong` names keys that should be lists.
     """
 
     finish: str
@@ -75,6 +96,7 @@ class Step(NamedTuple):
     raw: bytes = b""
     known: int = 0
     more: bool = False
+    retries: bool = False
     wrong: Sequence[str] = ()
 
 
@@ -105,8 +127,7 @@ class WorkerStore:
         self._identity = [part for pair in identity.items() for part in pair]
         self._keys = keys
         self._queue_prefix = keys.queue("")
-        prefix = self._queue_prefix.encode("utf-8", "surrogateescape")
-        self._constants = (str(len(prefix)), str(max_attempts), worker_id)
+        self._constants = (str(max_attempts), worker_id)
         self._rescued = keys.rescued(self.token)
         self._own = (keys.fork(worker_id), keys.worker(worker_id), keys.unread(worker_id))
         self._stats = tuple(
@@ -125,7 +146,7 @@ class WorkerStore:
             keys.attempts,
             keys.workers,
             keys.started(worker_id),
-            self._queue_prefix,
+            *retry_keys(keys),
         ]
 
     def on(self, redis: Commands) -> WorkerStore:
@@ -175,7 +196,7 @@ class WorkerStore:
                 finish, self._held = GONE if finish is not NOTHING else NOTHING, None
         if reply[0] == b"taken":
             raise NameTaken(self.worker_id)
-        done, found, queue, run_at, raw, known, more, *wrong = reply
+        done, found, queue, run_at, raw, known, more, retries, *wrong = reply
         step = Step(
             GONE.verb if finish is GONE else done.decode(),
             found.decode(),
@@ -184,6 +205,7 @@ class WorkerStore:
             raw,
             known,
             bool(more),
+            bool(retries),
             tuple(to_text(key) for key in wrong),
         )
         self._number += 1
@@ -195,7 +217,7 @@ class WorkerStore:
         try:
             return self._step(finish, queues)
         except RedisRefused as error:
-            if not (finish.entries and error.is_too_large):
+            if not ((finish.entries or finish.comeback) and error.is_too_large):
                 raise
         key = self._keys.kept(f"{self.token}:{self._number}")
         scripts.run(self._redis, "keep", [self._own[0], self._own[2], key], [self.token])
@@ -214,11 +236,7 @@ class WorkerStore:
                 run_time(int(time.time())).encode() if queues is not None else b"",
                 *self._constants,
                 digest(self.counted_by).encode() if self.counted_by else b"",
-                *(
-                    part
-                    for failed in finish.entries
-                    for part in (failed.list_key, failed.member, failed.entry)
-                ),
+                *finish.to_args(),
             ],
         )
 
@@ -247,6 +265,23 @@ class WorkerStore:
         """The names of all known queues, sorted."""
         names = self._best_effort.execute_command("SMEMBERS", self._keys.queues)
         return sorted(map(to_text, names))
+
+    def declare_retries(self, retries: Mapping[str, str | None]) -> None:
+        """Tell all workers how jobs are retried, by class; None for one that is not.
+
+        Whoever rescues a job may not have loaded the application that declares it. Raises
+        WrongKeyType.
+        """
+        declared = [part for name, text in retries.items() if text for part in (name, text)]
+        others = [name for name, text in retries.items() if text is None]
+        if declared:
+            self._redis.execute_command("HSET", self._keys.jobs, *declared)
+        if others:
+            self._redis.execute_command("HDEL", self._keys.jobs, *others)
+
+    def retry_state(self, digest: str) -> RetryState | None:
+        """How often a job has failed that is retried; None if that is not known, or never."""
+        return retry_state(self._redis, self._keys, digest)
 
     def describe(self, class_name: str, portable: bool) -> None:
         """Note what the job on record is that stands in ``fork:unread:<id>``."""

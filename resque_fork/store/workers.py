@@ -12,8 +12,9 @@ from ..errors import RedisRefused, WrongKeyType
 from ..wire.keys import Keys, to_text
 from ..wire.times import read_time
 from . import scripts
+from .retries import RetryState, retry_keys, retry_state
 from .scripts import Commands
-from .worker_store import FailedEntry
+from .worker_store import NOTHING, Finish
 
 RESCUE_SECONDS = 5  # for which a rescuer has a dead worker to itself
 RECORDS = 100  # workers whose records are read in one command
@@ -176,30 +177,29 @@ class Workers:
     def rescue(
         self,
         found: Found,
-        verb: str = "none",
+        finish: Finish = NOTHING,
         *,
         queue: str = "",
         raw: bytes = b"",
         counted_by: str = "",
-        entries: Sequence[FailedEntry] = (),
         max_attempts: int = 1,
         heeding_ruby: bool = False,
     ) -> str:
-        """Remove a dead worker, and take its job to the failed list or its queue.
+        """Remove a dead worker, and take its job to the failed list, its queue, or later.
 
-        `verb` is ``failed``, which writes the entries; ``lost``, which puts the job back, or
-        writes them if it has been lost too often; or, without a job, ``none``. Losses are
-        counted by the digest `counted_by`. A worker of another
+        `finish` is ``failed``, ``lost`` or ``later``, as a step has it, or, without a job,
+        ``none``. Losses are counted by the digest `counted_by`. A worker of another
         implementation is left alone while a Ruby worker looks for the dead, if
-        `heeding_ruby`. Returns ``rescued``, ``failed`` or ``requeued``, or ``changed`` if the
-        worker is no longer as it was found: somebody else rescued it, or it lives. Atomic.
+        `heeding_ruby`. Returns ``rescued``, ``failed``, ``requeued`` or ``later``, or
+        ``changed`` if the worker is no longer as it was found: somebody else rescued it, or it
+        lives. Atomic.
         """
         keys, worker_id = self._keys, found.worker_id
         token = found.process.get("token", "")
         kept = keys.kept(f"{self._me}:{next(self._count)}")
 
         def run(kept_apart: bool) -> Any:
-            written = [e.naming(kept) if kept_apart else e for e in entries]
+            written = finish.naming(kept) if kept_apart else finish
             return scripts.run(
                 self._others,
                 "rescue",
@@ -221,20 +221,21 @@ class Workers:
                     keys.rescued(token),
                     keys.pruning_lock,
                     kept,
+                    *retry_keys(keys),
                 ],
                 [
                     worker_id,
                     token,
                     found.process.get("step", ""),
                     b"" if token else found.record or b"",
-                    verb,
+                    finish.verb,
                     max_attempts,
                     queue,
-                    raw if verb == "lost" else b"",
+                    raw if finish.verb in ("lost", "later") else b"",
                     counted_by,
                     int(kept_apart),
                     int(heeding_ruby),
-                    *(part for e in written for part in (e.list_key, e.member, e.entry)),
+                    *written.to_args(),
                 ],
             )
 
@@ -244,6 +245,18 @@ class Workers:
             if not error.is_too_large:
                 raise
             return to_text(run(kept_apart=True))
+
+    def declared_retry(self, class_name: str) -> bytes | None:
+        """What any worker has declared of how such jobs are retried; see `Retry.to_json`."""
+        try:
+            text = self._others.execute_command("HGET", self._keys.jobs, class_name)
+        except WrongKeyType:
+            return None
+        return None if text is None else bytes(text)
+
+    def retry_state(self, digest: str) -> RetryState | None:
+        """How often a job has failed that is retried."""
+        return retry_state(self._others, self._keys, digest)
 
     def lock_pruning(self, worker_id: str, seconds: int) -> bool:
         """Whether this worker alone looks for dead workers of the fleet, for `seconds`."""

@@ -6,13 +6,17 @@ import logging
 from dataclasses import replace
 
 from ..child.performer import Performer
+from ..errors import GiveUp, PoisonPill, RetryLater
 from ..failure import FailedEntries
 from ..job.reservation import Reservation
 from ..policies import Action, Outcome, Policies
 from ..policies.outcome import FAILED, NOT_STARTED
 from ..settings import Settings
+from ..store.retries import Comeback
 from ..store.worker_store import Finish
 from ..system.service import Stop
+from ..text import shown_seconds
+from ..wire.delayed import delayed_item, digest_of
 
 log = logging.getLogger("resque_fork")
 
@@ -29,6 +33,7 @@ class Finisher:
         stop: Stop,
     ) -> None:
         self._policies = Policies.of(settings)
+        self._max_attempts = settings.max_attempts
         self._entries = entries
         self._worker_id = worker_id
         self._performer = performer
@@ -40,28 +45,88 @@ class Finisher:
             log.warning("%s", outcome.warning)
         action = self._policies.of_end(job, replace(outcome, worker_stops=self._stop.asked))
         _log(job, outcome, action)
-        if action.failure is None:
-            return Finish(action.verb)
         saved = outcome.saved
-        if action.verb == "failed" and outcome.error is not None:
-            saved = self._performer.handle_failure(job, outcome.error)
-        entries = self._entries.of(job, action.failure, self._worker_id, saved=saved)
-        return Finish(action.verb, entries)
+        if outcome.error is not None and action.verb in ("failed", "later"):
+            later = action if action.verb == "later" else None
+            saved = self._performer.handle_failure(job, outcome.error, later)
+        return finish_of(job, action, self._entries, self._worker_id, saved=saved)
+
+    def error_of(self, outcome: Outcome, finish: Finish) -> BaseException | None:
+        """What on_failure hooks get of a job that is to come back, if the step fails it instead."""
+        if finish.verb == "lost":
+            return PoisonPill.of(self._max_attempts, outcome.error)
+        if finish.verb == "later" and outcome.failure is not None:
+            text = f"{outcome.failure.exception}: {outcome.failure.error}"
+            return outcome.error or GiveUp(text)
+        return None
+
+
+def finish_of(
+    job: Reservation,
+    action: Action,
+    entries: FailedEntries,
+    worker_id: str,
+    *,
+    saved: bool = False,
+) -> Finish:
+    """What an action means for Redis. `saved` says that other backends have had the failure."""
+    if action.failure is None:
+        return Finish(action.verb, digest=_known_digest(job))
+    written = entries.of(job, action.failure, worker_id, saved=saved)
+    if action.verb != "later" or job.retry is None:
+        return Finish(action.verb, written, _known_digest(job))
+    queue = job.retry.queue or job.queue
+    comeback = Comeback(
+        seconds=action.seconds,
+        retries=job.retry.attempts if action.counts else None,
+        queue=queue,
+        item=delayed_item(job.payload, queue),
+        exception=action.failure.exception,
+        error=action.failure.error,
+    )
+    return Finish("later", written, digest_of(job.payload), comeback)
+
+
+def _known_digest(job: Reservation) -> str:
+    """Of a job that has failed before: its end is the end of that count."""
+    return digest_of(job.payload) if job.first_failed else ""
 
 
 def _log(job: Reservation, outcome: Outcome, action: Action) -> None:
     failure = outcome.failure
+    what = f"{failure.exception}: {failure.error}" if failure else ""
     if action.verb == "failed" and action.failure is not None:
-        log.error("%s failed: %s: %s", job, action.failure.exception, action.failure.error)
+        what = f"{action.failure.exception}: {action.failure.error}{_number(job)}"
+        log.error("%s failed: %s", job, what)
     elif action.verb == "lost":
         log.error("%s was lost: %s", job, outcome.error)
+    elif action.verb == "later":
+        _log_retry(job, action)
     elif outcome.kind == NOT_STARTED and outcome.error is not None:
         log.error("%s could not be started: %s", job, outcome.error)
-    elif outcome.kind == FAILED and failure is not None:
+    elif outcome.kind == FAILED and outcome.action is not None:
         end = "goes back to its queue" if action.verb == "back" else "counts as done"
-        what = f"{failure.exception}: {failure.error}"
         log.warning("%s raised %s, and %s by a policy", job, what, end)
     elif action.verb == "back":
         log.warning("%s was stopped and goes back to its queue", job)
     else:
         log.info("done: %s", job)
+
+
+def _log_retry(job: Reservation, action: Action) -> None:
+    failure = action.failure
+    again = f"again in {shown_seconds(action.seconds)}" if action.seconds else "again at once"
+    if job.retry is None or failure is None:
+        return
+    if failure.exception == RetryLater.__name__:
+        log.info("%s is performed %s, as it asked", job, again)
+        return
+    what = f"{failure.exception}: {failure.error}{_number(job)}"
+    log.warning("%s failed: %s, %s", job, what, again)
+
+
+def _number(job: Reservation) -> str:
+    """Which attempt of a job it was, if it has several."""
+    if job.retry is None:
+        return ""
+    return f". Attempt {job.failures + 1} of {job.retry.attempts + 1}"

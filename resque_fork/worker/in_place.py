@@ -17,6 +17,7 @@ from ..errors import comes_of_term
 from ..failure import Backends, Failure
 from ..job.registry import registry
 from ..job.reservation import Reservation, perform
+from ..policies.action import Action
 from ..policies.outcome import DONE, FAILED, NOT_STARTED, STOPPED, Outcome
 from ..policies.policies import decided
 from ..settings import Settings
@@ -75,16 +76,19 @@ class InPlacePerformer(Performer):
         return Outcome(DONE, warning=text if term.raised else "")
 
     def _ended(self, job: Reservation, raised: BaseException) -> Outcome:
-        """What became of a job that has raised; its failure is handled unless a policy says so."""
-        kind = FAILED
-        if comes_of_term(raised) or (self._stopped and not isinstance(raised, Exception)):
+        """What became of a job that has raised. Its failure is handled here, but for a stopped
+        job that is retried: whether the worker stops too is not yet known."""
+        kind, action, by_term = FAILED, None, comes_of_term(raised)
+        if by_term or (self._stopped and not isinstance(raised, Exception)):
             kind = STOPPED
+            if job.retry is not None:
+                return Outcome(kind, Failure.of(raised), raised, by_term=by_term)
         else:
             action, raised = decided(job, raised)
-            if action:
+            if not has_aftermath(job, self._backends, action):
                 return Outcome(FAILED, Failure.of(raised), action=action)
-        handled = failure_handled(self._backends, self._worker_id, job, raised)
-        return Outcome(kind, handled.failure, saved=handled.saved)
+        handled = failure_handled(self._backends, self._worker_id, job, raised, action)
+        return Outcome(kind, handled.failure, saved=handled.saved, action=action)
 
     def _run(
         self, reservation: Reservation, term: TermSwitch, signals: Dispositions
@@ -104,11 +108,13 @@ class InPlacePerformer(Performer):
         self._restorer.after_job()
         signals.put_back()
 
-    def handle_failure(self, reservation: Reservation, error: BaseException) -> bool:
+    def handle_failure(
+        self, reservation: Reservation, error: BaseException, action: Action | None = None
+    ) -> bool:
         """Hooks and backends run here."""
-        if not has_aftermath(reservation, self._backends):
+        if not has_aftermath(reservation, self._backends, action):
             return False
-        return failure_handled(self._backends, self._worker_id, reservation, error).saved
+        return failure_handled(self._backends, self._worker_id, reservation, error, action).saved
 
     def stop(self) -> None:
         """A job here can only be stopped by raising in it, which the signal has done."""

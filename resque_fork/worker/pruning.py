@@ -24,17 +24,21 @@ from ..errors import (
     RedisRefused,
     UnreadablePayload,
 )
-from ..failure import FailedEntries, Failure
+from ..failure import FailedEntries
+from ..job.registry import registry
 from ..job.reservation import Reservation
-from ..policies import Policies
+from ..job.retry import Retry
+from ..policies import Action, Policies
 from ..policies.outcome import FAILED, LOST, Outcome
 from ..settings import Settings
 from ..store.worker_store import digest
 from ..store.workers import Found, WorkerId, Workers
 from ..system.identity import Identity
+from ..wire.delayed import digest_of
 from ..wire.job import MAX_PAYLOAD, Payload
 from ..wire.record import WorkerRecord
 from ..wire.unreadable import unwrapped
+from .finish import finish_of
 
 log = logging.getLogger("resque_fork")
 
@@ -46,6 +50,7 @@ WHAT_BECAME = {
     "rescued": "it had no job",
     "failed": "its job is in the failed list",
     "requeued": "its job is back in its queue",
+    "later": "its job is retried later",
 }
 CHECKED_AT_ONCE = 20  # living workers that one look makes sure of: five hundred start together
 
@@ -53,8 +58,8 @@ CHECKED_AT_ONCE = 20  # living workers that one look makes sure of: five hundred
 class Pruner:
     """Looks for dead workers on behalf of one worker, or of an operator.
 
-    `rescued` are the jobs that went to the failed list, each with the error that explains it.
-    `sleep` waits so many seconds.
+    `rescued` are the jobs that went to the failed list, or are retried later, each with the
+    error that explains it, and the action if it is retried. `sleep` waits so many seconds.
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class Pruner:
         self._workers = workers
         self._settings = settings
         self._entries = entries
-        self.rescued: list[tuple[Reservation, JobLost]] = []
+        self.rescued: list[tuple[Reservation, JobLost, Action | None]] = []
         self._policies = Policies.of(settings)
         self._sleep = sleep
         self._hostname = socket.gethostname()
@@ -215,23 +220,34 @@ class Pruner:
             else:
                 error = error_of(found)
             raw, job = _job_of(found, self._settings.max_payload)
+            job = self._with_retries(job)
             action = self._policies.of_end(job, _outcome(found, job, error))
             answer = self._workers.rescue(
                 found,
-                action.verb,
+                finish_of(job, action, self._entries, worker_id),
                 queue=job.queue,
                 raw=raw,
                 counted_by=digest(job.payload.raw),
-                entries=self._entries.of(job, action.failure or Failure.of(error), worker_id),
                 max_attempts=attempts,
                 heeding_ruby=heeding_ruby,
             )
         finally:
             if answer == "changed":
                 self._workers.release(worker_id)
-        if answer == "failed" and job.class_name:
-            self.rescued.append((job, error))
+        if answer in ("failed", "later") and job.class_name:
+            self.rescued.append((job, error, action if answer == "later" else None))
         return answer
+
+    def _with_retries(self, job: Reservation) -> Reservation:
+        """The same job with what Redis knows of its retries, whichever application declares it."""
+        declared = job.retry
+        if job.class_name and job.class_name not in registry.names():
+            declared = Retry.from_json(self._workers.declared_retry(job.class_name) or b"")
+        if declared is None:
+            return job
+        state = self._workers.retry_state(digest_of(job.payload))
+        failures, first = (state.failures, state.first) if state else (0, 0.0)
+        return replace(job, failures=failures, first_failed=first, declared=declared)
 
 
 def _outcome(found: Found, job: Reservation, error: JobLost) -> Outcome:

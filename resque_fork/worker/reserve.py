@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from ..errors import JobLost, UnknownJob, UnreadablePayload, WrongKeyType
+from ..errors import UnknownJob, UnreadablePayload, WrongKeyType
 from ..job.registry import registry
 from ..job.reservation import Reservation, refuse_redacted
 from ..settings import Settings
 from ..store.worker_store import NOTHING, Step, WorkerStore
+from ..wire.delayed import digest_of
 from ..wire.job import Payload
 from ..wire.queue_list import QueueList
 from ..wire.unreadable import WRAPPED, key_of, unwrapped
@@ -30,8 +32,9 @@ class Reserved(NamedTuple):
 
 
 class Reserver:
-    """`finish` is what is to be written of the last job; `loss` is that job with the error by
-    which it fails if it turns out to have been lost too often, and then stands in `given_up`.
+    """`finish` is what is to be written of the last job. The step may find that a job which is to
+    come back was lost or tried too often, and fail it: then `if_failed`, that job with its
+    error, is put into `failed`.
 
     `paused` says whether the last look found all workers paused by the key, `more` whether it
     left jobs in the queue that it took one from.
@@ -39,8 +42,8 @@ class Reserver:
 
     def __init__(self, store: WorkerStore, queue_list: QueueList, settings: Settings) -> None:
         self.finish = NOTHING
-        self.loss: tuple[Reservation, JobLost] | None = None
-        self.given_up: list[tuple[Reservation, JobLost]] = []
+        self.if_failed: tuple[Reservation, BaseException] | None = None
+        self.failed: list[tuple[Reservation, BaseException]] = []
         self.paused = self.more = False
         self._store = store
         self._settings = settings
@@ -87,10 +90,13 @@ class Reserver:
         finish, self.finish = self.finish, NOTHING
         if step.finish == "gone":
             log.warning("The job was rescued by another while it ran: nothing is counted")
-        if finish.verb == "lost" and step.finish == "failed":
-            log.error("The job was lost %d times and has failed", self._settings.max_attempts)
-            if self.loss is not None:
-                self.given_up.append(self.loss)
+        if finish.verb in ("lost", "later") and step.finish == "failed":
+            if finish.verb == "lost":
+                log.error("The job was lost %d times and has failed", self._settings.max_attempts)
+            else:
+                log.error("An equal job has used up its retries: the job has failed")
+            if self.if_failed is not None:
+                self.failed.append(self.if_failed)
         self._stale = self._stale or step.known != len(self._known)
         self.more = step.more
         if step.wrong or self._wrong:
@@ -116,7 +122,12 @@ class Reserver:
         self._store.counted_by = raw
         if problem is None and step.found == "unread" and payload.decoded:
             self._store.describe(payload.class_name, payload.portable)
-        return Reserved(Reservation(step.queue, payload, step.run_at), problem)
+        job = Reservation(step.queue, payload, step.run_at)
+        if step.retries and problem is None and (job.retry or not payload.decoded):
+            state = self._store.retry_state(digest_of(payload))
+            if state is not None:
+                job = replace(job, failures=state.failures, first_failed=state.first)
+        return Reserved(job, problem)
 
     def _bytes_of(self, raw: bytes) -> bytes:
         """The payload that a failed entry may have wrapped. Raises UnreadablePayload."""

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from ..child.fork import ForkedPerformer
 from ..child.performer import Performer
 from ..client.resque import Resque
-from ..errors import NotOnMainThread, PoisonPill, ResqueError
+from ..errors import NotOnMainThread, ResqueError, WrongKeyType
 from ..failure import Backends, FailedEntries
 from ..job.hooks import worker_hooks
+from ..job.registry import registry
 from ..job.reservation import Reservation
 from ..logs import LogFiles, lifecycle
 from ..policies import Outcome
-from ..policies.outcome import FAILED, LOST, NOT_STARTED
+from ..policies.outcome import DONE, FAILED, NOT_STARTED
 from ..settings import Settings, load
 from ..store.access import check_access
 from ..store.queue_listener import QueueListener
@@ -234,6 +235,8 @@ class Worker(Service):
             return
         self.job = job
         outcome = self._performer.perform(job, self._read_by_child, more=self._reserver.more)
+        if outcome.kind != DONE:  # a stop that has come to all processes of the group counts
+            self._loop.poll()
         self._finish(self.job, outcome)
         if outcome.kind == NOT_STARTED:
             self._idler.sleep(FORK_RETRY_SECONDS)
@@ -244,11 +247,10 @@ class Worker(Service):
 
     def _finish(self, job: Reservation, outcome: Outcome) -> None:
         """Decide what the next step writes about a job."""
-        self._reserver.finish = self._finisher.finish_of(job, outcome)
-        self._reserver.loss = None
-        if outcome.kind == LOST:
-            poison = PoisonPill.of(self.settings.max_attempts, outcome.error)
-            self._reserver.loss = (job, poison)
+        finish = self._finisher.finish_of(job, outcome)
+        error = self._finisher.error_of(outcome, finish)
+        self._reserver.finish = finish
+        self._reserver.if_failed = None if error is None else (job, error)
 
     def _read_by_child(self, job: Reservation) -> None:
         """The child has read a payload that was too large for us."""
@@ -274,6 +276,7 @@ class Worker(Service):
         lifecycle.info("Worker %s is starting", self.id)
         self._connection.open_or_refuse()
         check_access(self._connection, self.resque.server, self.resque.key_names)
+        self._declare_retries()
         self.prune_dead_workers()
         if not self._first_fork_announced:  # work() may be called again
             self._announce_first_fork()
@@ -331,6 +334,16 @@ class Worker(Service):
             self._signals.install(self._signal_table())
             self._performer.open()
 
+    def _declare_retries(self) -> None:
+        """For those that rescue jobs of ours: they may not have loaded the application."""
+        declared = registry.retries().items()
+        try:
+            self._store.declare_retries(
+                {name: retry.to_json() if retry else None for name, retry in declared}
+            )
+        except WrongKeyType as problem:
+            log.error("%s", problem)
+
     def _look_for_shared_connections(self) -> None:
         if self.settings.fork_per_job:
             closers.run()
@@ -348,7 +361,7 @@ class Worker(Service):
         """
         if self._pruner.rescued:
             self.done_working()
-        for jobs in (self._pruner.rescued, self._reserver.given_up):
+        for jobs in (self._pruner.rescued, self._reserver.failed):
             while jobs:
                 self._performer.handle_failure(*jobs.pop(0))
 

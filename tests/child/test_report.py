@@ -27,6 +27,7 @@ from resque_fork.child.report import (
 )
 from resque_fork.failure import Failure
 from resque_fork.job.reservation import Reservation
+from resque_fork.policies import Action
 from resque_fork.wire.job import MOST_DECODED, Payload
 
 
@@ -61,7 +62,9 @@ REPORTS = [
     Read("Mail", portable=False),
     Done(USED),
     Done(USED, skipped=True),
-    Failed(FAILURE, USED, leaving=True, after_term=True, final=False, action="back"),
+    Failed(FAILURE, USED, leaving=True, after_term=True, final=False, action=Action.PUT_BACK),
+    Failed(FAILURE, USED, action=Action("later", seconds=1.5, counts=False)),
+    Failed(FAILURE, USED, left_to_worker=True),
     Handled(FAILURE, saved=True),
     Exiting(),
 ]
@@ -103,7 +106,11 @@ def test_reports_that_lack_something(sent: Report) -> None:
         ({"report": "told"}, "not a report of a child's"),
         ({"final": "yes"}, "not a report of a child's"),
         ({"action": None}, "not a report of a child's"),
-        ({"action": "lost"}, "not what a policy may decide"),
+        ({"action": "lost"}, "not what a policy may decide in a child"),
+        ({"action": "later", "seconds": float("nan")}, "not what a policy may decide in a child"),
+        ({"action": "later", "seconds": float("inf")}, "not what a policy may decide in a child"),
+        ({"action": "later", "seconds": -0.5}, "not what a policy may decide in a child"),
+        ({"seconds": 5}, "not a report of a child's"),
     ],
 )
 def test_what_is_no_report(change: dict[str, Any], problem: str) -> None:

@@ -40,8 +40,8 @@ def added() -> Iterator[None]:
         (Outcome("done"), {}, Action.DONE),
         (Outcome("failed", FAILURE), {}, Action("failed", FAILURE)),
         (Outcome("not started", error=OSError()), {}, Action.PUT_BACK),
-        (Outcome("failed", FAILURE, action="back"), {}, Action.PUT_BACK),
-        (Outcome("failed", FAILURE, action="done"), {}, Action.DONE),
+        (Outcome("failed", FAILURE, action=Action.PUT_BACK), {}, Action.PUT_BACK),
+        (Outcome("failed", FAILURE, action=Action.DONE), {}, Action.DONE),
         (STOPPED, {"on_term": "requeue"}, Action("failed", FAILURE)),
         (Outcome("stopped", FAILURE, worker_stops=True), {}, Action("failed", FAILURE)),
         (Outcome("stopped", FAILURE, worker_stops=True), {"on_term": "requeue"}, Action.PUT_BACK),
@@ -99,9 +99,9 @@ def test_policy_of_the_application() -> None:
     def free() -> None: ...
 
     busy, other = Busy(), OSError()
-    assert decided(reserved("locked"), busy) == ("back", busy)
-    assert decided(reserved("locked"), other) == ("", other)
-    assert decided(reserved("free"), busy) == ("", busy)
+    assert decided(reserved("locked"), busy) == (Action.PUT_BACK, busy)
+    assert decided(reserved("locked"), other) == (None, other)
+    assert decided(reserved("free"), busy) == (None, busy)
 
 
 @pytest.mark.usefixtures("added")
@@ -118,7 +118,7 @@ def test_policies_are_asked_in_their_order() -> None:
 
     add_policy(Done())
     add_policy(Back())
-    assert decided(MAIL, OSError())[0] == "done"
+    assert decided(MAIL, OSError())[0] == Action.DONE
 
 
 @pytest.mark.usefixtures("added")
@@ -130,8 +130,8 @@ def test_policy_that_raises_fails_the_job_with_both_errors() -> None:
             raise LookupError("no such lock")
 
     add_policy(Broken())
-    verb, error = decided(MAIL, OSError("gone"))
-    assert verb == ""
+    action, error = decided(MAIL, OSError("gone"))
+    assert action is None
     assert str(error) == (
         "Additional error (LookupError: no such lock) occurred in deciding by policies "
         "for job Mail\nOriginal error that caused job failure was OSError: gone"
@@ -148,8 +148,8 @@ def test_policy_that_answers_something_else(answer: Any) -> None:
             return answer  # type: ignore[no-any-return]
 
     add_policy(Wrong())
-    verb, error = decided(MAIL, OSError("gone"))
-    assert verb == ""
+    action, error = decided(MAIL, OSError("gone"))
+    assert action is None
     assert "Wrong.of_exception returned" in str(error)
     assert "and not Action.DONE, Action.PUT_BACK or None" in str(error)
 

@@ -9,7 +9,7 @@ import pytest
 from resque_fork.store.scripts import run, script
 
 LUA = resources.files("resque_fork.store") / "lua"
-PARTS = {"prelude", "places"}  # of scripts
+PARTS = {"prelude", "places", "retry"}  # of scripts
 NAMES = sorted({file.name.removesuffix(".lua") for file in LUA.iterdir()} - PARTS)
 
 

@@ -59,8 +59,8 @@ def mark(store: WorkerStore) -> dict[bytes, bytes]:
     return {f"resque:fork:rescued:{store.token}".encode(): b"1"}
 
 
-def entry(text: bytes = b"entry") -> list[FailedEntry]:
-    return [FailedEntry("resque:failed", text)]
+def to_fail(text: bytes = b"entry") -> Finish:
+    return Finish("failed", [FailedEntry("resque:failed", text)])
 
 
 # --- reading
@@ -153,7 +153,7 @@ def test_rescue_to_the_failed_list(workers: Workers, client: Any) -> None:
     """A dead worker's job becomes a failed entry and is counted; nothing else of it is left."""
     store = dead_worker(client, A)
     found = workers.find(ID)
-    assert workers.rescue(found, "failed", queue="email", raw=A, entries=entry()) == "failed"
+    assert workers.rescue(found, to_fail(), queue="email", raw=A) == "failed"
     assert dump(client) == {
         b"resque:queues": {b"email"},
         b"resque:failed": [b"entry"],
@@ -166,7 +166,7 @@ def test_rescue_to_its_queue(workers: Workers, client: Any) -> None:
     """A dead worker's job goes back to the front of its queue, byte for byte."""
     dead_worker(client, B, A, max_attempts=3)
     found = workers.find(ID)
-    answer = workers.rescue(found, "lost", queue="email", raw=B, max_attempts=3)
+    answer = workers.rescue(found, Finish("lost"), queue="email", raw=B, max_attempts=3)
     assert answer == "requeued"
     assert client.lrange("resque:queue:email", 0, -1) == [B, A]
     assert not client.exists("resque:stat:failed", "resque:failed")
@@ -180,7 +180,11 @@ def test_job_that_kills_its_workers_is_poison(workers: Workers, client: Any) -> 
         found = workers.find(ID)
         answers.append(
             workers.rescue(
-                found, "lost", queue="email", raw=A, entries=entry(b"poison"), max_attempts=3
+                found,
+                Finish("lost", to_fail(b"poison").entries),
+                queue="email",
+                raw=A,
+                max_attempts=3,
             )
         )
         store = WorkerStore(client, Keys(), ID, IDENTITY, 3)
@@ -197,7 +201,7 @@ def test_rescue_of_a_foreign_worker(workers: Workers, client: Any, record: bytes
     dead_ruby_worker(client, record)
     found = workers.find(RUBY)
     assert found.record == record
-    assert workers.rescue(found, "failed", entries=entry()) == "failed"
+    assert workers.rescue(found, to_fail()) == "failed"
     assert dump(client) == {b"resque:failed": [b"entry"], b"resque:stat:failed": b"1"}
 
 
@@ -215,7 +219,9 @@ def test_rescue_of_an_unread_job(workers: Workers, client: Any) -> None:
     """A job that nobody but us could see is rescued like any other."""
     dead_worker(client, b"oops")
     found = workers.find(ID)
-    assert workers.rescue(found, "lost", queue="email", raw=b"oops", max_attempts=9) == ("requeued")
+    assert workers.rescue(found, Finish("lost"), queue="email", raw=b"oops", max_attempts=9) == (
+        "requeued"
+    )
     assert client.lrange("resque:queue:email", 0, -1) == [b"oops"]
 
 
@@ -229,8 +235,8 @@ def test_rescue_after_ruby_took_it_off(
     prune_as_ruby_does(client)
     client.delete("resque:queues", lost)
     found = workers.find(ID)
-    verb, answer = ("failed", "failed") if payloads else ("none", "rescued")
-    answers = [workers.rescue(found, verb, queue="email", entries=entry()) for _ in range(10)]
+    finish, answer = (to_fail(), "failed") if payloads else (NOTHING, "rescued")
+    answers = [workers.rescue(found, finish, queue="email") for _ in range(10)]
     assert answers == [answer, *["changed"] * 9]
     failed = {b"resque:failed": [b"entry"], b"resque:stat:failed": b"1"}
     marked = {} if lost else mark(store)
@@ -242,7 +248,7 @@ def test_empty_payload_is_a_payload(workers: Workers, client: Any) -> None:
     dead_worker(client, b"")
     found = workers.find(ID)
     assert found.record == b""
-    assert workers.rescue(found, "failed", queue="email", entries=entry()) == "failed"
+    assert workers.rescue(found, to_fail(), queue="email") == "failed"
     assert client.lrange("resque:failed", 0, -1) == [b"entry"]
 
 
@@ -257,7 +263,7 @@ def test_ten_rescuers_rescue_once(workers: Workers, client: Any, redis_url: str)
         with BothWays(RedisURL(redis_url)) as own:
             start.wait(30)
             mine = Workers(own, Keys())
-            answers.append(mine.rescue(found, "failed", queue="email", raw=A, entries=entry()))
+            answers.append(mine.rescue(found, to_fail(), queue="email", raw=A))
 
     threads = [threading.Thread(target=rescue) for _ in range(10)]
     for thread in threads:
@@ -275,7 +281,7 @@ def test_living_worker_is_not_rescued(workers: Workers, client: Any) -> None:
     found = workers.find(ID)
     store.step(Finish("done"), ["email"])
     before = dump(client)
-    assert workers.rescue(found, "failed", queue="email", raw=A, entries=entry()) == "changed"
+    assert workers.rescue(found, to_fail(), queue="email", raw=A) == "changed"
     idle = Found(ID, workers.process(ID))
     assert workers.rescue(idle) == "changed"
     assert dump(client) == before
@@ -285,13 +291,13 @@ def test_successor_under_the_same_id_is_not_rescued(workers: Workers, client: An
     """A new process under a dead one's id is another worker, even with an equal job."""
     dead_worker(client, A)
     found = workers.find(ID)
-    workers.rescue(found, "lost", queue="email", raw=A, max_attempts=9)
+    workers.rescue(found, Finish("lost"), queue="email", raw=A, max_attempts=9)
     store = WorkerStore(client, Keys(), ID, IDENTITY)
     store.heartbeat()
     store.step(NOTHING, ["email"])
     record = client.get(f"resque:worker:{ID}")
     client.set(f"resque:worker:{ID}", found.record)  # the same second
-    assert workers.rescue(found, "failed", queue="email", raw=A, entries=entry()) == "changed"
+    assert workers.rescue(found, to_fail(), queue="email", raw=A) == "changed"
     assert client.get(f"resque:worker:{ID}") == found.record
     assert record is not None
 
@@ -299,7 +305,7 @@ def test_successor_under_the_same_id_is_not_rescued(workers: Workers, client: An
 def test_worker_that_finishes_after_its_rescue(workers: Workers, client: Any) -> None:
     """A worker that was taken for dead and comes back counts nothing for the rescued job."""
     store = dead_worker(client, A)
-    workers.rescue(workers.find(ID), "failed", queue="email", raw=A, entries=entry())
+    workers.rescue(workers.find(ID), to_fail(), queue="email", raw=A)
     assert store.step(Finish("done"), ["email"]).finish == "gone"
     assert not client.exists("resque:stat:processed")
 
@@ -311,11 +317,11 @@ def test_rescue_that_is_refused_changes_nothing(workers: Workers, client: Any) -
     client.set("resque:failed", "x")
     before = dump(client)
     with pytest.raises(WrongKeyType) as caught:
-        workers.rescue(found, "failed", queue="email", raw=A, entries=entry())
+        workers.rescue(found, to_fail(), queue="email", raw=A)
     assert caught.value.reason == "WRONGTYPE resque:failed is a string, not a list"
     client.set("resque:queue:email", "x")
     with pytest.raises(WrongKeyType, match="The Redis key 'resque:queue:email' does not hold"):
-        workers.rescue(found, "lost", queue="email", raw=A, max_attempts=9)
+        workers.rescue(found, Finish("lost"), queue="email", raw=A, max_attempts=9)
     client.delete("resque:queue:email")
     assert dump(client) == before
 
@@ -328,8 +334,10 @@ def test_rescue_while_redis_is_full(full_server: embedded.Server) -> None:
         dead_ruby_worker(client)
         fill(client)
         found = workers.find(ID)
-        assert workers.rescue(found, "lost", queue="email", raw=A, max_attempts=9) == ("requeued")
-        assert workers.rescue(workers.find(RUBY), "failed", entries=entry(b"x" * 5000)) == "failed"
+        assert workers.rescue(found, Finish("lost"), queue="email", raw=A, max_attempts=9) == (
+            "requeued"
+        )
+        assert workers.rescue(workers.find(RUBY), to_fail(b"x" * 5000)) == "failed"
         assert client.llen("resque:queue:email") == client.llen("resque:failed") == 1
 
 
@@ -351,10 +359,10 @@ def test_while_a_ruby_worker_looks_for_the_dead(workers: Workers, client: Any) -
     dead_ruby_worker(client)
     client.set("resque:pruning_dead_workers_in_progress", "ruby:1:*")
     found = workers.find(RUBY)
-    assert workers.rescue(found, "failed", entries=entry(), heeding_ruby=True) == "changed"
+    assert workers.rescue(found, to_fail(), heeding_ruby=True) == "changed"
     found = workers.find(ID)
-    assert workers.rescue(found, "failed", entries=entry(), heeding_ruby=True) == "failed"
-    assert workers.rescue(workers.find(RUBY), "failed", entries=entry()) == "failed"
+    assert workers.rescue(found, to_fail(), heeding_ruby=True) == "failed"
+    assert workers.rescue(workers.find(RUBY), to_fail()) == "failed"
     assert client.get("resque:pruning_dead_workers_in_progress") == b"ruby:1:*"
 
 
@@ -393,10 +401,7 @@ def test_job_that_rescuers_die_of_is_given_up(client: Any, payload: bytes) -> No
         grow_old(client)
     found = last.find(ID, 3)
     assert (found.hopeless, found.record) == (True, b"")
-    assert (
-        last.rescue(found, "failed", entries=entry(b'{"a":1,"payload":{},"exception":"x"}'))
-        == "failed"
-    )
+    assert last.rescue(found, to_fail(b'{"a":1,"payload":{},"exception":"x"}')) == "failed"
     (raw,) = client.lrange("resque:failed", 0, -1)
     key = json.loads(raw)["payload"]["args"][0]["key"]
     held = client.get(key) if client.type(key) == b"string" else client.hget(key, "payload")

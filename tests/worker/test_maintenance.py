@@ -75,7 +75,8 @@ def test_the_rescued_are_kept_for_their_hooks(parts: Parts) -> None:
     parts.redis.set(f"resque:worker:{DEAD}", record.to_json())
     assert parts.pruner.rescued == []
     parts.later(0)
-    ((job, error),) = parts.pruner.rescued
+    ((job, error, action),) = parts.pruner.rescued
+    assert action is None
     assert job.class_name == "Job"
     assert str(error) == f"Worker {DEAD} did not gracefully exit while processing Job"
 

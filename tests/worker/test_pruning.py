@@ -47,7 +47,7 @@ class Fleet:
     @property
     def told(self) -> list[tuple[str, str]]:
         """The jobs that hooks are to be told of, and why they have failed."""
-        return [(job.class_name, str(error)) for job, error in self.pruner.rescued]
+        return [(job.class_name, str(error)) for job, error, _ in self.pruner.rescued]
 
     def foreign(self, worker_id: str, beat_ago: float | None, record: str | None = RECORD) -> str:
         """A worker of another implementation, with a job, whose heartbeat is so old."""

@@ -23,8 +23,12 @@ for _, name in ipairs({
   try(name, KEYS[1], '')
 end
 for _, name in ipairs({'HINCRBY', 'HSET', 'HSETNX'}) do try(name, KEYS[1], '', 1) end
+for _, name in ipairs({'ZRANGE', 'ZREMRANGEBYSCORE'}) do try(name, KEYS[1], 0, 0) end
+try('ZADD', KEYS[1], 0, '')
+try('ZREM', KEYS[1], '')
 try('COPY', KEYS[1], KEYS[1])
 try('RENAME', KEYS[1], KEYS[1])
 try('DEL', KEYS[1])
+try('EXPIREAT', KEYS[1], 1)
 try('TIME')
 return refused

@@ -4,19 +4,23 @@
 --       6 worker:<id>:started  7 stat:processed:<id>  8 stat:failed:<id>
 --       9 stat:failed  10 failed_queues  11 queues  12 fork:attempts  13 queue of its job
 --       14 fork:workers  15 fork:rescued:<token>  16 pruning_dead_workers_in_progress
---       17 fork:kept:<name>
+--       17 fork:kept:<name>  18.. those of retries (see retry.lua)
 -- ARGV  1 id  2 token that it was found with, '' for none
 --       3 number of its last step as it was found  4 its record as it was found, which
 --         counts if it has no token
---       5 failed, or lost: back to its queue, or failed if it was lost too often; none if
---         there is no job  6 losses that are too many
---       7 queue of its job  8 payload of its job, if it is lost  9 its digest
---       10 1 if the bytes of a job that fails go to KEYS 17
+--       5 failed; or lost: back to its queue, or failed if it was lost too often; or later: it
+--         is retried, or failed if it has no retries left; none if there is no job
+--       6 losses that are too many  7 queue of its job
+--       8 payload of its job, if it goes to a queue  9 its digest
+--       10 1 if the bytes of a job that fails or comes back later go to KEYS 17
 --       11 1 if a worker without a token is left alone while a Ruby worker looks for the dead
---       12... values for its failed entries (see push_failed)
--- Returns 'rescued', 'requeued', 'failed', or 'changed' if it is no longer as it
+--       12 digest by which retries are counted, and for later six values more (see retry.lua)
+--       then values for its failed entries (see push_failed)
+-- Returns 'rescued', 'requeued', 'later', 'failed', or 'changed' if it is no longer as it
 -- was found: ten rescuers rescue once.
 
+local RETRY_KEYS, RETRY_ARGS = 18, 12
+local FIRST_ENTRY = ARGV[5] == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
 local in_the_way = refuse_unless('set', KEYS[1]) or refuse_unless('hash', KEYS[2])
   or refuse_unless('set', KEYS[14])
 if in_the_way then return in_the_way end
@@ -39,9 +43,11 @@ else
 end
 local held = redis.call('EXISTS', KEYS[4]) == 1 and KEYS[4] or KEYS[5]
 if ARGV[5] ~= 'none' then
-  local targets = failed_lists(12, #ARGV)
+  local targets = failed_lists(FIRST_ENTRY, #ARGV)
   targets[#targets + 1] = ARGV[5] == 'lost' and KEYS[13] or nil
-  local refusal = refuse_unless_lists(targets, token ~= '' and KEYS[3] or held)
+  local other = token ~= '' and KEYS[3] or held
+  local refusal = refuse_unless_lists(targets, other)
+    or (ARGV[5] == 'later' and refuse_retry(RETRY_KEYS, RETRY_ARGS, other) or nil)
   if refusal then return refusal end
 end
 
@@ -52,7 +58,9 @@ redis.pcall('HDEL', KEYS[12], 'rescue:' .. ARGV[1])
 redis.call('DEL', KEYS[3], KEYS[6], KEYS[7], KEYS[8])
 local verb = ARGV[5]
 if verb == 'lost' and is_poison(KEYS[12], ARGV[9], ARGV[6]) then verb = 'failed' end
-if verb == 'failed' and ARGV[10] == '1' then redis.pcall('RENAME', held, KEYS[17]) end
+if (verb == 'failed' or verb == 'later') and ARGV[10] == '1' then
+  redis.pcall('RENAME', held, KEYS[17])
+end
 redis.call('DEL', KEYS[4], KEYS[5])
 if verb == 'none' then return 'rescued' end
 
@@ -61,6 +69,12 @@ if verb == 'lost' then
   put_back(KEYS[11], ARGV[7], KEYS[13], ARGV[8])
   return 'requeued'
 end
+if verb == 'later' then
+  verb = retry(RETRY_KEYS, RETRY_ARGS, KEYS[11], ARGV[8])
+else
+  forget_retries(RETRY_KEYS, RETRY_ARGS)
+end
+if verb == 'later' then return 'later' end
 count(KEYS[9])
-push_failed(12, #ARGV, KEYS[10])
+push_failed(FIRST_ENTRY, #ARGV, KEYS[10])
 return 'failed'

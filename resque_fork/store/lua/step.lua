@@ -4,86 +4,100 @@
 --       4 stat:processed  5 stat:processed:<id>  6 stat:failed  7 stat:failed:<id>
 --       8 pause-all-workers  9 failed_queues  10 queues  11 fork:attempts
 --       12 workers  13 worker:<id>:started
---       14 'queue:' with namespace, no key itself
---       15.. queue:<name>, in order of priority
+--       14..19 those of retries (see retry.lua); the last is 'queue:', no key itself
+--       20.. queue:<name>, in order of priority
 -- ARGV  1 token of the worker's process  2 number of this step, one more than the last
 --       3 what became of the job on record: done, failed, back (to the front of
---         its queue), lost (back, unless it was lost too often), none (there is none)
---       4 run_at of the next job, '' to reserve none  5 length of KEYS 14
---       6 losses that make a poison pill  7 id of the worker
---       8 digest of the payload on record, by which losses are counted
---       9.. failed entries, three values each (see push_failed), for failed and poison
+--         its queue), lost (back, unless it was lost too often), later (it is retried, unless
+--         it has no retries left), none (there is none)
+--       4 run_at of the next job, '' to reserve none
+--       5 losses that make a poison pill  6 id of the worker
+--       7 digest of the payload on record, by which losses are counted
+--       8 digest by which retries are counted, and for later six values more (see retry.lua)
+--       then failed entries, three values each (see push_failed), which failed, lost and
+--         later may need
 --
 -- Returns, having changed nothing:
 --       {'taken'} if another process is registered under this id
 --       {'unregistered'} if none is
 --       {'forgotten'} if the job on record is gone, and no other worker has rescued it
 -- else  {finish, found, queue, run_at, payload, number of known queues,
---        1 if that queue has more jobs, wrong key...}
+--        1 if that queue has more jobs, 1 if any job is to be retried, wrong key...}
 --       finish: none, gone (another worker has rescued the job: nothing was counted), or ARGV 3,
---               but failed for a job that was lost too often
+--               but failed for a job that was lost too often, or has no retries left
 --       found: job, unread (not fit for others), empty, paused, none (not asked)
 -- Repeated, it changes nothing and returns the record as it stands.
 
-local fork, worker, unread = KEYS[1], KEYS[2], KEYS[3]
+local fork, worker, unread, queues = KEYS[1], KEYS[2], KEYS[3], KEYS[10]
+local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 14, KEYS[19], 20
+local RETRY_ARGS = 8
+local FIRST_ENTRY = ARGV[3] == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
 local state = redis.pcall('HMGET', fork, 'token', 'step', 'finish', 'pruned')
 if is_wrong_type(state) then return {'unregistered'} end
 if state['err'] then return state end
 if state[1] ~= ARGV[1] then return {state[1] and 'taken' or 'unregistered'} end
-local known = redis.pcall('SCARD', KEYS[10])
+local known = redis.pcall('SCARD', queues)
 if type(known) == 'table' then known = -1 end
 
 if tonumber(state[2]) >= tonumber(ARGV[2]) then
   local queue, run_at, payload, fit = on_record(fork, worker, unread)
   local found = not queue and 'empty' or fit and 'job' or 'unread'
-  return {state[3], found, queue or '', run_at or '', payload or '', known, 0}
+  local retries = redis.call('EXISTS', KEYS[RETRY_KEYS])
+  return {state[3], found, queue or '', run_at or '', payload or '', known, 0, retries}
 end
 
 local finish, queue, payload, _ = ARGV[3], nil, nil, nil
 if finish ~= 'none' and not has_record(worker, unread) then
-  local rescued = state[4] == state[2] or is_pruned(KEYS[12], KEYS[13], ARGV[7])
+  local rescued = state[4] == state[2] or is_pruned(KEYS[12], KEYS[13], ARGV[6])
   if not rescued then return {'forgotten'} end
   finish = 'gone'
 end
-if finish == 'back' or finish == 'lost' then
+if finish == 'back' or finish == 'lost' or finish == 'later' then
   queue, _, payload = on_record(fork, worker, unread)
   if not queue then return {'forgotten'} end
 end
-local queue_key = string.sub(KEYS[14], 1, tonumber(ARGV[5])) .. (queue or '')
-local targets = failed_lists(9, #ARGV)
+local queue_key = QUEUE_PREFIX .. (queue or '')
+local targets = failed_lists(FIRST_ENTRY, #ARGV)
 if queue then targets[#targets + 1] = queue_key end
 local refusal = refuse_unless_lists(targets, fork)
+  or (finish == 'later' and refuse_retry(RETRY_KEYS, RETRY_ARGS, fork) or nil)
 if refusal then return refusal end
 
 -- A full Redis refuses a script's first write that needs memory, and none after
 -- one that does not: free before you add, and nothing is refused half way.
 redis.call('HDEL', fork, 'queue', 'run_at')
 if finish ~= 'none' then redis.call('DEL', worker, unread) end
-if finish == 'lost' and is_poison(KEYS[11], ARGV[8], ARGV[6]) then finish = 'failed' end
-if finish == 'back' or finish == 'lost' then
-  put_back(KEYS[10], queue, queue_key, payload)
+if finish == 'lost' and is_poison(KEYS[11], ARGV[7], ARGV[5]) then finish = 'failed' end
+if finish == 'later' then
+  finish = retry(RETRY_KEYS, RETRY_ARGS, queues, payload)
 elseif finish == 'done' or finish == 'failed' then
+  forget_retries(RETRY_KEYS, RETRY_ARGS)
+end
+if finish == 'back' or finish == 'lost' then
+  put_back(queues, queue, queue_key, payload)
+elseif finish == 'done' or finish == 'failed' or finish == 'later' then
   count(KEYS[4], KEYS[5])
-  redis.pcall('HDEL', KEYS[11], ARGV[8])
+  redis.pcall('HDEL', KEYS[11], ARGV[7])
   if finish == 'failed' then
     count(KEYS[6], KEYS[7])
-    push_failed(9, #ARGV, KEYS[9])
+    push_failed(FIRST_ENTRY, #ARGV, KEYS[9])
   end
 end
 redis.call('HSET', fork, 'step', ARGV[2], 'finish', finish)
 
-if ARGV[4] == '' then return {finish, 'none', '', '', '', known, 0} end
+if ARGV[4] == '' then return {finish, 'none', '', '', '', known, 0, 0} end
 local pause = redis.pcall('GET', KEYS[8])
 if type(pause) == 'string' and string.lower(string.match(pause, '^%s*(.-)%s*$')) == 'true' then
-  return {finish, 'paused', '', '', '', known, 0}
+  return {finish, 'paused', '', '', '', known, 0, 0}
 end
 
--- What is popped has to go on record: see that it may, while nothing is popped.
-local attempt = redis.pcall('SET', worker, '', 'XX')
-if is_forbidden(attempt) then return attempt end
+-- What is popped has to go on record: see that it may, while nothing is popped. There is no
+-- record now, so with XX nothing is set.
+local probe = redis.pcall('SET', worker, '', 'XX')
+if is_forbidden(probe) then return probe end
 
-local reply = {finish, 'empty', '', '', '', known, 0}
-for first = 15, #KEYS, 64 do
+local reply = {finish, 'empty', '', '', '', known, 0, 0}
+for first = FIRST_QUEUE, #KEYS, 64 do
   local last = math.min(first + 63, #KEYS)
   if first == last or redis.call('EXISTS', unpack(KEYS, first, last)) > 0 then
     for i = first, last do
@@ -92,10 +106,11 @@ for first = 15, #KEYS, 64 do
       if type(item) == 'table' then
         reply[#reply + 1] = KEYS[i]
       elseif item then
-        local name, run_at = string.sub(KEYS[i], tonumber(ARGV[5]) + 1), ARGV[4]
+        local name, run_at = string.sub(KEYS[i], #QUEUE_PREFIX + 1), ARGV[4]
         local fit = write_record(fork, worker, unread, name, run_at, item)
         reply[2] = fit and 'job' or 'unread'
-        reply[3], reply[4], reply[5], reply[7] = name, run_at, item, redis.call('EXISTS', KEYS[i])
+        reply[3], reply[4], reply[5] = name, run_at, item
+        reply[7], reply[8] = redis.call('EXISTS', KEYS[i]), redis.call('EXISTS', KEYS[RETRY_KEYS])
         return reply
       end
     end
