@@ -161,6 +161,11 @@ class Settings:
         True, BOOLEAN, "Move a large application into huge pages, to fork faster.")
     pin_pages: bool = _setting(
         True, BOOLEAN, "Pin the memory pages that each job writes to, to fork faster.")
+    clock: bool = _setting(
+        True, BOOLEAN, "Move delayed jobs and retries that are due to their queues.")
+    scheduler_lock_prefix: str = _setting(
+        "", TEXT, "Prefix of the lock of Ruby's scheduler; while that runs, it moves delayed jobs.",
+        "RESQUE_SCHEDULER_MASTER_LOCK_PREFIX")
     term_timeout: float = _setting(
         4.0, SECONDS, "Time that a child has after TERM before it is killed.",
         "RESQUE_TERM_TIMEOUT")

@@ -25,6 +25,7 @@ ORDER = [
     "job",
     "failure",
     "policies",
+    "clock",
     "client",
     "child",
     "worker",

@@ -15,6 +15,7 @@ from .options import all_of
 
 LIST = "resque_fork.failed_list"  # in the notes that click keeps for a command and its group
 
+
 class Age(click.ParamType[float]):
     """Seconds, or with a unit: 90, 10m, 2h, 3d."""
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "info": ("overview:info", "Show the numbers."),
     "pause": ("overview:pause", "Stop all workers from taking jobs."),
     "resume": ("overview:resume", "End a pause."),
+    "clock": ("clock:clock", "Move delayed jobs that are due."),
     "prune": ("workers:prune", "Rescue the jobs of dead workers now."),
     "stacks": ("stacks:stacks", "Show where a running job is."),
     "config": ("overview:config", "Show every setting and where it came from."),

@@ -13,6 +13,8 @@ from .action import Action
 from .outcome import LOST, STOPPED, Outcome
 from .policy import Policy
 
+FAIL = Action("failed")
+
 
 class Retries(Policy):
     """Applies the job's `Retry`, to what it raised and to deaths alike.
@@ -40,7 +42,9 @@ class Retries(Policy):
         if isinstance(error, JobLost) and not isinstance(error, DirtyExit):  # it is no job here
             return None
         action = decide(retry, job, error, time.time())
-        return action and replace(action, failure=outcome.failure or Failure.of(error))
+        if action is None and not retry.applies_to(error):
+            return None  # --on-lost decides
+        return replace(action or FAIL, failure=outcome.failure or Failure.of(error))
 
 
 def decide(retry: Retry, job: Reservation, error: BaseException, now: float) -> Action | None:

@@ -275,13 +275,13 @@ class WorkerStore:
         declared = [part for name, text in retries.items() if text for part in (name, text)]
         others = [name for name, text in retries.items() if text is None]
         if declared:
-            self._redis.execute_command("HSET", self._keys.jobs, *declared)
+            self._best_effort.execute_command("HSET", self._keys.jobs, *declared)
         if others:
-            self._redis.execute_command("HDEL", self._keys.jobs, *others)
+            self._best_effort.execute_command("HDEL", self._keys.jobs, *others)
 
     def retry_state(self, digest: str) -> RetryState | None:
         """How often a job has failed that is retried; None if that is not known, or never."""
-        return retry_state(self._redis, self._keys, digest)
+        return retry_state(self._best_effort, self._keys, digest)
 
     def describe(self, class_name: str, portable: bool) -> None:
         """Note what the job on record is that stands in ``fork:unread:<id>``."""

@@ -10,12 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..errors import UnreadablePayload
 from .job import MOST_DECODED, Payload
+from .json import decode
 from .unreadable import wrapped
 
 BLANKS = b" \t\r\n"  # that JSON allows around a value
+LONGEST_NAME = 64 * 1024  # bytes of a queue's name, as JSON, that are looked at
+_QUEUE = b',"queue":"'
 
 
 def delayed_item(payload: Payload, queue: str) -> bytes:
@@ -32,6 +36,58 @@ def item_of(raw: bytes, queue: str) -> bytes:
     body = raw.strip(BLANKS).removesuffix(b"}").rstrip(BLANKS)
     name = json.dumps(queue, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return b'%b,"queue":%b}' % (body, name)
+
+
+class Due(NamedTuple):
+    """Where an item goes: its queue, and how many of its bytes, closed by ``}``, are the payload.
+
+    With a `size` of None all of them are: its queue does not stand at the end.
+    """
+
+    queue: str
+    size: int | None
+
+
+def due_of(item: bytes) -> Due:
+    """Where an item goes. Raises UnreadablePayload for one that is no job or names no queue.
+
+    One that is too large for a worker to decode is taken by its end alone, if its queue stands
+    there; `is_cut_by_its_end` says so beforehand.
+    """
+    at_end = _queue_at_end(item)
+    if at_end is not None and len(item) > MOST_DECODED:
+        return at_end
+    try:
+        job = decode(item)
+    except ValueError as error:
+        raise UnreadablePayload(f"The delayed job cannot be read: {error}.") from None
+    if not isinstance(job, dict):
+        raise UnreadablePayload("The delayed job cannot be read: it is not a JSON object.")
+    queue = job.get("queue")
+    if not isinstance(queue, str) or not queue:
+        raise UnreadablePayload("The delayed job names no queue.")
+    return at_end if at_end is not None and at_end.queue == queue else Due(queue, None)
+
+
+def is_cut_by_its_end(item: bytes) -> bool:
+    """Whether nothing of an item need be decoded to tell where it goes, but its end."""
+    return _queue_at_end(item) is not None
+
+
+def payload_of(item: bytes, due: Due) -> bytes:
+    """The payload as it goes to its queue."""
+    return item if due.size is None else item[: due.size] + b"}"
+
+
+def _queue_at_end(item: bytes) -> Due | None:
+    start = item.rfind(_QUEUE)
+    if start <= 0 or not item.endswith(b'"}') or len(item) - start > LONGEST_NAME:
+        return None
+    try:
+        queue = json.loads(item[start + len(_QUEUE) - 1 : -1])
+    except ValueError:
+        return None
+    return Due(queue, start) if isinstance(queue, str) and queue else None
 
 
 def job_digest(class_name: str, args: Sequence[Any]) -> str:

@@ -63,6 +63,9 @@ class Procline:
     def supervising(self, count: int) -> None:
         self._show(f"Supervising {count} workers")
 
+    def keeping_the_clock(self) -> None:
+        self._show("Moving delayed jobs")
+
     def restore(self) -> None:
         """The title that was found, for a process that goes on without its worker."""
         self._set(self._found)

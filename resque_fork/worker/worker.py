@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ..child.fork import ForkedPerformer
 from ..child.performer import Performer
 from ..client.resque import Resque
+from ..clock.clock import Clock
 from ..errors import NotOnMainThread, ResqueError, WrongKeyType
 from ..failure import Backends, FailedEntries
 from ..job.hooks import worker_hooks
@@ -22,6 +23,7 @@ from ..policies import Outcome
 from ..policies.outcome import DONE, FAILED, NOT_STARTED
 from ..settings import Settings, load
 from ..store.access import check_access
+from ..store.delayed import DelayedSet
 from ..store.queue_listener import QueueListener
 from ..store.worker_connection import BestEffort, WorkerConnection
 from ..store.worker_store import Finish, WorkerStore
@@ -315,6 +317,8 @@ class Worker(Service):
         self._performer.retire_child()
         self.done_working()
         self._run_failure_hooks()
+        if self._clock is not None:
+            self._clock.close()
         self.unregister_worker()
 
     def _give_back(self) -> None:
@@ -428,8 +432,26 @@ class Worker(Service):
         queues = self.queue_list.included
         self._maintenance = Maintenance(loop, self._store, self._pruner, settings, queues)
         loop.tasks.append(self._maintenance)
+        self._clock = self._make_clock(best_effort, entries)
         self._reserver = Reserver(self._store, self.queue_list, settings)
         self._finisher = Finisher(settings, entries, self.id, self._performer, self._stop)
+
+    def _make_clock(self, redis: BestEffort, entries: FailedEntries) -> Clock | None:
+        """None in a worker that is not there for long, or whose jobs hold up its loop."""
+        settings = self.settings
+        if not settings.clock or not settings.fork_per_job or settings.interval == 0:
+            return None
+        delayed = DelayedSet(redis, self.resque.key_names, self.id, settings.scheduler_lock_prefix)
+        clock = Clock(
+            self._loop,
+            delayed,
+            entries,
+            self._pruner,
+            self._stop,
+            self._performer.run_in_subprocess,
+        )
+        self._loop.tasks.append(clock)
+        return clock
 
     def _make_performer(self) -> Performer:
         settings = self.settings

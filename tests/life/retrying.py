@@ -3,9 +3,9 @@
 import os
 import signal
 
-from jobs.speaking import tell, wait_at_gate
+from jobs import tell, wait_at_gate
 
-from resque_fork import DirtyExit, GiveUp, Job, Retry, RetryLater, job
+from resque_fork import DirtyExit, GiveUp, Job, Retry, RetryLater, TermException, job
 
 
 class Flaky(Job, retry=[0, 0]):
@@ -38,27 +38,31 @@ def patient(*args):
 
 
 @job(queue="jobs", retry=[0])
-def kill_self(number=signal.SIGKILL):
+def die(number=signal.SIGKILL):
     tell("attempt")
     os.kill(os.getpid(), number)
     wait_at_gate()
 
 
 @job(queue="jobs", retry=[0], timeout=0.2)
-def slow():
+def too_slow():
     tell("attempt")
     wait_at_gate()
 
 
 @job(queue="jobs", retry=[0])
-def hold():
+def held():
     tell("begun")
-    wait_at_gate()
+    try:
+        wait_at_gate()
+    except TermException:
+        tell("stopped")
+        raise
     tell("done")
 
 
 @job(queue="jobs", retry=[0])
-def hold_and_fail():
+def held_and_fail():
     tell("begun")
     wait_at_gate()
     raise ValueError("failed after all")

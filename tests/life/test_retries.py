@@ -177,7 +177,7 @@ def test_requeued_by_hand(stage: Stage) -> None:
 
 def test_killed_child(stage: Stage) -> None:
     """A job whose process dies is tried again, and fails with what is known of the last death."""
-    stage.push("kill_self")
+    stage.push("die")
     work(stage)
     [entry] = stage.failed()
     assert entry["exception"] == "Resque::DirtyExit"
@@ -188,7 +188,7 @@ def test_killed_child(stage: Stage) -> None:
 
 def test_retry_comes_before_on_lost(stage: Stage) -> None:
     """Whatever that says; what the job does not retry, it decides."""
-    stage.push("kill_self")
+    stage.push("die")
     work(stage, "--on-lost", "requeue")
     assert len(stage.failed()) == 1
     assert not stage.redis.exists("resque:fork:attempts")
@@ -196,7 +196,7 @@ def test_retry_comes_before_on_lost(stage: Stage) -> None:
 
 def test_time_limit(stage: Stage) -> None:
     """JobTimeout is an exception like others."""
-    stage.push("slow")
+    stage.push("too_slow")
     work(stage)
     [entry] = stage.failed()
     assert entry["exception"] == "ResqueFork::JobTimeout"
@@ -223,16 +223,17 @@ def test_deploy_costs_no_attempt(stage: Stage, attempt: int, whom: str, on_term:
     """A job that is stopped with its worker goes to the front of its queue, also in the last
     attempt, and on_failure does not run."""
     if attempt == 2:
-        stage.push("hold")
-        worker, child = holding(stage, "hold")
+        stage.push("held")
+        worker, child = holding(stage, "held")
         os.kill(child, KILL)
-        stage.told("begun", by=worker)
+        child = stage.told("begun", by=worker)["pid"]
     else:
-        worker, child = holding(stage, "hold", "--on-term", on_term)
-    if whom == "the group":
-        for pid in worker.children:
-            os.kill(pid, TERM)
-    worker.send(TERM)
+        worker, child = holding(stage, "held", "--on-term", on_term)
+    if whom == "the group":  # the worker sees the end of its child together with its own signal
+        worker.send(signal.SIGSTOP)
+        os.kill(child, TERM)
+        stage.told("stopped", by=worker)
+    worker.send(TERM, signal.SIGCONT)
     assert worker.ended() == 0
     assert len(stage.queue()) == attempt
     assert stage.failed() == []
@@ -241,7 +242,7 @@ def test_deploy_costs_no_attempt(stage: Stage, attempt: int, whom: str, on_term:
 
 def test_in_place_deploy(stage: Stage) -> None:
     """Without a child the job is stopped in the worker, and goes back too."""
-    stage.push("hold")
+    stage.push("held")
     worker = stage.work("--no-fork-per-job", require="retrying")
     stage.told("begun", by=worker)
     assert worker.stop(TERM) == 0
@@ -251,7 +252,7 @@ def test_in_place_deploy(stage: Stage) -> None:
 
 def test_stopped_by_a_person(stage: Stage) -> None:
     """USR1 stops this job, and it fails."""
-    worker, _ = holding(stage, "hold")
+    worker, _ = holding(stage, "held")
     worker.send(USR1)
     [entry] = stage.failed(1)
     assert entry["exception"] == "Resque::TermException"
@@ -261,7 +262,7 @@ def test_stopped_by_a_person(stage: Stage) -> None:
 
 def test_term_from_somebody_else(stage: Stage) -> None:
     """Is an exception like others: the job is tried again."""
-    worker, child = holding(stage, "hold")
+    worker, child = holding(stage, "held")
     os.kill(child, TERM)
     again = stage.told("begun", by=worker)
     assert again["pid"] != child
@@ -273,7 +274,7 @@ def test_term_from_somebody_else(stage: Stage) -> None:
 
 def test_quit_waits_for_the_attempt(stage: Stage) -> None:
     """A job that fails of itself while its worker stops has used up an attempt."""
-    worker, _ = holding(stage, "hold_and_fail")
+    worker, _ = holding(stage, "held_and_fail")
     worker.send(signal.SIGQUIT)
     worker.until_said("Exiting")
     stage.open_gate()
@@ -289,7 +290,7 @@ def test_quit_waits_for_the_attempt(stage: Stage) -> None:
 @pytest.mark.parametrize("require", ["retrying", "jobs"], ids=["ours", "another application"])
 def test_killed_worker(stage: Stage, require: str, on_lost: str) -> None:
     """Whoever rescues the job applies what it declares, also without having loaded it."""
-    worker, _ = holding(stage, "hold")
+    worker, _ = holding(stage, "held")
     worker.kill()
     other = stage.idle("--on-lost", on_lost, queues="other", require=require)
     assert "its job is retried later" in other.said

@@ -125,7 +125,12 @@ def test_deaths_that_are_not_meant() -> None:
     outcome = Outcome.of("lost", DirtyExit("died"))
     others = replace(HOOK, declared=Retry(3, on=OSError))
     assert actions(outcome, others, on_lost="requeue") == "lost"
-    assert actions(outcome, replace(HOOK, failures=3), on_lost="fail") == "failed"
+
+
+def test_last_death() -> None:
+    """A job that has used up its attempts has failed, whatever ``--on-lost`` says."""
+    outcome = Outcome.of("lost", DirtyExit("died"))
+    assert actions(outcome, replace(HOOK, failures=3), on_lost="requeue") == "failed"
 
 
 @pytest.mark.parametrize("error", [UnreadablePayload(), UnknownJob(), PoisonPill()])

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resque_fork.wire.delayed import delayed_item, digest_of, job_digest
+from resque_fork.errors import ArgumentsError, UnreadablePayload
+from resque_fork.wire.delayed import (
+    delayed_item,
+    digest_of,
+    due_of,
+    is_cut_by_its_end,
+    job_digest,
+    payload_of,
+)
 from resque_fork.wire.job import MOST_DECODED, Payload
 from resque_fork.wire.unreadable import unwrapped
 
@@ -85,3 +93,76 @@ def test_digest_of_a_large_job() -> None:
 def test_digest_of_numbers_beyond_floats() -> None:
     """A whole number that no float holds counts as it is."""
     assert job_digest("A", [10**400]) != job_digest("A", [10**401])
+
+
+# --- where an item goes
+
+
+@given(st.text(min_size=1), st.lists(st.text() | st.integers() | st.booleans()))
+def test_an_item_comes_back(name: str, args: list[Any]) -> None:
+    """The queue, and every byte of the payload."""
+    name = name.encode("utf-8", "replace").decode()
+    args = json.loads(json.dumps(args).encode("utf-8", "replace"))
+    try:
+        payload = Payload.of("A", args)
+    except ArgumentsError:
+        return
+    item = delayed_item(payload, name)
+    due = due_of(item)
+    assert due.queue == name
+    if payload.portable:
+        assert payload_of(item, due) == payload.raw
+
+
+@pytest.mark.parametrize(
+    ("item", "queue", "payload"),
+    [
+        (b'{"class":"A","args":[],"queue":"q"}', "q", b'{"class":"A","args":[]}'),
+        (b'{"class":"A","queue":"q","args":[1.0]}', "q", b'{"class":"A","queue":"q","args":[1.0]}'),
+        (b'{"class":"A","queue":"q"} ', "q", b'{"class":"A","queue":"q"} '),
+        (
+            b'{"queue":"q","class":"A","args":[{"a":1,"queue":"other"}]}',
+            "q",
+            b'{"queue":"q","class":"A","args":[{"a":1,"queue":"other"}]}',
+        ),
+        (b'{"class":"A","args":[],"queue":"\\u00fc\\""}', 'ü"', b'{"class":"A","args":[]}'),
+        (b'{"class":"A","queue":"a","queue":"b"}', "b", b'{"class":"A","queue":"a"}'),
+        (b'{"args":[",\\"queue\\":\\"x"],"queue":"q"}', "q", b'{"args":[",\\"queue\\":\\"x"]}'),
+    ],
+)
+def test_where_an_item_goes(item: bytes, queue: str, payload: bytes) -> None:
+    """To the queue it names. The queue is cut off where it is the last key, as in
+    resque-scheduler's; node-resque has it in the middle, and its items go as they are."""
+    due = due_of(item)
+    assert (due.queue, payload_of(item, due)) == (queue, payload)
+
+
+@pytest.mark.parametrize(
+    ("item", "problem"),
+    [
+        (b"", "The delayed job cannot be read: it is not JSON"),
+        (b"[]", "The delayed job cannot be read: it is not a JSON object."),
+        (b"null", "The delayed job cannot be read: it is not a JSON object."),
+        (b'{"class":"A","args":[]}', "The delayed job names no queue."),
+        (b'{"class":"A","queue":""}', "The delayed job names no queue."),
+        (b'{"class":"A","queue":5}', "The delayed job names no queue."),
+        (b'{"class":"A","queue":null}', "The delayed job names no queue."),
+        (b'{"class":"A","args":[\xff],"queue":"q"}', "The delayed job cannot be read: "),
+        (b"[" * 100_000, "The delayed job cannot be read: "),
+        (b'[{"a":1,"queue":"q"}', "The delayed job cannot be read: "),
+    ],
+)
+def test_items_that_go_nowhere(item: bytes, problem: str) -> None:
+    """Each says why."""
+    with pytest.raises(UnreadablePayload, match=f"^{problem}"):
+        due_of(item)
+
+
+def test_large_item_is_taken_by_its_end() -> None:
+    """Nothing of it is decoded but the name of its queue."""
+    broken = b'{"class":"A","args":[' + b"x" * MOST_DECODED
+    item = broken + b',"queue":"q"}'
+    assert is_cut_by_its_end(item)
+    assert payload_of(item, due_of(item)) == broken + b"}"
+    assert not is_cut_by_its_end(b'{"queue":"q","class":"A"}')
+    assert not is_cut_by_its_end(b'{"a":1,"queue":"' + b"x" * 100_000 + b'"}')

@@ -1,0 +1,69 @@
+"""The clock in a process of its own, for a Redis whose workers are of another language."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from ..failure import FailedEntries
+from ..logs import LogFiles, lifecycle
+from ..settings import Settings
+from ..store.delayed import DelayedSet
+from ..store.redis_url import RedisURL
+from ..store.worker_connection import BestEffort, WorkerConnection
+from ..system import process
+from ..system.service import Service
+from ..wire.keys import Keys
+from .clock import Clock
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+class ClockAlone(Service):
+    """Moves what is due until it is told to stop."""
+
+    fleet = 1  # others may run beside it, but hardly many
+
+    def __init__(
+        self,
+        settings: Settings,
+        server: RedisURL,
+        keys: Keys,
+        entries: FailedEntries,
+        log_files: LogFiles | None = None,
+    ) -> None:
+        super().__init__(settings, log_files)
+        name = f"{socket.gethostname()}:{os.getpid()}:clock"
+        self._connection = WorkerConnection(server, self._loop, keys.queues, self._stop.deadline)
+        redis = BestEffort(self._connection)
+        delayed = DelayedSet(redis, keys, name, settings.scheduler_lock_prefix)
+        self._clock = Clock(self._loop, delayed, entries, self, self._stop, _here)
+
+    def run(self) -> int:
+        """Until TERM, INT or QUIT; the exit status. Signals stay blocked: the program leaves."""
+        self._signals.install(
+            {**dict.fromkeys(STOPPING, self.shutdown), signal.SIGHUP: self._log_files.reopen}
+        )
+        self._procline.keeping_the_clock()
+        lifecycle.info("The clock is starting")
+        self._connection.open_or_refuse()
+        self._loop.tasks.append(self._clock)
+        while not self.stopping:
+            self._loop.idle()
+        self._clock.close()
+        process.block_signals()
+        self._connection.close()
+        lifecycle.info("The clock has left")
+        return 0
+
+    def shutdown(self) -> None:
+        """Stop after what is under way."""
+        self._ask_to_stop()
+
+
+def _here(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
+    """It has nothing else to do meanwhile."""
+    return work()

@@ -1,0 +1,67 @@
+-- Move items that are due from the delayed set to their queues, or to the failed list.
+--
+-- KEYS  1 delayed_queue_schedule  2 queues  3 failed_queues  4 lock of Ruby's scheduler
+--       5.. with the namespace, no keys themselves: 'delayed:', 'timestamps:', 'queue:'
+-- ARGV  1 bytes of an item for which there is no key timestamps:<item>
+--       then for each item: moment, item, its queue; the bytes of the item that are its
+--       payload, once '}' follows them, 0 for all of them, or -1 if it goes to the failed
+--       list; number of values for failed entries, and these (see push_failed)
+-- Returns how many were moved, then the keys that are in the way, each once: of a queue that is
+-- no list the items stay where they are. Moves nothing while Ruby's scheduler does.
+--
+-- An item is taken only where it still stands: however many move, each is moved once. The first
+-- that is gone ends it, because another clock is at work.
+
+local LISTS, INDEX, QUEUES = KEYS[5], KEYS[6], KEYS[7]
+local reply, named = {0}, {}
+if redis.call('EXISTS', KEYS[4]) == 1 then return reply end
+
+-- Take an item out; whether it was there.
+local function taken(moment, item)
+  local list = LISTS .. moment
+  if redis.call('LREM', list, 1, item) == 0 then return false end
+  if #item <= tonumber(ARGV[1]) then redis.pcall('SREM', INDEX .. item, 'delayed:' .. moment) end
+  if redis.call('EXISTS', list) == 0 then redis.call('ZREM', KEYS[1], moment) end
+  return true
+end
+
+-- Push a payload to a queue; if that is refused, the item waits on, and nothing is lost.
+local function pushed(queue, payload, moment, item)
+  redis.pcall('SADD', KEYS[2], queue)
+  if type(redis.pcall('RPUSH', QUEUES .. queue, payload)) == 'number' then return true end
+  redis.call('LPUSH', LISTS .. moment, item)
+  redis.call('ZADD', KEYS[1], moment, moment)
+  return false
+end
+
+-- What keeps an item from its queue or lists, if anything does.
+local function in_the_way(targets)
+  for _, key in ipairs(targets) do
+    local found = redis.pcall('TYPE', key)
+    if found['err'] or (found['ok'] ~= 'list' and found['ok'] ~= 'none') then return key end
+  end
+end
+
+local i = 2
+while i <= #ARGV do
+  local moment, item, queue, cut, values = unpack(ARGV, i, i + 4)
+  local first, last = i + 5, i + 4 + tonumber(values)
+  i = last + 1
+  local fails = cut == '-1'
+  local key = in_the_way(fails and failed_lists(first, last) or {QUEUES .. queue})
+  local moved = false
+  if not key then
+    if not taken(moment, item) then return reply end
+    local payload = cut == '0' and item or string.sub(item, 1, tonumber(cut)) .. '}'
+    if fails then push_failed(first, last, KEYS[3]) end
+    moved = fails or pushed(queue, payload, moment, item)
+    key = QUEUES .. queue
+  end
+  if moved then
+    reply[1] = reply[1] + 1
+  elseif not named[key] then
+    named[key] = true
+    reply[#reply + 1] = key
+  end
+end
+return reply
