@@ -56,13 +56,12 @@ def parse_seconds(value: Any) -> float:
     return seconds
 
 
-def shown_seconds(seconds: float) -> str:
-    """``1 h 30 m`` for 5400: the two largest units, rounded down."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    parts, left = [], int(seconds)
-    for unit, size in SECONDS.items():
-        count, left = divmod(left, size)
-        parts.append(f"{count} {unit}" if count else "")
-    first = next(number for number, part in enumerate(parts) if part)
-    return " ".join(filter(None, parts[first : first + 2]))
+def duration(seconds: float) -> str:
+    """The two largest units, as in ``3m 20s``."""
+    rest = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        number, rest = divmod(rest, size)
+        if number or parts or unit == "s":
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2])

@@ -122,6 +122,9 @@ def _keys(app: App) -> Iterator[Finding]:
         keys.failed_queues: "set",
         keys.stat("processed"): "string",
         keys.stat("failed"): "string",
+        keys.delayed_times: "zset",
+        keys.retries: "zset",
+        keys.jobs: "hash",
     }
     if types_of(redis, [keys.queues]) == ["set"]:
         kinds |= {keys.queue(name): "list" for name in app.resque.queues()}

@@ -9,6 +9,7 @@ from ..errors import ResqueError
 from . import options
 from .app import App, pass_app
 from .checks import FAIL, OK, WARN, Finding, looked_at
+from .checks_of_delayed import look_at_delayed
 from .checks_of_host import look_at_host
 from .checks_of_redis import look_at_redis
 from .checks_of_workers import look_at_workers
@@ -25,7 +26,11 @@ STYLES: dict[str, dict[str, Any]] = {
 @command(
     cls=Listing,
     params=options.of_settings(
-        "require", "procline_prefix", "heartbeat_interval", "prune_interval"
+        "require",
+        "procline_prefix",
+        "heartbeat_interval",
+        "prune_interval",
+        "scheduler_lock_prefix",
     ),
 )
 @pass_app
@@ -51,6 +56,7 @@ def _look(app: App) -> Iterator[Finding]:
     try:
         yield from look_at_redis(app)
         yield from looked_at("workers", lambda: look_at_workers(app))
+        yield from looked_at("delayed jobs", lambda: look_at_delayed(app))
     except ResqueError as error:
         yield Finding("server", FAIL, str(error))
     yield from look_at_host(app)

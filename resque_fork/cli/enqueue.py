@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,10 +11,12 @@ from typing import Any
 import click
 
 from ..errors import ArgumentsError, NoClassError, ResqueError
+from ..text import duration
 from ..wire.job import Payload
 from .app import App, complete_queue, pass_app
 from .command import TakesArguments, command
 from .how_far import of_changes, saying_how_far
+from .options import Seconds
 from .output import counted, progress, say
 
 
@@ -32,6 +35,25 @@ def _is_utf8(text: str) -> bool:
     return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
+class When(click.ParamType[datetime.datetime]):
+    """A time with its zone, such as 2027-01-31T09:00:00+01:00."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime.datetime:
+        try:
+            when = datetime.datetime.fromisoformat(str(value))
+        except ValueError:
+            when = None
+        if when is None or when.tzinfo is None:
+            self.fail(
+                f"{value!r} is not a time with its zone, such as 2027-01-31T09:00:00+01:00.",
+                param,
+                ctx,
+            )
+        return when
+
+
 queue_argument = click.argument("queue", shell_complete=complete_queue)
 class_argument = click.argument("class_name", metavar="CLASS", callback=_named)
 rest = click.argument("args", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
@@ -42,8 +64,22 @@ rest = click.argument("args", metavar="[ARG]...", nargs=-1, type=click.UNPROCESS
 @class_argument
 @rest
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read one JSON array of args per line.")
+@click.option(
+    "--in", "delay", metavar="TIME", type=Seconds("a time"), help="Queue it so much later: 90, 10m."
+)
+@click.option(
+    "--at", "when", metavar="TIME", type=When(), help="Queue it then: 2027-01-31T09:00:00+01:00."
+)
 @pass_app
-def enqueue(app: App, queue: str, class_name: str, args: tuple[str, ...], from_stdin: bool) -> None:
+def enqueue(
+    app: App,
+    queue: str,
+    class_name: str,
+    args: tuple[str, ...],
+    from_stdin: bool,
+    delay: float | None,
+    when: datetime.datetime | None,
+) -> None:
     """Queue a job for the workers that know CLASS.
 
     An ARG that is not JSON is plain text: 7, '{"id": 7}' and ada@example.com are
@@ -54,8 +90,18 @@ def enqueue(app: App, queue: str, class_name: str, args: tuple[str, ...], from_s
     """
     if from_stdin and args:
         raise click.UsageError("Give arguments either here or with --stdin.")
+    if (from_stdin and (delay is not None or when is not None)) or (delay is not None and when):
+        raise click.UsageError("Give only one of --in, --at and --stdin.")
     if from_stdin:
         _enqueue_lines(app, queue, class_name)
+        return
+    if delay is not None:
+        app.resque.enqueue_in_to(queue, delay, class_name, *_arguments(class_name, args))
+        say(f"{class_name} goes to {queue} in {duration(delay)}.")
+        return
+    if when is not None:
+        app.resque.enqueue_at_to(queue, when, class_name, *_arguments(class_name, args))
+        say(f"{class_name} goes to {queue} at {when.isoformat()}.")
         return
     app.resque.enqueue_to(queue, class_name, *_arguments(class_name, args))
     say(f"Queued {class_name} on {queue}.")

@@ -9,23 +9,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..text import parse_seconds
 from .app import complete_failed_list, complete_queue
-from .options import all_of
+from .options import Seconds, all_of
 
 LIST = "resque_fork.failed_list"  # in the notes that click keeps for a command and its group
-
-
-class Age(click.ParamType[float]):
-    """Seconds, or with a unit: 90, 10m, 2h, 3d."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        try:
-            return parse_seconds(value)
-        except ValueError:
-            self.fail(f"{value!r} is not an age such as 90, 10m, 2h or 3d.", param, ctx)
 
 
 class Which(click.ParamType[tuple[int, str | None]]):
@@ -79,13 +66,13 @@ filters = all_of(
     ),
     click.option(
         "--older-than",
-        type=Age(),
+        type=Seconds("an age"),
         metavar="AGE",
         help="Only jobs that failed longer ago than AGE.",
     ),
     click.option(
         "--newer-than",
-        type=Age(),
+        type=Seconds("an age"),
         metavar="AGE",
         help="Only jobs that failed within AGE.",
     ),

@@ -11,7 +11,7 @@ import click
 
 from .. import settings
 from ..settings import BOOLEAN, NAMES, SIZE
-from ..text import shown_size
+from ..text import parse_seconds, shown_size
 from .app import App, complete_queue
 
 Setting = dataclasses.Field[Any]
@@ -45,6 +45,19 @@ def common(*, hidden: bool = False, short: bool = True) -> list[click.Option]:
         if not short:
             option.opts = [name for name in option.opts if name.startswith("--")]
     return options
+
+
+class Seconds(click.ParamType[float]):
+    """Seconds, or with a unit: 90, 10m, 2h, 3d. `name` is what they are."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            return parse_seconds(value)
+        except ValueError:
+            self.fail(f"{value!r} is not {self.name} such as 90, 10m, 2h or 3d.", param, ctx)
 
 
 def json_option() -> click.Option:

@@ -158,17 +158,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def duration(seconds: float) -> str:
-    """The two largest units, as in ``3m 20s``."""
-    rest = max(0, int(seconds))
-    parts: list[str] = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        number, rest = divmod(rest, size)
-        if number or parts or unit == "s":
-            parts.append(f"{number}{unit}")
-    return " ".join(parts[:2])
-
-
 def job_row(index: int, raw: bytes) -> Row:
     """A payload as it stands in a queue: what cannot be read is shown as text."""
     try:

@@ -31,6 +31,8 @@ COMMANDS = {
     "queues": ("queues:queues", "Show, look into, clear or remove queues."),
     "dequeue": ("enqueue:dequeue", "Remove jobs from a queue."),
     "failed": ("failed:failed", "Show, requeue or remove failed jobs."),
+    "retries": ("retries:retries", "Show jobs that are tried again, queue or remove them."),
+    "delayed": ("delayed:delayed", "Show jobs that wait for their time, queue or remove them."),
     "info": ("overview:info", "Show the numbers."),
     "pause": ("overview:pause", "Stop all workers from taking jobs."),
     "resume": ("overview:resume", "End a pause."),

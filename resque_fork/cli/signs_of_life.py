@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ..store.workers import WorkerId
 from ..system.identity import Identity
+from ..text import duration
 from .app import App
-from .output import duration
 from .worker_report import ALIVE, GONE, WorkerReport
 
 

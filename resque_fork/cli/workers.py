@@ -13,11 +13,12 @@ from ..failure import Backends, FailedEntries
 from ..logs import silenced
 from ..store.workers import WorkerId
 from ..system.identity import Identity, is_alive
+from ..text import duration
 from ..worker.pruning import WHAT_BECAME, Pruner
 from . import options
 from .app import App, complete_worker, pass_app
 from .command import Listing, command
-from .output import Column, Row, duration, listing, note, say
+from .output import Column, Row, listing, note, say
 from .signs_of_life import life_of
 from .worker_report import WorkerReport
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,15 @@ from ..errors import (
 from ..job.hooks import job_hooks
 from ..job.registry import Declaration, declaration_of
 from ..job.reservation import Reservation
+from ..job.retry import Time
 from ..lazy import shared_property
 from ..settings import value_of
+from ..store.delayed import Item
+from ..store.delayed_jobs import DelayedJobs
 from ..store.failures import count_all
 from ..store.queues import Queues
 from ..store.redis_url import PUSHED_A_SECOND, RedisURL
+from ..store.retried_jobs import Retries
 from ..store.stats import Stats
 from ..store.workers import Workers
 from ..wire.job import Payload
@@ -31,6 +37,7 @@ from ..wire.json import encode
 from ..wire.keys import Keys, to_text
 from ..wire.record import WorkerRecord
 from .failed import FailedJobs
+from .later import When, moment_of, new_item, seconds_of
 
 if TYPE_CHECKING:
     from ..store.client import Client
@@ -87,6 +94,14 @@ class Resque:
     @shared_property
     def _queues(self) -> Queues:
         return Queues(self.client, self.key_names)
+
+    @shared_property
+    def _delayed(self) -> DelayedJobs:
+        return DelayedJobs(self.client, self.key_names)
+
+    @shared_property
+    def _retries(self) -> Retries:
+        return Retries(self.client, self.key_names)
 
     @shared_property
     def _workers(self) -> Workers:
@@ -158,6 +173,51 @@ class Resque:
             error.enqueued = enqueued  # type: ignore[attr-defined]
             raise
         return enqueued
+
+    def enqueue_at(self, when: When, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+        """Have a declared job wait until a time, then go to its own queue; see `enqueue_at_to`."""
+        declaration = declaration_of(job)
+        return self._delay(_queue_name(None, declaration), declaration, args, kwargs, when=when)
+
+    def enqueue_at_to(self, queue: str, when: When, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+        """Have a job wait until a time, then go to a queue of your choice.
+
+        `when` is a datetime with a time zone, or seconds since the epoch; a job whose time has
+        passed is queued at once. Runs the schedule hooks; False if one of them stopped it.
+        A worker's clock moves the job to its queue: see ``--clock``. Raises ArgumentsError for
+        a time that is not valid, and for arguments that no scheduler can read.
+        """
+        return self._delay(_queue_name(queue), declaration_of(job), args, kwargs, when=when)
+
+    def enqueue_in(self, delay: Time, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+        """Have a declared job wait for so long, then go to its own queue; see `enqueue_in_to`."""
+        declaration = declaration_of(job)
+        return self._delay(_queue_name(None, declaration), declaration, args, kwargs, delay=delay)
+
+    def enqueue_in_to(
+        self, queue: str, delay: Time, job: Any, /, *args: Any, **kwargs: Any
+    ) -> bool:
+        """Have a job wait for so long, by the clock of Redis, then go to a queue of your choice.
+
+        `delay` is in seconds, a timedelta, or text such as ``"10m"``. The rest is as for
+        `enqueue_at_to`.
+        """
+        return self._delay(_queue_name(queue), declaration_of(job), args, kwargs, delay=delay)
+
+    def delayed(self, job: Any, /, *args: Any, queue: str | None = None) -> list[datetime.datetime]:
+        """When a job with exactly these arguments is due, the earliest first; times are UTC."""
+        item = self._item(job, args, queue)
+        moments = self._delayed.moments_of(item)
+        return [datetime.datetime.fromtimestamp(int(m), datetime.UTC) for m in moments]
+
+    def remove_delayed(self, job: Any, /, *args: Any, queue: str | None = None) -> int:
+        """Remove delayed jobs with exactly these arguments; returns how many there were.
+
+        Jobs that wait for a retry are delayed jobs too.
+        """
+        item = self._item(job, args, queue)
+        moments = self._delayed.moments_of(item)
+        return sum(self._delayed.remove(Item(moment, item)) for moment in moments)
 
     def dequeue(
         self,
@@ -273,14 +333,18 @@ class Resque:
         return FailedJobs(self.client, self.key_names, name)
 
     def info(self) -> dict[str, Any]:
-        """pending, processed, failed, queues, workers, working (numbers) and servers (URLs).
+        """pending, delayed, retrying, processed, failed, queues, workers, working (numbers) and
+        servers (URLs).
 
-        failed counts what stands in all lists of failed jobs.
+        delayed counts jobs that wait for their time, those to be retried among them; failed
+        counts what stands in all lists of failed jobs.
         """
         sizes = self._queues.sizes()
         workers = self._workers.ids()
         return {
             "pending": sum(sizes.values()),
+            "delayed": self._delayed.count_jobs(),
+            "retrying": self._retries.count(),
             "processed": self.stats.get("processed"),
             "failed": count_all(self.client, self.key_names),
             "queues": len(sizes),
@@ -328,6 +392,44 @@ class Resque:
         for hook in job_hooks(declaration.hook_owners, "after_enqueue"):
             hook(*bound)
         return True
+
+    def _delay(
+        self,
+        queue: str,
+        declaration: Declaration,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        *,
+        when: When | None = None,
+        delay: Time = 0,
+    ) -> bool:
+        moment = None if when is None else moment_of(when)
+        seconds = seconds_of(delay)
+        if self.inline or (seconds == 0 if moment is None else moment <= time.time()):
+            return self._enqueue(queue, declaration, args, kwargs)
+        bound = declaration.bind(args, kwargs)
+        if not _all_agree(job_hooks(declaration.hook_owners, "before_schedule"), bound):
+            return False
+        item = new_item(Payload.of(declaration.wire_name, bound), queue)
+        try:
+            with self.client.within(self.timeout + len(item) / PUSHED_A_SECOND):
+                self._delayed.add(item, moment=moment, seconds=seconds)
+        except WrongKeyType:
+            raise
+        except ResqueError as error:
+            if error.had_no_effect:
+                error.add("Nothing was delayed.")
+                raise
+            text = f"{error} It broke meanwhile: the job may or may not be delayed."
+            raise MaybeEnqueued(text) from error.__cause__
+        for hook in job_hooks(declaration.hook_owners, "after_schedule"):
+            hook(*bound)
+        return True
+
+    def _item(self, job: Any, args: Sequence[Any], queue: str | None) -> bytes:
+        declaration = declaration_of(job)
+        name = _queue_name(queue, declaration)
+        return new_item(Payload.of(declaration.wire_name, args), name)
 
     def _push(self, queue: str, *payloads: bytes, before: int = 0) -> None:
         """Push within the timeout; an error says what has become of the payloads.

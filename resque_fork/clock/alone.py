@@ -17,7 +17,7 @@ from ..store.worker_connection import BestEffort, WorkerConnection
 from ..system import process
 from ..system.service import Service
 from ..wire.keys import Keys
-from .clock import Clock
+from .clock import NOT_WAITED_FOR, Clock
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -38,8 +38,9 @@ class ClockAlone(Service):
         super().__init__(settings, log_files)
         name = f"{socket.gethostname()}:{os.getpid()}:clock"
         self._connection = WorkerConnection(server, self._loop, keys.queues, self._stop.deadline)
-        redis = BestEffort(self._connection)
-        delayed = DelayedSet(redis, keys, name, settings.scheduler_lock_prefix)
+        delayed = DelayedSet(
+            BestEffort(self._connection, NOT_WAITED_FOR), keys, name, settings.scheduler_lock_prefix
+        )
         self._clock = Clock(self._loop, delayed, entries, self, self._stop, _here)
 
     def run(self) -> int:

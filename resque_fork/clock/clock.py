@@ -25,6 +25,7 @@ LOOK_SECONDS = 4.0  # between two looks of a clock that does not hold the lease,
 LOOKS_A_SECOND = 2  # of all such clocks of a fleet together
 REFUSED_SECONDS = 60.0  # until a clock that Redis refuses tries again
 TIMES = "delayed_queue_schedule"
+NOT_WAITED_FOR = ("WRONGTYPE", "NOPERM")  # refusals: others may be allowed to move jobs
 
 
 class Fleet(Protocol):

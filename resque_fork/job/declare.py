@@ -12,6 +12,7 @@ class UserMailWorker(Job):
 
 from __future__ import annotations
 
+import datetime
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, overload
 from ..errors import NoClassError
 from .hooks import check_job_hooks
 from .registry import Declaration, JobOptions, declare
+from .retry import Time
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,6 +79,20 @@ class FunctionJob(Generic[P, R]):
         from ..client.resque import default_resque
 
         return default_resque().enqueue(self, *args, **kwargs)
+
+    def enqueue_in(self, delay: Time, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Queue it so much later; see `Resque.enqueue_in`."""
+        from ..client.resque import default_resque
+
+        return default_resque().enqueue_in(delay, self, *args, **kwargs)
+
+    def enqueue_at(
+        self, when: datetime.datetime | float, /, *args: P.args, **kwargs: P.kwargs
+    ) -> bool:
+        """Queue it at a time; see `Resque.enqueue_at`."""
+        from ..client.resque import default_resque
+
+        return default_resque().enqueue_at(when, self, *args, **kwargs)
 
 
 @overload

@@ -4,6 +4,7 @@ Which process each runs in, and when:
 
     before_enqueue, after_enqueue     application   around a push; False from the former stops it
     before_dequeue, after_dequeue     application   around a removal; likewise
+    before_schedule, after_schedule   application   around having a job wait; likewise
     before_perform                    child         DontPerform from it skips the job
     around_perform                    child         calls what it is given first, or does not
     after_perform                     child         after the job, unless it raised
@@ -40,6 +41,8 @@ JOB_HOOKS = (
     "after_enqueue",
     "before_dequeue",
     "after_dequeue",
+    "before_schedule",
+    "after_schedule",
     "before_perform",
     "around_perform",
     "after_perform",

@@ -91,14 +91,16 @@ class _Reply:
 class BestEffort:
     """The same connection, for what can wait: heartbeats, and the keys of others.
 
-    A key of the wrong type is not waited for, but raises WrongKeyType.
+    A key of the wrong type is not waited for, but raises WrongKeyType; `but` are the codes of
+    the refusals that are not waited for.
     """
 
-    def __init__(self, connection: WorkerConnection) -> None:
+    def __init__(self, connection: WorkerConnection, but: Sequence[str] = ("WRONGTYPE",)) -> None:
         self._connection = connection
+        self._passing = [code for code in PASSING if code not in but]
 
     def execute_command(self, *command: Any) -> Any:
-        return self._connection._until_answered(command, [c for c in PASSING if c != "WRONGTYPE"])
+        return self._connection._until_answered(command, self._passing)
 
 
 def _here(work: Callable[[], Any], wait: Callable[[], None]) -> Any:

@@ -254,6 +254,11 @@ class Workers:
             return None
         return None if text is None else bytes(text)
 
+    def declared_retries(self) -> dict[str, bytes]:
+        """What workers have declared of all jobs that are retried, by class."""
+        fields = self._others.execute_command("HGETALL", self._keys.jobs)
+        return {to_text(name): text for name, text in _pairs(fields)}
+
     def retry_state(self, digest: str) -> RetryState | None:
         """How often a job has failed that is retried."""
         return retry_state(self._others, self._keys, digest)

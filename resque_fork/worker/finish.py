@@ -15,7 +15,7 @@ from ..settings import Settings
 from ..store.retries import Comeback
 from ..store.worker_store import Finish
 from ..system.service import Stop
-from ..text import shown_seconds
+from ..text import duration
 from ..wire.delayed import delayed_item, digest_of
 
 log = logging.getLogger("resque_fork")
@@ -51,14 +51,13 @@ class Finisher:
             saved = self._performer.handle_failure(job, outcome.error, later)
         return finish_of(job, action, self._entries, self._worker_id, saved=saved)
 
-    def error_of(self, outcome: Outcome, finish: Finish) -> BaseException | None:
+    def error_of(self, outcome: Outcome, finish: Finish) -> BaseException:
         """What on_failure hooks get of a job that is to come back, if the step fails it instead."""
         if finish.verb == "lost":
             return PoisonPill.of(self._max_attempts, outcome.error)
-        if finish.verb == "later" and outcome.failure is not None:
-            text = f"{outcome.failure.exception}: {outcome.failure.error}"
-            return outcome.error or GiveUp(text)
-        return None
+        if outcome.error is not None or outcome.failure is None:
+            return outcome.error or GiveUp()
+        return GiveUp(f"{outcome.failure.exception}: {outcome.failure.error}")
 
 
 def finish_of(
@@ -70,11 +69,13 @@ def finish_of(
     saved: bool = False,
 ) -> Finish:
     """What an action means for Redis. `saved` says that other backends have had the failure."""
+    # of a job that has failed before, whose end is the end of that count
+    digest = digest_of(job.payload) if job.first_failed else ""
     if action.failure is None:
-        return Finish(action.verb, digest=_known_digest(job))
+        return Finish(action.verb, digest=digest)
     written = entries.of(job, action.failure, worker_id, saved=saved)
     if action.verb != "later" or job.retry is None:
-        return Finish(action.verb, written, _known_digest(job))
+        return Finish(action.verb, written, digest)
     queue = job.retry.queue or job.queue
     comeback = Comeback(
         seconds=action.seconds,
@@ -85,11 +86,6 @@ def finish_of(
         error=action.failure.error,
     )
     return Finish("later", written, digest_of(job.payload), comeback)
-
-
-def _known_digest(job: Reservation) -> str:
-    """Of a job that has failed before: its end is the end of that count."""
-    return digest_of(job.payload) if job.first_failed else ""
 
 
 def _log(job: Reservation, outcome: Outcome, action: Action) -> None:
@@ -115,7 +111,7 @@ def _log(job: Reservation, outcome: Outcome, action: Action) -> None:
 
 def _log_retry(job: Reservation, action: Action) -> None:
     failure = action.failure
-    again = f"again in {shown_seconds(action.seconds)}" if action.seconds else "again at once"
+    again = _again_in(action.seconds)
     if job.retry is None or failure is None:
         return
     if failure.exception == RetryLater.__name__:
@@ -130,3 +126,9 @@ def _number(job: Reservation) -> str:
     if job.retry is None:
         return ""
     return f". Attempt {job.failures + 1} of {job.retry.attempts + 1}"
+
+
+def _again_in(seconds: float) -> str:
+    if not seconds:
+        return "again at once"
+    return f"again in {seconds:.3g} s" if seconds < 60 else f"again in {duration(seconds)}"

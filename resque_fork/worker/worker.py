@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..child.fork import ForkedPerformer
 from ..child.performer import Performer
 from ..client.resque import Resque
-from ..clock.clock import Clock
+from ..clock.clock import NOT_WAITED_FOR, Clock
 from ..errors import NotOnMainThread, ResqueError, WrongKeyType
 from ..failure import Backends, FailedEntries
 from ..job.hooks import worker_hooks
@@ -249,10 +249,10 @@ class Worker(Service):
 
     def _finish(self, job: Reservation, outcome: Outcome) -> None:
         """Decide what the next step writes about a job."""
-        finish = self._finisher.finish_of(job, outcome)
-        error = self._finisher.error_of(outcome, finish)
-        self._reserver.finish = finish
-        self._reserver.if_failed = None if error is None else (job, error)
+        finish = self._reserver.finish = self._finisher.finish_of(job, outcome)
+        self._reserver.if_failed = None
+        if finish.verb in ("lost", "later"):
+            self._reserver.if_failed = (job, self._finisher.error_of(outcome, finish))
 
     def _read_by_child(self, job: Reservation) -> None:
         """The child has read a payload that was too large for us."""
@@ -432,15 +432,16 @@ class Worker(Service):
         queues = self.queue_list.included
         self._maintenance = Maintenance(loop, self._store, self._pruner, settings, queues)
         loop.tasks.append(self._maintenance)
-        self._clock = self._make_clock(best_effort, entries)
+        self._clock = self._make_clock(entries)
         self._reserver = Reserver(self._store, self.queue_list, settings)
         self._finisher = Finisher(settings, entries, self.id, self._performer, self._stop)
 
-    def _make_clock(self, redis: BestEffort, entries: FailedEntries) -> Clock | None:
+    def _make_clock(self, entries: FailedEntries) -> Clock | None:
         """None in a worker that is not there for long, or whose jobs hold up its loop."""
         settings = self.settings
         if not settings.clock or not settings.fork_per_job or settings.interval == 0:
             return None
+        redis = BestEffort(self._connection, NOT_WAITED_FOR)
         delayed = DelayedSet(redis, self.resque.key_names, self.id, settings.scheduler_lock_prefix)
         clock = Clock(
             self._loop,

@@ -22,6 +22,8 @@ def test_info(run, redis: Redis, redis_url: str) -> None:
     servers = numbers.pop("servers")
     assert numbers == {
         "pending": 2,
+        "delayed": 0,
+        "retrying": 0,
         "processed": 12,
         "failed": 1,
         "queues": 2,

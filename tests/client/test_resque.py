@@ -113,6 +113,8 @@ def test_info(resque: Resque, redis: Any, redis_url: str) -> None:
     redis.mset({"resque:stat:processed": 7, "resque:stat:failed": 9})
     assert resque.info() == {
         "pending": 3,
+        "delayed": 0,
+        "retrying": 0,
         "processed": 7,
         "failed": 2,
         "queues": 2,

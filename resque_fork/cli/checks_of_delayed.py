@@ -1,0 +1,63 @@
+"""``doctor`` looks at what waits for its time: who moves it, and whether retries are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..job.retry import Retry
+from ..store.delayed_jobs import DelayedJobs
+from ..store.workers import WorkerId
+from ..wire.queue_list import QueueList
+from .app import App
+from .checks import OK, WARN, Finding
+from .output import counted
+
+LATE_SECONDS = 60  # after which somebody should have moved a job
+
+
+def look_at_delayed(app: App) -> Iterator[Finding]:
+    """Raises our errors."""
+    yield from _scheduler_lock(app)
+    yield from _late(app)
+    yield from _queues_of_retries(app)
+
+
+def _scheduler_lock(app: App) -> Iterator[Finding]:
+    client, prefix = app.resque.client, app.settings.scheduler_lock_prefix
+    key = app.resque.key_names.scheduler_lock(prefix)
+    if client.execute_command("TTL", key) == -1:
+        yield Finding(
+            "delayed jobs",
+            WARN,
+            f"{key}, the lock of Ruby's scheduler, does not expire: no delayed job is moved while "
+            "it stands. Delete it, unless that scheduler runs.",
+        )
+
+
+def _late(app: App) -> Iterator[Finding]:
+    jobs = DelayedJobs(app.resque.client, app.resque.key_names)
+    [first] = jobs.times(0, 1) or [""]
+    late = app.workers.now() - int(first) if first.isdecimal() and len(first) < 16 else 0.0
+    if late > LATE_SECONDS:
+        yield Finding(
+            "delayed jobs",
+            WARN,
+            f"Jobs have been due for {late:.0f} seconds, and nobody moves them: run a worker "
+            "without --no-clock, or resque-fork clock.",
+        )
+    elif first:
+        yield Finding("delayed jobs", OK, f"{counted(jobs.count_jobs(), 'job')} are delayed.")
+
+
+def _queues_of_retries(app: App) -> Iterator[Finding]:
+    """Those that jobs name for their retries, and no worker serves."""
+    ids = [WorkerId.parse(text) for text in app.workers.ids()]
+    for name, text in app.workers.declared_retries().items():
+        retry = Retry.from_json(text)
+        queue = retry.queue if retry else None
+        if queue and not any(queue in QueueList(one.queues).over([queue]) for one in ids):
+            yield Finding(
+                "retries",
+                WARN,
+                f"Retries of {name} go to the queue {queue}, which no worker serves.",
+            )

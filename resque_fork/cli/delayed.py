@@ -1,0 +1,186 @@
+"""``delayed``: jobs that wait for their time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from ..errors import ResqueError, UnreadablePayload
+from ..store.delayed import Item
+from ..store.delayed_jobs import DelayedJobs
+from ..text import duration
+from ..wire.delayed import due_of
+from ..wire.times import run_time
+from . import options
+from .app import App, pass_app
+from .command import Command, Listing, ListingGroup
+from .how_far import saying_how_far
+from .output import Column, Row, counted, job_row, listing, readable, say
+
+TIME = "A time is written as the listing shows it: 2027-01-31T09:00:00Z or 1801386000."
+
+
+class Moment(click.ParamType[str]):
+    """A second at which jobs are due."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        text = str(value)
+        if text.isdecimal() and len(text) < 16:
+            return text
+        try:
+            parsed = time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+        except ValueError:
+            self.fail(f"{value!r} is no such time. {TIME}", param, ctx)
+        import calendar  # hardly any command needs it
+
+        return str(calendar.timegm(parsed))
+
+
+@click.group(cls=ListingGroup, invoke_without_command=True)
+@options.window("First time to show; 0 is the earliest.")
+@pass_app
+@click.pass_context
+def delayed(ctx: click.Context, app: App, /, start: int, count: int) -> None:
+    """Show when jobs are due, and how many: delayed jobs, and those to be retried.
+
+    With --json: an array of {"time", "epoch", "in_seconds", "jobs"}.
+    """
+    if ctx.invoked_subcommand:
+        return
+    jobs = _jobs(app)
+    times = jobs.times(start, count)
+    now = app.workers.now()
+    rows = [_row(moment, size, now) for moment, size in zip(times, jobs.sizes(times), strict=True)]
+    columns = [
+        Column("TIME", lambda row: row["time"] or str(row["epoch"])),
+        Column("IN", _due_in, right=True),
+        Column("JOBS", lambda row: str(row["jobs"]), right=True),
+    ]
+    listing(app, rows, columns, "No job is delayed.")
+
+
+@delayed.command(cls=Listing)
+@click.argument("moment", metavar="TIME", type=Moment())
+@options.window("First job to show; 0 goes to its queue first.")
+@pass_app
+def show(app: App, /, moment: str, start: int, count: int) -> None:
+    """Show the jobs that are due at a time.
+
+    With --json: an array of {"index", "queue", "class", "args", "payload"}; a payload
+    that is not JSON is a string.
+    """
+    items = _jobs(app).at(moment, start, count)
+    rows = [
+        {"queue": _queue_of(item), **job_row(index, item.raw)}
+        for index, item in enumerate(items, start)
+    ]
+    columns = [
+        Column("INDEX", lambda row: str(row["index"]), right=True),
+        Column("QUEUE", lambda row: row["queue"] or "?"),
+        Column("CLASS", lambda row: str(row["class"] or "?")),
+        Column("ARGS", lambda row: readable(row["args"])),
+    ]
+    listing(app, rows, columns, f"No job is due at {_shown(moment)}.")
+
+
+@delayed.command(cls=Command)
+@click.argument("moments", metavar="TIME...", type=Moment(), nargs=-1, required=True)
+@pass_app
+def now(app: App, /, moments: tuple[str, ...]) -> None:
+    """Queue the jobs that are due at a time now."""
+    jobs = _jobs(app)
+    done = _act_on_all(jobs, moments, jobs.enqueue, "queued")
+    say(f"Queued {counted(done, 'delayed job')}.")
+
+
+@delayed.command(cls=Command)
+@click.argument("moments", metavar="TIME...", type=Moment(), nargs=-1, required=True)
+@pass_app
+def remove(app: App, /, moments: tuple[str, ...]) -> None:
+    """Remove the jobs that are due at a time for good."""
+    jobs = _jobs(app)
+    done = _act_on_all(jobs, moments, jobs.remove, "removed")
+    say(f"Removed {counted(done, 'delayed job')}.")
+
+
+@delayed.command(cls=Command)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_app
+def clear(app: App, /, yes: bool) -> None:
+    """Remove all delayed jobs for good, those to be retried too; in a terminal it asks first."""
+    jobs = _jobs(app)
+    count = jobs.count_jobs()
+    question = f"Remove {counted(count, 'delayed job')} for good?"
+    if count and not yes and sys.stdin.isatty() and not click.confirm(question, err=True):
+        raise ResqueError("Nothing was removed.")
+    done = 0
+    with saying_how_far(lambda error: f"{counted(done, 'delayed job')} had been removed."):
+        for item in jobs.each():
+            done += jobs.remove(item)
+    say(f"Removed {counted(done, 'delayed job')}.")
+
+
+def _jobs(app: App) -> DelayedJobs:
+    return DelayedJobs(app.resque.client, app.resque.key_names)
+
+
+def _act_on_all(
+    jobs: DelayedJobs, moments: tuple[str, ...], act: Callable[[Item], int], what: str
+) -> int:
+    """Do it to all jobs of these times. What another has taken meanwhile is not counted."""
+    done = 0
+    with saying_how_far(lambda error: f"{counted(done, 'delayed job')} had been {what}."):
+        for moment in moments:
+            before = done
+            for item in _each_at(jobs, moment):
+                done += act(item)
+            if done == before:
+                raise ResqueError(f"No job is due at {_shown(moment)}.")
+    return done
+
+
+def _each_at(jobs: DelayedJobs, moment: str) -> Iterator[Item]:
+    """From the front, while there are any: those that were yielded are expected to go."""
+    seen: set[bytes] = set()
+    while items := [item for item in jobs.at(moment) if item.raw not in seen]:
+        for item in items:
+            if item.raw not in seen:
+                seen.add(item.raw)
+                yield item
+
+
+def _row(moment: str, size: int, now: float) -> Row:
+    whole = moment.isdecimal() and len(moment) < 16
+    return {
+        "time": _shown(moment) if whole else None,
+        "epoch": int(moment) if whole else moment,
+        "in_seconds": int(moment) - int(now) if whole else None,
+        "jobs": size,
+    }
+
+
+def _shown(moment: str) -> str:
+    try:
+        return run_time(int(moment))
+    except (ValueError, OverflowError, OSError):
+        return moment
+
+
+def _due_in(row: Row) -> str:
+    seconds = row["in_seconds"]
+    if seconds is None:
+        return "?"
+    return duration(seconds) if seconds > 0 else "due"
+
+
+def _queue_of(item: Item) -> str | None:
+    try:
+        return due_of(item.raw).queue
+    except UnreadablePayload:
+        return None

@@ -1,0 +1,144 @@
+"""The delayed set as applications and people use it: add, look into, take out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..errors import RedisRefused
+from ..wire.delayed import due_of, payload_of
+from ..wire.keys import Keys, to_text
+from . import scripts
+from .delayed import LONGEST_INDEXED, Item
+
+if TYPE_CHECKING:
+    from .client import Client
+
+PAGE = 500  # times, or items of one time, that are read at once
+
+
+class DelayedJobs:
+    """The delayed jobs of one namespace. Times are whole seconds since the epoch."""
+
+    def __init__(self, redis: Client, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def add(self, item: bytes, *, moment: int | None = None, seconds: float = 0.0) -> int:
+        """Have an item wait until a moment, or for so many seconds by the server's clock.
+
+        Returns the time at which it is due. Where scripts may not be run, single commands in a
+        transaction do the same, by the clock of this host.
+        """
+        keys = self._keys
+        try:
+            due = scripts.run(
+                self._redis,
+                "delay",
+                [keys.delayed_times, keys.delayed_prefix, keys.timestamps_prefix],
+                [
+                    round(seconds * 1000),
+                    "" if moment is None else moment,
+                    item,
+                    LONGEST_INDEXED,
+                ],
+            )
+        except RedisRefused as error:
+            if error.code != "NOPERM":
+                raise
+            due = math.ceil(time.time() + seconds) if moment is None else moment
+            self._add_without_script(item, due)
+        return int(due)
+
+    def _add_without_script(self, item: bytes, moment: int) -> None:
+        keys = self._keys
+        commands: list[tuple[object, ...]] = [
+            ("ZADD", keys.delayed_times, moment, moment),
+            ("RPUSH", keys.delayed(moment), item),
+        ]
+        if len(item) <= LONGEST_INDEXED:
+            commands.append(("SADD", keys.timestamps(item), f"delayed:{moment}"))
+        self._redis.execute_many(commands, transaction=True)
+
+    def count(self) -> int:
+        """Number of times at which something is due."""
+        return int(self._redis.execute_command("ZCARD", self._keys.delayed_times))
+
+    def count_jobs(self) -> int:
+        """Number of delayed jobs, at all times together."""
+        total, start = 0, 0
+        while times := self.times(start):
+            total += sum(self.sizes(times))
+            start += len(times)
+        return total
+
+    def times(self, start: int = 0, count: int = PAGE) -> list[str]:
+        """Times at which something is due, the earliest first, as they stand there."""
+        last = start + count - 1
+        found = self._redis.execute_command("ZRANGE", self._keys.delayed_times, start, last)
+        return [to_text(moment) for moment in found]
+
+    def sizes(self, times: list[str]) -> list[int]:
+        """Number of jobs at each of these times; 0 where there is no list."""
+        lengths = [("LLEN", f"{self._keys.delayed_prefix}{moment}") for moment in times]
+        replies = self._redis.execute_many(lengths, errors=True)
+        return [reply if isinstance(reply, int) else 0 for reply in replies]
+
+    def at(self, moment: str, start: int = 0, count: int = PAGE) -> list[Item]:
+        """The items of one time, in the order in which they were delayed."""
+        key, last = f"{self._keys.delayed_prefix}{moment}", start + count - 1
+        return [
+            Item(moment, raw) for raw in self._redis.execute_command("LRANGE", key, start, last)
+        ]
+
+    def each(self) -> Iterator[Item]:
+        """Every delayed item, the earliest first. Others may move items meanwhile."""
+        after = ""
+        while page := self._after(after):
+            for moment in page:
+                start = 0
+                while items := self.at(moment, start):
+                    yield from items
+                    start += len(items)
+            after = page[-1]
+
+    def _after(self, moment: str) -> list[str]:
+        """The next times after this one."""
+        least = f"({moment}" if moment else "-inf"
+        found = self._redis.execute_command(
+            "ZRANGEBYSCORE", self._keys.delayed_times, least, "+inf", "LIMIT", 0, PAGE
+        )
+        return [name for name in map(to_text, found) if name.isdecimal()]
+
+    def moments_of(self, item: bytes) -> list[str]:
+        """When this very item is due, the earliest first."""
+        if len(item) > LONGEST_INDEXED:
+            return sorted({found.moment for found in self.each() if found.raw == item}, key=int)
+        members = self._redis.execute_command("SMEMBERS", self._keys.timestamps(item))
+        moments = [to_text(member).removeprefix("delayed:") for member in members]
+        return sorted((moment for moment in moments if moment.isdecimal()), key=int)
+
+    def remove(self, item: Item) -> int:
+        """Take all equal items of this time out; how many there were."""
+        return self._take(item, "", b"")
+
+    def enqueue(self, item: Item) -> int:
+        """Put all equal items of this time into their queue; how many there were.
+
+        Raises UnreadablePayload.
+        """
+        due = due_of(item.raw)
+        return self._take(item, due.queue, payload_of(item.raw, due))
+
+    def _take(self, item: Item, queue: str, payload: bytes) -> int:
+        keys = self._keys
+        prefixes = [keys.delayed_prefix, keys.timestamps_prefix, keys.queue("")]
+        taken = scripts.run(
+            self._redis,
+            "take_delayed",
+            [keys.delayed_times, keys.queues, *prefixes],
+            [item.moment, item.raw, LONGEST_INDEXED, queue, payload],
+        )
+        return int(taken)

@@ -1,0 +1,298 @@
+"""`delayed`, `retries`, and `enqueue` with a time."""
+
+import json
+import time
+
+import pytest
+from redis import Redis
+
+from resque_fork import Resque
+from resque_fork.wire.delayed import digest_of, item_of
+from resque_fork.wire.job import Payload
+from resque_fork.wire.keys import Keys
+from resque_fork.wire.unreadable import wrapped
+
+KEYS = Keys()
+TIMES = KEYS.delayed_times
+NOW = int(time.time())
+
+
+def delay(redis: Redis, moment: int, *items: str) -> None:
+    """As any resque-scheduler would do it."""
+    redis.zadd(TIMES, {str(moment): moment})
+    for item in items:
+        redis.rpush(KEYS.delayed(moment), item)
+        redis.sadd(KEYS.timestamps(item.encode()), f"delayed:{moment}")
+
+
+def item(name: str, *args: object, queue: str = "mail") -> str:
+    return json.dumps({"class": name, "args": args, "queue": queue}, separators=(",", ":"))
+
+
+def iso(moment: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+# --- enqueue
+
+
+def test_enqueue_in(run, redis: Redis) -> None:
+    """The job waits for so long, in resque-scheduler's bytes."""
+    result = run("enqueue", "mail", "Mail", "7", "--in", "10m")
+    assert result.stdout == "Mail goes to mail in 10m 0s.\n"
+    [moment] = redis.zrange(TIMES, 0, -1)
+    assert NOW + 600 <= int(moment) <= time.time() + 602
+    assert redis.lrange(KEYS.delayed(int(moment)), 0, -1) == [item("Mail", 7).encode()]
+    assert not redis.exists(KEYS.queue("mail"))
+
+
+def test_enqueue_at(run, redis: Redis) -> None:
+    """At a time with its zone."""
+    result = run("enqueue", "mail", "Mail", "--at", "2030-01-01T01:00:00+01:00")
+    assert result.stdout == "Mail goes to mail at 2030-01-01T01:00:00+01:00.\n"
+    assert redis.zrange(TIMES, 0, -1) == [b"1893456000"]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--in", "soon"], "'soon' is not a time such as 90, 10m, 2h or 3d."),
+        (["--at", "soon"], "'soon' is not a time with its zone, such as 2027-01-31T09:00:00+01:00"),
+        (["--at", "2030-01-01"], "'2030-01-01' is not a time with its zone"),
+        (["--in", "5", "--at", "2030-01-01T00:00:00Z"], "Give only one of --in, --at and --stdin."),
+        (["--in", "5", "--stdin"], "Give only one of --in, --at and --stdin."),
+    ],
+)
+def test_no_time(run, redis: Redis, words: list[str], problem: str) -> None:
+    """What is no time is refused, and nothing is queued."""
+    result = run("enqueue", "mail", "Mail", *words, status=2)
+    assert problem in " ".join(result.stderr.split())
+    assert redis.keys("*") == []
+
+
+def test_too_far(run) -> None:
+    """More than ten years ahead is a mistake."""
+    result = run("enqueue", "mail", "Mail", "--in", "4000d", status=1)
+    assert "A job cannot be delayed by more than ten years." in result.stderr
+
+
+# --- delayed
+
+
+def test_no_delayed_jobs(run) -> None:
+    """It says so."""
+    assert run("delayed").stderr == "No job is delayed.\n"
+    assert run("delayed", "--json").stdout == "[]\n"
+    assert run("delayed", "show", "1000").stderr == "No job is due at 1970-01-01T00:16:40Z.\n"
+
+
+def test_delayed(run, redis: Redis) -> None:
+    """Times, the earliest first, with the number of jobs."""
+    delay(redis, NOW + 7300, item("A"), item("B"))
+    delay(redis, NOW - 5, item("C"))
+    redis.zadd(TIMES, {"1000.5": 1000.5})
+    lines = run("delayed").stdout.splitlines()
+    assert lines[0].split() == ["TIME", "IN", "JOBS"]
+    assert lines[1].split() == ["1000.5", "?", "0"]
+    assert lines[2].split() == [iso(NOW - 5), "due", "1"]
+    assert lines[3].split()[0] == iso(NOW + 7300)
+    assert lines[3].split()[-1] == "2"
+    rows = json.loads(run("delayed", "--json", "--start", "2").stdout)
+    assert [(row["time"], row["epoch"], row["jobs"]) for row in rows] == [
+        (iso(NOW + 7300), NOW + 7300, 2)
+    ]
+
+
+def test_delayed_show(run, redis: Redis) -> None:
+    """The jobs of one time, which is named as the listing shows it; also what is no job."""
+    delay(redis, NOW, item("Mail", 7, "ü"), "oops")
+    for name in (str(NOW), iso(NOW)):
+        lines = run("delayed", "show", name).stdout.splitlines()
+        assert lines[1].split() == ["0", "mail", "Mail", "[7,", '"ü"]']
+        assert lines[2].split() == ["1", "?", "?", "null"]
+    rows = json.loads(run("delayed", "show", str(NOW), "--json").stdout)
+    assert rows[0]["payload"] == {"class": "Mail", "args": [7, "ü"], "queue": "mail"}
+    assert rows[1]["payload"] == "oops"
+
+
+def test_delayed_now(run, redis: Redis) -> None:
+    """The jobs of a time go to their queues, byte for byte, and leave nothing behind."""
+    delay(redis, NOW + 900, item("A", 1.0), item("A", 1.0), item("B", queue="low"))
+    assert run("delayed", "now", str(NOW + 900)).stdout == "Queued 3 delayed jobs.\n"
+    assert redis.lrange(KEYS.queue("mail"), 0, -1) == [b'{"class":"A","args":[1.0]}'] * 2
+    assert redis.lrange(KEYS.queue("low"), 0, -1) == [b'{"class":"B","args":[]}']
+    assert {key.decode() for key in redis.keys("*")} == {
+        *(KEYS.queues, KEYS.queue("mail"), KEYS.queue("low"))
+    }
+
+
+def test_delayed_remove(run, redis: Redis) -> None:
+    """They are gone; a time at which nothing is due is an error."""
+    delay(redis, NOW + 900, item("A"), item("B"))
+    assert run("delayed", "remove", str(NOW + 900)).stdout == "Removed 2 delayed jobs.\n"
+    assert redis.keys("*") == []
+    result = run("delayed", "remove", str(NOW + 900), status=1)
+    assert f"No job is due at {iso(NOW + 900)}." in result.stderr
+    assert "'soon' is no such time" in run("delayed", "now", "soon", status=2).stderr
+
+
+def test_delayed_now_with_what_is_no_job(run, redis: Redis) -> None:
+    """It stays, and the error says so."""
+    delay(redis, NOW + 900, item("A"), "oops")
+    result = run("delayed", "now", str(NOW + 900), status=1)
+    assert "The delayed job cannot be read" in result.stderr
+    assert "1 delayed job had been queued." in result.stderr
+    assert redis.lrange(KEYS.delayed(NOW + 900), 0, -1) == [b"oops"]
+
+
+def test_delayed_clear(run, redis: Redis) -> None:
+    """All of them, at all times."""
+    for number in range(3):
+        delay(redis, NOW + number, *(item("A", n) for n in range(number + 1)))
+    assert run("delayed", "clear", "--yes").stdout == "Removed 6 delayed jobs.\n"
+    assert redis.keys("*") == []
+
+
+# --- retries
+
+
+def retried(redis: Redis, raw: bytes, due: int, failures: int = 1, queue: str = "mail") -> str:
+    """A job that waits for its retry, as a worker leaves it; its id."""
+    digest = digest_of(Payload.parse(raw))
+    delay(redis, due, item_of(raw, queue).decode())
+    state = {"attempt": failures, "first": NOW - 60, "due": due, "queue": queue, "waiting": 1}
+    redis.hset(KEYS.retry(digest), mapping={**state, "exception": "OSError", "error": "gone"})
+    redis.zadd(KEYS.retries, {digest: due})
+    return digest[:8]
+
+
+A, B = b'{"class":"A","args":[1.0]}', b'{"class":"B","args":[]}'
+
+
+def test_no_retries(run) -> None:
+    """It says so, and names no job that is not there."""
+    assert run("retries").stderr == "No job is being retried.\n"
+    message = "No job that is retried begins with '5f1c09ab': see resque-fork retries."
+    assert message in run("retries", "show", "5f1c09ab", status=1).stderr
+
+
+def test_retries(run, redis: Redis) -> None:
+    """Those that are due next first, with how often they have failed, and of what."""
+    second = retried(redis, B, NOW + 4000, queue="low")
+    first = retried(redis, A, NOW - 5, failures=3)
+    lines = [line.split() for line in run("retries").stdout.splitlines()]
+    assert lines[1] == [first, "due", "mail", "A", "3x", "OSError", "gone"]
+    assert (lines[2][0], lines[2][-5:]) == (second, ["low", "B", "1x", "OSError", "gone"])
+    [row] = json.loads(run("retries", "--json", "--class", "A*").stdout)
+    assert row.pop("in_seconds") <= -5
+    assert row == {
+        "id": first,
+        "due_at": iso(NOW - 5),
+        "queue": "mail",
+        "class": "A",
+        "args": [1.0],
+        "failures": 3,
+        "first_failed_at": iso(NOW - 60),
+        "exception": "OSError",
+        "error": "gone",
+        "waiting": 1,
+    }
+    assert len(run("retries", "--queue", "low").stdout.splitlines()) == 2
+    assert len(run("retries", "--start", "1", "--count", "1").stdout.splitlines()) == 2
+
+
+def test_retries_show(run, redis: Redis) -> None:
+    """Everything about one; of a job that is not waiting its class is not known."""
+    first = retried(redis, A, NOW + 60)
+    said = run("retries", "show", first).stdout
+    assert "class:           A\n" in said
+    assert "args:            [1.0]\n" in said
+    redis.delete(KEYS.delayed(NOW + 60))
+    row = json.loads(run("retries", "show", first, "--json").stdout)
+    assert (row["class"], row["failures"]) == (None, 1)
+
+
+def test_retries_now(run, redis: Redis) -> None:
+    """The job goes to its queue with its count; one that does not wait is named."""
+    first = retried(redis, A, NOW + 60)
+    assert run("retries", "now", first).stdout == "Queued 1 job.\n"
+    assert redis.lrange(KEYS.queue("mail"), 0, -1) == [A]
+    assert redis.zcard(KEYS.retries) == 1
+    result = run("retries", "now", first, status=1)
+    assert f"{first} does not wait: it is in its queue or runs." in result.stderr
+
+
+def test_retries_remove(run, redis: Redis) -> None:
+    """The job and its count are gone; all, by class, or by queue."""
+    retried(redis, A, NOW + 60)
+    retried(redis, B, NOW + 60, queue="low")
+    assert run("retries", "remove", "--queue", "low").stdout == "Removed 1 job.\n"
+    assert redis.zcard(KEYS.retries) == 1
+    assert run("retries", "remove", "--all").stdout == "Removed 1 job.\n"
+    assert redis.keys("*") == []
+
+
+def test_retries_of_what_others_cannot_read(run, redis: Redis) -> None:
+    """It is found by the bytes that its item holds."""
+    raw = b'{"class":"A","args":["\\ud800"]}'
+    first = retried(redis, raw, NOW + 60)
+    redis.delete(KEYS.delayed(NOW + 60))
+    delay(redis, NOW + 60, item_of(wrapped(raw), "mail").decode())
+    assert json.loads(run("retries", "show", first, "--json").stdout)["class"] == "A"
+    assert run("retries", "now", first).stdout == "Queued 1 job.\n"
+
+
+@pytest.mark.parametrize("verb", ["now", "remove"])
+def test_which_retries(run, redis: Redis, verb: str) -> None:
+    """It has to be clear which are meant."""
+    message = "Say which jobs: by id, with --all, --queue NAME or --class NAME."
+    assert message in run("retries", verb, status=2).stderr
+    message = "Name jobs by id or by what they share, not both."
+    assert message in run("retries", verb, "5f1c09ab", "--all", status=2).stderr
+
+
+def test_info_counts_them(run, redis: Redis) -> None:
+    """Delayed jobs, and those that are retried among them."""
+    retried(redis, A, NOW + 60)
+    delay(redis, NOW + 90, item("C"), item("D"))
+    numbers = json.loads(run("info", "--json").stdout)
+    assert (numbers["delayed"], numbers["retrying"]) == (3, 1)
+
+
+# --- doctor
+
+
+def findings(run, check: str) -> list[tuple[str, str]]:
+    rows = json.loads(run("doctor", "--json").stdout)
+    return [(row["result"], row["message"]) for row in rows if row["check"] == check]
+
+
+def test_doctor_names_a_lock_without_end(run, redis: Redis) -> None:
+    """While it stands nothing is moved; one that expires is as it should be."""
+    redis.set(KEYS.scheduler_lock(), "host:1", ex=100)
+    assert findings(run, "delayed jobs") == []
+    redis.persist(KEYS.scheduler_lock())
+    [(result, message)] = findings(run, "delayed jobs")
+    assert result == "warn"
+    assert "the lock of Ruby's scheduler, does not expire" in message
+
+
+def test_doctor_names_what_nobody_moves(run, redis: Redis) -> None:
+    """Jobs that are due for a minute, and still wait."""
+    delay(redis, NOW + 60, item("A"))
+    assert findings(run, "delayed jobs") == [("ok", "1 job are delayed.")]
+    delay(redis, NOW - 100, item("A"))
+    [(result, message)] = findings(run, "delayed jobs")
+    assert result == "warn"
+    assert "nobody moves them: run a worker without --no-clock, or resque-fork clock." in message
+
+
+def test_doctor_names_queues_of_retries(run, redis: Redis, redis_url: str) -> None:
+    """Those that no worker serves."""
+    redis.hset(KEYS.jobs, "Mail", '{"attempts":1,"queue":"again"}')
+    redis.hset(KEYS.jobs, "Other", "oops")
+    told = "Retries of Mail go to the queue again, which no worker serves."
+    assert findings(run, "retries") == [("warn", told)]
+    redis.sadd(KEYS.workers, "host:1:mail,a*")
+    assert findings(run, "retries") == []
+    assert Resque(redis_url).workers() == ["host:1:mail,a*"]
