@@ -51,11 +51,11 @@ class Sum:
 
 # tests/test_doors.py fails if a job enters more. Lower them when it enters less.
 CEILINGS = {
-    "parent": Sum(131, 34),
+    "parent": Sum(134, 35),
     "child": Sum(65, 16),
-    "parent and child": Sum(180, 40),
+    "parent and child": Sum(182, 41),
     "enqueueing": Sum(27, 10),
-    "with enqueueing": Sum(207, 45),
+    "with enqueueing": Sum(211, 46),
 }
 
 

@@ -104,14 +104,18 @@ def test_keys_are_documented() -> None:
     """The page on operations has a row for each key in Redis and for nothing else."""
     keys = Keys("ns")
     found = {value for value in vars(keys).values() if isinstance(value, str)}
-    found -= {keys.namespace, keys.prefix, keys.kept_prefix}
+    found -= {keys.namespace, keys.prefix, keys.kept_prefix, keys.retry_prefix}
+    found -= {keys.delayed_prefix, keys.timestamps_prefix}
     found |= {
         keys.stat(name, whose) for name in ("processed", "failed") for whose in (None, "<id>")
     }
     found |= {keys.queue("<queue>"), keys.failed_list("<queue>_failed")}
     methods = {name for name in vars(Keys) if not name.startswith("_")}
-    found |= {keys.rescued("<token>"), keys.kept("<name>")}
-    for name in methods - {"stat", "queue", "failed_list", "rescued", "kept"}:
+    found |= {keys.rescued("<token>"), keys.kept("<name>"), keys.retry("<digest>")}
+    found |= {f"{keys.delayed_prefix}<time>", f"{keys.timestamps_prefix}<job>"}
+    found.add(keys.scheduler_lock().replace("ns:ns:", "ns:<namespace>:"))
+    named = {"stat", "queue", "failed_list", "rescued", "kept", "retry"}
+    for name in methods - named - {"delayed", "timestamps", "scheduler_lock"}:
         found.add(getattr(keys, name)("<id>"))
     section = text_of("docs/operations.md").partition("\n## Keys\n")[2]
     assert first_cells(section) == {key.removeprefix("ns:") for key in found}
@@ -272,6 +276,8 @@ def test_access_rules_are_enough(tmp_path: Path) -> None:
         "def succeed(): ...\n"
         "@job(queue='q')\n"
         "def die(): os.abort()\n"
+        "@job(queue='q', retry=[0, 1])\n"
+        "def fail(): 1 / 0\n"
     )
     with Server() as server, Redis.from_url(server.url) as admin:
         for name, rule in rules.items():
@@ -297,8 +303,9 @@ def test_access_rules_are_enough(tmp_path: Path) -> None:
 
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         drain = ("work", "--queues=*", "--require=app", "--interval=0", "--on-lost=requeue")
-        for name in ("succeed", "die", "unheard-of"):
+        for name in ("succeed", "die", "unheard-of", "fail"):
             run("producer", "enqueue", "q", name)
+        run("producer", "enqueue", "q", "succeed", "--in", "1h")
         run("worker", *drain)
         assert Resque(server.url).info()["failed"] == 2
         run("operator", "enqueue", "q", "succeed")
@@ -307,6 +314,8 @@ def test_access_rules_are_enough(tmp_path: Path) -> None:
             *(["failed"], ["failed", "show", "0"], ["failed", "requeue", "0"]),
             *(["failed", "remove", "0"], ["failed", "clear", "--yes"]),
             *(["queues", "clear", "q"], ["queues", "remove", "q"]),
+            *(["retries"], ["retries", "now", "--all"], ["retries", "remove", "--all"]),
+            *(["delayed"], ["delayed", "show", "1000"], ["delayed", "clear", "--yes"]),
             *(["pause"], ["resume"], ["prune"], ["doctor"], ["config"]),
         ):
             run("operator", *args)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,12 +34,10 @@ class Moment(click.ParamType[str]):
         if text.isdecimal() and len(text) < 16:
             return text
         try:
-            parsed = time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+            parsed = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
         except ValueError:
             self.fail(f"{value!r} is no such time. {TIME}", param, ctx)
-        import calendar  # hardly any command needs it
-
-        return str(calendar.timegm(parsed))
+        return str(int(parsed.replace(tzinfo=datetime.UTC).timestamp()))
 
 
 @click.group(cls=ListingGroup, invoke_without_command=True)

@@ -259,6 +259,20 @@ def test_info_counts_them(run, redis: Redis) -> None:
     assert (numbers["delayed"], numbers["retrying"]) == (3, 1)
 
 
+@pytest.mark.parametrize(
+    ("key", "args"),
+    [
+        (TIMES, ["enqueue", "mail", "Mail", "--in", "5"]),
+        (TIMES, ["delayed"]),
+        (KEYS.retries, ["retries"]),
+    ],
+)
+def test_wrong_type(run, redis: Redis, key: str, args: list[str]) -> None:
+    """The error names the key."""
+    redis.set(key, "in the way")
+    assert f"The Redis key {key!r} does not hold what Resque" in run(*args, status=1).stderr
+
+
 # --- doctor
 
 

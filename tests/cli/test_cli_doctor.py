@@ -131,8 +131,9 @@ def test_server_that_keeps_to_itself(diagnose: Diagnose) -> None:
         ("HELLO", {"pick-up"}),
         ("TYPE", {"keys"}),
         ("GET", {"pause"}),
-        ("SMEMBERS", {"workers"}),
-        ("HGETALL", {"workers"}),
+        ("SMEMBERS", {"workers", "delayed jobs"}),
+        ("HGETALL", {"workers", "delayed jobs"}),
+        ("TTL", {"delayed jobs"}),
         ("CLIENT", set()),
     ],
 )

@@ -31,7 +31,7 @@ def test_info(run, redis: Redis, redis_url: str) -> None:
         "working": 1,
     }
     assert len(servers) == 1
-    assert run("info").stdout.startswith("pending:    2\nprocessed:  12\nfailed:     1\n")
+    assert run("info").stdout.startswith("pending:    2\ndelayed:    0\nretrying:   0\n")
 
 
 def test_pause_and_resume(run, redis: Redis) -> None:

@@ -22,7 +22,7 @@ COMMON = ["--redis", "--namespace", "--config", "-v", "--verbose"]
 
 # Every command, and the options that are its own.
 SURFACE = {
-    "enqueue": ["--stdin"],
+    "enqueue": ["--stdin", "--in", "--at"],
     "list": ["--json"],
     "kill": ["--on-lost", "--max-attempts", "--max-payload", "--failure-backend"],
     "remove": ["--force", "--on-lost", "--max-attempts", "--failure-backend", "--prune-interval"],
@@ -39,6 +39,16 @@ SURFACE = {
     "failed requeue": ["--yes", "--all", "--queue", "--class", "--exception", "--again", "--list"],
     "failed remove": ["--yes", "--all", "--queue", "--class", "--exception", "--list"],
     "failed clear": ["--yes", "--list"],
+    "retries": ["--class", "--queue", "--start", "--count", "--json"],
+    "retries show": ["--json"],
+    "retries now": ["--class", "--queue", "--all"],
+    "retries remove": ["--class", "--queue", "--all"],
+    "delayed": ["--start", "--count", "--json"],
+    "delayed show": ["--start", "--count", "--json"],
+    "delayed now": [],
+    "delayed remove": [],
+    "delayed clear": ["--yes"],
+    "clock": ["--scheduler-lock-prefix", "--failure-backend", "--log-format"],
     "info": ["--json"],
     "pause": [],
     "resume": [],
@@ -173,7 +183,7 @@ def test_wrong_setting_names_its_source(run, tmp_path: Path) -> None:
     "args",
     [
         ["info"], ["list"], ["queues"], ["failed"], ["stacks", "x"], ["pause"], ["resume"],
-        ["enqueue", "q", "Job"], ["dequeue", "q", "Job"],
+        ["enqueue", "q", "Job"], ["dequeue", "q", "Job"], ["delayed"], ["retries"],
     ],
 )  # fmt: skip
 def test_only_settings_that_a_command_uses_stop_it(run, tmp_path: Path, args: list[str]) -> None:
@@ -256,6 +266,7 @@ def test_wrong_credentials(run) -> None:
         ("stat:processed", ["info"]),
         ("queue:q", ["queues", "peek", "q"]),
         ("queue:q", ["enqueue", "q", "Job"]),
+        ("delayed:1000", ["delayed", "show", "1000"]),
         ("queues", ["enqueue", "q", "Job"]),
         ("queues", ["queues", "remove", "q"]),
         ("workers", ["prune"]),
