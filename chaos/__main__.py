@@ -24,7 +24,7 @@ from redis import Redis
 from resque_fork import Resque
 from resque_fork.embedded import Server
 
-from .jobs import LEDGER, stand
+from .jobs import LEDGER, RETRIES, stand, stand_again
 from .ledger import Account, account
 
 KINDS = ("parent", "parent", "child", "child", "child", "TERM", "QUIT", "redis")
@@ -110,14 +110,35 @@ def wait_until_idle(resque: Resque, arena: Arena, patience: float) -> None:
     late = time.monotonic() + patience
     while time.monotonic() < late:
         arena.replace_the_dead()
-        if not resque.size("chaos") and not resque.working():
+        if not (resque.size("chaos") or resque.working() or resque.info()["delayed"]):
             return
         time.sleep(0.1)
     raise TimeoutError(f"{resque.size('chaos')} jobs are still queued: {resque.working()}")
 
 
+def enqueue(resque: Resque, jobs: int, milliseconds: int, retries: bool) -> dict[int, int]:
+    """Queue the jobs; with `retries` half of them are tried again, and half of those delayed.
+
+    How often those may be tried that are tried again.
+    """
+    again = [number for number in range(jobs) if retries and number % 2]
+    once = [number for number in range(jobs) if not (retries and number % 2)]
+    resque.enqueue_many(stand, ([n, random.randrange(milliseconds)] for n in once))
+    for number in again:
+        delay = random.uniform(0.1, 10) if number % 4 == 1 else 0
+        resque.enqueue_in(delay, stand_again, number, random.randrange(milliseconds))
+    return dict.fromkeys(again, len(RETRIES) + 1)
+
+
 def let_loose(
-    jobs: int, kills: int, workers: int, milliseconds: int, options: list[str], show: bool
+    jobs: int,
+    kills: int,
+    workers: int,
+    milliseconds: int,
+    options: list[str],
+    *,
+    retries: bool,
+    show: bool,
 ) -> tuple[Account, Arena]:
     """One run: what became of the jobs, and the arena with its kills."""
     with (
@@ -127,7 +148,7 @@ def let_loose(
         folder = Path(name)
         (folder / "ledger").touch()
         resque = Resque(server.url)
-        resque.enqueue_many(stand, ([n, random.randrange(milliseconds)] for n in range(jobs)))
+        attempts = enqueue(resque, jobs, milliseconds, retries)
         arena = Arena(folder, server, workers, options)
         kinds: list[str] = []
         with click.progressbar(
@@ -145,7 +166,7 @@ def let_loose(
                     break  # nothing is left to kill anybody over
         wait_until_idle(resque, arena, patience=600)
         arena.close()
-        return account(resque, folder / "ledger", jobs), arena
+        return account(resque, folder / "ledger", jobs, attempts), arena
 
 
 @click.command(help=__doc__)
@@ -155,6 +176,7 @@ def let_loose(
 @click.option("--milliseconds", default=50, show_default=True, help="Longest time a job takes.")
 @click.option("--on-lost", type=click.Choice(["fail", "requeue"]), default="fail")
 @click.option("--jobs-per-fork", default=1, show_default=True)
+@click.option("--retries", is_flag=True, help="Half of the jobs are tried again, or delayed.")
 @click.option("--seed", type=int, help="For the same accidents in the same order.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
@@ -164,6 +186,7 @@ def main(
     milliseconds: int,
     on_lost: str,
     jobs_per_fork: int,
+    retries: bool,
     seed: int | None,
     as_json: bool,
 ) -> None:
@@ -171,7 +194,7 @@ def main(
     options = [f"--on-lost={on_lost}", f"--on-term={on_lost}", f"--jobs-per-fork={jobs_per_fork}"]
     options += ["--term-timeout=1", "--max-attempts=1000"]
     show = sys.stderr.isatty() and not as_json
-    what, arena = let_loose(jobs, kills, workers, milliseconds, options, show)
+    what, arena = let_loose(jobs, kills, workers, milliseconds, options, retries=retries, show=show)
     figures = {
         "jobs": what.jobs,
         "kills": dict(sorted(arena.kills.items())),
@@ -180,6 +203,7 @@ def main(
         "finished and failed": what.both,
         "still queued": what.queued,
         "run twice": what.twice,
+        "tried too often": what.too_often,
         "lost": len(what.lost),
         "slow commands": len(arena.slow),
         "longest slow command, ms": max(arena.slow, default=0) / 1000,

@@ -1,4 +1,4 @@
-"""The job of the chaos program: it writes down, in a file, that it started and that it finished.
+"""The jobs of the chaos program: they write down, in a file, that they started and finished.
 
 Lines are appended in one write each, which the kernel keeps whole.
 """
@@ -11,6 +11,7 @@ import time
 from resque_fork import job
 
 LEDGER = "CHAOS_LEDGER"  # environment variable: the file
+RETRIES = [0, 0, 1, 1, 1, 2, 2, 2]  # delays of a job that is tried again
 
 
 @job(queue="chaos")
@@ -21,3 +22,9 @@ def stand(number: int, milliseconds: int) -> None:
     time.sleep(milliseconds / 1000)
     os.write(ledger, f"finished {number}\n".encode())
     os.close(ledger)
+
+
+@job(queue="chaos", retry=RETRIES)
+def stand_again(number: int, milliseconds: int) -> None:
+    """The same, tried again whenever it or its worker dies."""
+    stand(number, milliseconds)

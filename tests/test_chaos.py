@@ -41,3 +41,14 @@ def test_no_job_is_lost_or_failed_when_they_are_requeued(jobs_per_fork: int) -> 
     figures = chaos("--on-lost=requeue", f"--jobs-per-fork={jobs_per_fork}")
     assert (figures["lost"], figures["failed"], figures["still queued"]) == (0, 0, 0)
     assert figures["finished"] == 200
+
+
+@pytest.mark.parametrize("on_lost", ["fail", "requeue"])
+def test_jobs_that_come_back(on_lost: str) -> None:
+    """With retries and delayed jobs among them nothing is lost either, and none is tried more
+    often than it may be, but for those whose worker dies after the job and before the script."""
+    figures = chaos(f"--on-lost={on_lost}", "--retries")
+    assert (figures["lost"], figures["still queued"]) == (0, 0)
+    assert figures["tried too often"] <= figures["kills"]["parent"]
+    if on_lost == "fail":
+        assert figures["run twice"] == 0
