@@ -36,3 +36,12 @@ def boom(*args: object) -> None:
 def die() -> None:
     answer("dying")
     os.abort()
+
+
+@job(queue="python", retry=[1, 1])
+def third_time_lucky(*args: object) -> None:
+    with Redis.from_url(os.environ["RESQUE_REDIS"]) as redis:
+        number = redis.incr("peer:attempts")
+    answer([number, *args])
+    if number < 3:
+        raise ValueError("not yet")

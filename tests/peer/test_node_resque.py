@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,10 @@ def node(installed: Path, redis_url: str) -> Iterator[Node]:
 
 
 @pytest.fixture
-def resque(redis_url: str) -> Resque:
-    return Resque(redis_url)
+def resque(redis_url: str) -> Iterator[Resque]:
+    resque = Resque(redis_url)
+    yield resque
+    resque.close()
 
 
 @pytest.fixture
@@ -217,6 +220,55 @@ def test_delayed_job_of_nodes_scheduler(
         # which has also looked for stuck workers, among which ours is not
         assert node.queue("workers") == {worker_id.removesuffix(":python"): "python"}
     assert node.complaints() == []
+
+
+def test_delayed_job_of_node(node: Node, redis_url: str, answers: Callable[[], Any]) -> None:
+    """Our worker moves what node has delayed, without node's scheduler; in its queue it is as node
+    would have put it there."""
+    node.queue("enqueueAt", 1_000_000_000_000, "python", "remember", ARGS)
+    with our_worker(redis_url):
+        assert answers() == ARGS
+    assert node.queue("allDelayed") == {}
+    assert node.complaints() == []
+
+
+def test_our_delayed_job(
+    node: Node, redis_url: str, resque: Resque, answers: Callable[[], Any]
+) -> None:
+    """Node shows a job that we have delayed, and its scheduler moves it."""
+    resque.enqueue_in_to("python", 1, "remember", *ARGS)
+    [[job]] = node.queue("allDelayed").values()
+    assert job == {"class": "remember", "args": ARGS, "queue": "python"}
+    with our_worker(redis_url, "--no-clock"):
+        time.sleep(2)  # until it is due
+        node.scheduler("poll")
+        assert answers() == ARGS
+    assert resque.info()["delayed"] == 0
+
+
+def test_retry_moved_by_nodes_scheduler(
+    node: Node, redis_url: str, resque: Resque, answers: Callable[[], Any]
+) -> None:
+    """It writes the job anew; how often it has failed is known all the same."""
+    resque.enqueue_to("python", "third_time_lucky", 1.0, {"b": 1, "a": 1e20})
+    with our_worker(redis_url, "--no-clock"):
+        for number in (1, 2, 3):
+            assert answers()[0] == number
+            if number == 3:
+                break
+            wait_for(lambda: resque.info()["delayed"] == 1)
+            time.sleep(2.1)  # until it is due
+            node.scheduler("poll")
+    numbers = resque.info()
+    assert (numbers["failed"], numbers["retrying"], numbers["delayed"]) == (0, 0, 0)
+    assert node.complaints() == []
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    late = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < late, "nothing has happened"
+        time.sleep(0.02)
 
 
 # --- workers
