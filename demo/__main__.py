@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 import jobs
 import view
-from summary import Summary
+from summary import RETRIES, Summary
 
 from resque_fork import Resque
 from resque_fork.embedded import Server
@@ -48,11 +48,13 @@ def enqueue_everything(resque: Resque) -> dict[str, int]:
     resque.enqueue(jobs.crash)
     resque.enqueue(jobs.hang)
     resque.enqueue(jobs.leak, 100)
+    resque.enqueue(jobs.forecast)
+    resque.enqueue_in(2, jobs.remind, time.time())
     # Last in, first out: the queue `urgent` is looked at first. The second is a job that nobody
     # has declared, so nobody will run it.
     resque.enqueue(jobs.charge, 42, article="teapot")
     resque.enqueue_to("urgent", "os.system", "echo this is never run")
-    singles = ("charge", "os.system", "spin", "crash", "hang")
+    singles = ("charge", "os.system", "spin", "crash", "hang", "forecast", "remind")
     several = {"send_mail": len(READERS), "chart": 1, "Report": 1, "leak": 2}
     return several | dict.fromkeys(singles, 1)
 
@@ -103,10 +105,10 @@ def run(folder: Path, stay: bool) -> int:
         os.environ["RESQUE_REDIS"] = server.url  # for the worker, and for Resque() here
         resque = Resque()
         enqueued = enqueue_everything(resque)
-        total = sum(enqueued.values())
-        click.secho(f"{total} jobs queued. $ resque-fork {' '.join(WORK)}\n", bold=True)
+        count = sum(enqueued.values())
+        click.secho(f"{count} jobs queued. $ resque-fork {' '.join(WORK)}\n", bold=True)
         with worker(folder) as process:
-            if watch(resque, process, total) and not stay:
+            if watch(resque, process, count + RETRIES) and not stay:
                 process.send_signal(signal.SIGQUIT)
                 process.wait(TIMEOUT)
             summary = Summary(resque, folder, enqueued)

@@ -102,6 +102,28 @@ as much of the {len(numbers)} yearly numbers from {min(numbers)} to {max(numbers
         write(Path("sunspots.html"), page.encode())
 
 
+# --- work that comes back
+
+
+@job(queue="reports", retry=[0, 1])
+def forecast() -> None:
+    """Ask an observatory that is busy twice: the job is tried again until there is an answer."""
+    attempts = Path("attempts.txt")
+    with attempts.open("a") as file:
+        file.write("asked\n")
+    if attempts.read_text().count("asked") < 3:
+        raise ConnectionError("the observatory is busy")
+    write(Path("forecast.txt"), b"The next maximum is in some eleven years.\n")
+
+
+@job(queue="mail")
+def remind(queued_at: float) -> None:
+    """Be performed at a time: it was queued two seconds before."""
+    write(
+        Path("reminder.txt"), f"came {time.time() - queued_at:.1f} s after it was queued".encode()
+    )
+
+
 # --- work that fails, each in its own way
 
 

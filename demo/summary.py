@@ -22,6 +22,8 @@ FAILURES: dict[str, tuple[str, set[object], str]] = {
     "hang": ("Resque::TermException", {None}, "was stopped with USR1"),
 }
 
+RETRIES = 2  # attempts of the forecast that fail, and are no failures
+
 LOOK_FURTHER = (
     ("bin/demo --stay", "the same, with server and worker kept, for:"),
     ("bin/resque-fork failed", "the failed jobs"),
@@ -45,6 +47,7 @@ class Summary:
 
     def show(self, stayed: bool) -> None:
         self._show_done()
+        self._show_returns()
         self._show_failed()
         self._show_memory()
         click.secho("\nTo look further", bold=True)
@@ -64,6 +67,8 @@ class Summary:
             "chart": [self._folder / "sunspots.png"],
             "Report": [self._folder / "sunspots.html"],
             "leak": [self._folder / "memory.txt"],
+            "forecast": [self._folder / "forecast.txt"],
+            "remind": [self._folder / "reminder.txt"],
         }
         for name, count in self._done.items():
             found = [path for path in files.get(name, []) if path.exists()]
@@ -75,6 +80,13 @@ class Summary:
         taken = next((line for line in self._log if "got: " in line), "")
         if taken:
             click.echo(f"  taken first, though queued late: {taken.partition('got: ')[2]}")
+
+    def _show_returns(self) -> None:
+        _heading("2 of them came back", "green")
+        for line in self._log:
+            if "forecast" in line and "Attempt" in line:
+                click.echo(f"       {line.partition(' failed: ')[2]}")
+        click.echo(f"       remind {self._text_of('reminder.txt')}")
 
     def _show_failed(self) -> None:
         _heading(f"{len(self._failed)} jobs failed, and the worker went on", "red")
@@ -92,16 +104,20 @@ class Summary:
             click.echo(f"       {line}")
 
     def _memory(self) -> list[str]:
+        return self._text_of("memory.txt").splitlines()
+
+    def _text_of(self, name: str) -> str:
         try:
-            return (self._folder / "memory.txt").read_text().splitlines()
+            return (self._folder / name).read_text()
         except OSError:
-            return []
+            return ""
 
     # --- what should be
 
     def _wrong_counts(self, resque: Resque, enqueued: dict[str, int]) -> list[str]:
         info = resque.info()
-        expected = {"pending": 0, "processed": sum(enqueued.values()), "failed": len(FAILURES)}
+        attempts = sum(enqueued.values()) + RETRIES
+        expected = {"pending": 0, "delayed": 0, "processed": attempts, "failed": len(FAILURES)}
         return [
             f"{name} is {info[name]} instead of {number}."
             for name, number in expected.items()
@@ -129,6 +145,11 @@ class Summary:
             wrong.append("There is not a file for each mail.")
         if not (self._folder / "sunspots.html").exists():
             wrong.append("There is no report.")
+        if not self._text_of("forecast.txt"):
+            wrong.append("There is no forecast.")
+        late = re.match(r"came (\d\.\d) s after", self._text_of("reminder.txt"))
+        if late is None or float(late[1]) < 2:
+            wrong.append("The reminder did not come two seconds later.")
         if len(self._memory()) != self._done["leak"]:
             wrong.append("memory.txt has not a line for each leak.")
         return wrong

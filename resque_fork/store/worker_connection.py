@@ -182,7 +182,7 @@ class WorkerConnection:
 
     def _passes(self, problem: RedisRefused | RedisUnavailable, passing: Sequence[str]) -> bool:
         if isinstance(problem, AccessRefused):
-            return self.authenticated
+            return self.authenticated and "NOPERM" in passing
         return isinstance(problem, RedisUnavailable) or problem.code in passing
 
     def try_command(self, *command: Any) -> bool:

@@ -146,3 +146,20 @@ def test_ruby_takes_over(stage: Stage) -> None:
     stage.redis.delete(lock)
     until(stage.queue)
     assert running.stop() == 0
+
+
+def test_worker_that_may_not_move_jobs(stage: Stage) -> None:
+    """A worker whose user lacks a command says so once, and goes on with its jobs."""
+    rights = ["on", ">pw", "~*", "&*", "+@all", "-zrangebyscore"]
+    stage.redis.execute_command("ACL", "SETUSER", "less", *rights)
+    url = stage.url.replace("unix://", "unix://less:pw@")
+    worker = stage.start(*(url if part == stage.url else part for part in stage.command()))
+    worker.until_said("Delayed jobs cannot be moved by this clock: ")
+    delay(stage, "quick", "late")
+    stage.push("quick", "now")
+    assert stage.told("quick", by=worker)["args"] == ["now"]
+    other = clock(stage)
+    assert stage.told("quick", by=worker)["args"] == ["late"]
+    assert worker.stop() == 0
+    assert other.stop() == 0
+    assert worker.said.count("zrangebyscore") == 1
