@@ -33,6 +33,7 @@ from resque_fork.job.reservation import Reservation
 from resque_fork.store.long_list import Entry
 from resque_fork.store.workers import WorkerId
 from resque_fork.system.identity import Identity
+from resque_fork.wire.delayed import delayed_item, digest_of, due_of, payload_of
 from resque_fork.wire.job import MOST_DECODED, Payload
 from resque_fork.wire.json import decode, encode
 from resque_fork.wire.keys import to_bytes, to_text
@@ -64,6 +65,7 @@ def payload(raw: bytes) -> None:
     name, args = told["payload"]["class"], told["payload"].get("args")
     again = unwrapped(encode({"class": name, "args": args}))
     assert again == inner or is_redacted(args) or shown == inner
+    _delayed(job)
     if not job.decoded:
         return
     assert isinstance(job.args, list)
@@ -75,6 +77,19 @@ def payload(raw: bytes) -> None:
     printable(str(reservation))
     if job.decoded or len(inner) > MOST_DECODED:  # others never reach a child
         assert report.read_job(report.packed_job(reservation)) == reservation
+
+
+def _delayed(job: Payload) -> None:
+    """A job that waits comes back as it was."""
+    item = delayed_item(job, 'q,"\u00fc')
+    due = due_of(item)
+    assert due.queue == 'q,"\u00fc'
+    back = payload_of(item, due)
+    if job.portable:
+        assert decode(back) == decode(job.raw)
+        assert digest_of(Payload.parse(back)) == digest_of(job)
+    else:
+        assert unwrapped(back) == job.raw
 
 
 def record(raw: bytes) -> None:

@@ -23,10 +23,12 @@ from resque_fork.errors import UnreadablePayload
 from resque_fork.failure.base import payload_object
 from resque_fork.job.redaction import redacted, shown
 from resque_fork.job.registry import declare
+from resque_fork.job.retry import Retry
 from resque_fork.store.long_list import Entry
 from resque_fork.store.workers import WorkerId
 from resque_fork.system.identity import Identity
 from resque_fork.text import printable
+from resque_fork.wire.delayed import digest_of, due_of, payload_of
 from resque_fork.wire.job import MAX_PAYLOAD, MOST_DECODED, Payload
 from resque_fork.wire.keys import to_text
 from resque_fork.wire.queue_list import QueueList
@@ -65,6 +67,7 @@ REPEATED = {
     "not numbers": b"NaN,",
     "records": b'{"queue":"q","run_at":"x","payload":',
     "payloads": b'"payload":',
+    "queues": b',"queue":"',
     "wrappers": b'"ResqueFork::Unreadable":"',
     "beginnings of wrappers": b'["AAAA',
     "base64": b"AAAA",
@@ -76,7 +79,7 @@ REPEATED = {
     "other letters": "é".encode(),
     "escapes": b"\x1b",
 }
-ENDS = (b"", b'"]}', b"1]}}")
+ENDS = (b"", b'"]}', b"1]}}", b',"queue":"q"}')
 
 
 def inputs(beginning: bytes, piece: bytes, end: bytes, most: int) -> Iterator[bytes]:
@@ -148,10 +151,17 @@ def _identity(raw: bytes) -> None:
     Identity.from_fields(dict.fromkeys(("boot", "pid_namespace", "start"), to_text(raw)))
 
 
+def _delayed(raw: bytes) -> None:
+    payload_of(raw, due_of(raw))
+    digest_of(Payload.take(raw))
+
+
 READERS: dict[str, tuple[Callable[[bytes], object], int]] = {
     "payload": (Payload.parse, MAX_PAYLOAD),
     "payload for others": (_vouched, 1 << 21),
     "wrapper": (lambda raw: (unwrapped(raw), key_of(raw)), MAX_PAYLOAD),
+    "delayed job": (_delayed, MAX_PAYLOAD),
+    "declared retry": (Retry.from_json, 1 << 20),
     "record": (WorkerRecord.parse, MAX_PAYLOAD),
     "payload as it is shown": (_shown, 1 << 20),
     "payload for backends": (payload_object, 1 << 20),
