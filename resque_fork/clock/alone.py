@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import ResqueError
 from ..failure import FailedEntries
 from ..logs import LogFiles, lifecycle
 from ..settings import Settings
@@ -18,6 +20,8 @@ from ..system import process
 from ..system.service import Service
 from ..wire.keys import Keys
 from .clock import NOT_WAITED_FOR, Clock
+
+log = logging.getLogger("resque_fork")
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -50,15 +54,21 @@ class ClockAlone(Service):
         )
         self._procline.keeping_the_clock()
         lifecycle.info("The clock is starting")
-        self._connection.open_or_refuse()
-        self._loop.tasks.append(self._clock)
-        while not self.stopping:
-            self._loop.idle()
-        self._clock.close()
-        process.block_signals()
-        self._connection.close()
-        lifecycle.info("The clock has left")
-        return 0
+        status = 1
+        try:
+            self._connection.open_or_refuse()
+            self._loop.tasks.append(self._clock)
+            while not self.stopping:
+                self._loop.idle()
+            self._clock.close()
+            status = 0
+        except ResqueError as error:
+            log.error("%s", error)
+        finally:
+            process.block_signals()
+            self._connection.close()
+            lifecycle.info("The clock has left")
+        return status
 
     def shutdown(self) -> None:
         """Stop after what is under way."""

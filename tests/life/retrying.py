@@ -52,8 +52,8 @@ def too_slow():
 
 @job(queue="jobs", retry=[0])
 def held():
-    tell("begun")
     try:
+        tell("begun")
         wait_at_gate()
     except TermException:
         tell("stopped")

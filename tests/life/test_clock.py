@@ -5,11 +5,31 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from resque_fork.embedded import Server
+
 from .harness import Running, Stage, until
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server of the test's own, which it stops and starts."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def own_stage(tmp_path: Path, own_server: Server) -> Iterator[Stage]:
+    stage = Stage(tmp_path, own_server.url)
+    try:
+        yield stage
+    finally:
+        stage.close()
 
 
 def delay(stage: Stage, name: str, *args: Any, seconds: float = 0) -> int:
@@ -146,6 +166,54 @@ def test_ruby_takes_over(stage: Stage) -> None:
     stage.redis.delete(lock)
     until(stage.queue)
     assert running.stop() == 0
+
+
+def test_clock_alone_is_killed(stage: Stage) -> None:
+    """What it was moving is in its queue or waits on, each job once and in order; another goes
+    on."""
+    stage.redis.zadd("resque:delayed_queue_schedule", {"1000": 1000})
+    items = [b'{"class":"quick","args":[%d],"queue":"jobs"}' % n for n in range(20_000)]
+    stage.redis.rpush("resque:delayed:1000", *items)
+    for _ in range(3):
+        running = clock(stage)
+        before = len(stage.queue())
+        until(lambda was=before: len(stage.queue()) > was)  # type: ignore[misc]
+        running.kill()
+        stage.redis.delete("resque:fork:clock")
+        assert len(stage.queue()) + stage.redis.llen("resque:delayed:1000") == 20_000
+    last = clock(stage)
+    until(lambda: not stage.redis.exists("resque:delayed_queue_schedule"))
+    assert stage.queue() == [raw.replace(b',"queue":"jobs"', b"") for raw in items]
+    assert last.stop() == 0
+
+
+def test_redis_is_away(own_stage: Stage, own_server: Server) -> None:
+    """The clock goes on once the server is there again, and can be stopped meanwhile."""
+    running = clock(own_stage)
+    until(lambda: holder(own_stage))
+    own_server.kill()
+    running.until_said("does not answer")
+    own_server.start()
+    running.until_said("answers again")
+    delay(own_stage, "quick")
+    until(own_stage.queue)
+    own_server.kill()
+    running.send(signal.SIGTERM)
+    assert running.ended() == 1
+    assert "Traceback" not in running.said
+    assert "The clock has left" in running.said
+
+
+def test_idle_fleet(stage: Stage) -> None:
+    """One of several workers looks each second, and the others hardly add to it."""
+    for _ in range(3):
+        stage.idle()
+    until(lambda: holder(stage))
+    time.sleep(1)
+    stage.redis.config_resetstat()
+    time.sleep(4)
+    calls: Any = stage.redis.info("commandstats")
+    assert calls["cmdstat_zrangebyscore"]["calls"] <= 5
 
 
 def test_worker_that_may_not_move_jobs(stage: Stage) -> None:

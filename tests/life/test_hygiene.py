@@ -160,8 +160,9 @@ def test_programs_that_a_job_runs_get_nothing_of_ours(stage: Stage) -> None:
 
 
 def test_an_idle_worker_does_nothing(stage: Stage) -> None:
-    """No ticks: in a second it uses next to no processor, and is woken hardly ever."""
-    worker = stage.idle()
+    """No ticks, but for the clock: in a second it uses next to no processor, and is woken hardly
+    ever."""
+    worker = stage.idle("--no-clock")
     process = psutil.Process(worker.pid)
     before = process.num_ctx_switches().voluntary
     time.sleep(1.0)  # there is nothing to wait for: nothing is to happen

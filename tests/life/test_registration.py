@@ -75,10 +75,12 @@ def test_no_key_of_another_kind(stage: Stage) -> None:
     """What is in Redis while a job runs is Resque's, or begins with ``fork:``."""
     worker, _ = stage.holding()
     worker_id = stage.id_of(worker)
+    until(lambda: stage.redis.exists("resque:fork:clock"))
     assert {key.decode() for key in stage.redis.keys("*")} == {
         "resque:queues",
         "resque:workers",
         "resque:workers:heartbeat",
+        "resque:fork:clock",
         "resque:fork:pruning",
         f"resque:worker:{worker_id}",
         f"resque:worker:{worker_id}:started",

@@ -10,7 +10,10 @@ from collections.abc import Awaitable, Callable
 from resque_fork.store.scripts import script
 
 CRLF = b"\r\n"
-NAMES = ("access", "describe", "find", "heartbeat", "rescue", "restore", "step", "unregister")
+NAMES = (
+    *("access", "describe", "find", "heartbeat", "rescue", "restore", "step", "unregister"),
+    *("clock", "move_delayed", "release"),
+)
 SCRIPTS = {script(name).sha: name for name in NAMES}
 
 # What is done to a command.

@@ -1,9 +1,10 @@
 """The connection is spoiled at each command of a worker's life, in every way there is.
 
-One life: a dead worker's job is rescued; then jobs that succeed, fail, die
-until they are a poison pill, that are large, that are no jobs; then the worker
-is idle, is notified, and is stopped in the middle of its last job, which goes
-back. Whatever happens to whichever command, Redis must look the same at the end.
+One life: a dead worker's job is rescued, and a delayed job goes to its queue; then
+jobs that succeed, fail, die until they are a poison pill, that are large, that are
+no jobs; then the worker is idle, is notified, and is stopped in the middle of its
+last job, which goes back. Whatever happens to whichever command, Redis must look the
+same at the end.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from resque_fork.settings import Settings
 from resque_fork.store.queue_listener import BUSY_NOTIFICATIONS
 from resque_fork.store.scripts import script
 from resque_fork.store.workers import Workers
+from resque_fork.wire.delayed import item_of
 from resque_fork.wire.keys import Keys
 from resque_fork.wire.record import WorkerRecord
 from resque_fork.wire.times import run_time
@@ -48,13 +50,14 @@ NOBODY = 9_999_999  # no kernel gives such a pid
 
 # All that a worker ever sends to a server that knows its scripts; and the scripts, to any other.
 COMMANDS = {
-    *("HELLO", "SELECT", "PING", "TIME", "SET", "HGETALL", "SMEMBERS", "SUNION"),
+    *("HELLO", "SELECT", "PING", "TIME", "SET", "HDEL", "HGETALL", "SMEMBERS", "SUNION"),
     *("CLIENT TRACKING ON", "CLIENT TRACKING OFF"),
     *(f"EVALSHA {name}" for name in NAMES),
 }
 SCRIPT_COMMANDS = {f"{verb} {name}" for verb in ("EVAL", "EVALSHA") for name in NAMES}
 
 PERFORMED = {"rescued": 1, "small": 1, "large": 1, "notified": 1, "bad": 1, "deadly": 2, "last": 1}
+PERFORMED["delayed"] = 1
 FAILED = ["ValueError", "ResqueFork::PoisonPill", "ResqueFork::UnreadablePayload"]
 LAST = b'{"class":"last","args":[]}'
 
@@ -94,6 +97,8 @@ class Lives:
         """Jobs, and the record of a dead worker with one more."""
         self.redis.rpush(keys.queue("jobs"), *FIRST_JOBS)
         self.redis.sadd(keys.queues, "jobs")
+        self.redis.rpush(keys.delayed(1000), item_of(payload("good", "delayed"), "jobs"))
+        self.redis.zadd(keys.delayed_times, {"1000": 1000})
         long_ago = run_time(time.time() - 200)
         dead = f"{socket.gethostname()}:{NOBODY}:jobs"
         record = WorkerRecord("jobs", long_ago, payload("good", "rescued"))
@@ -160,16 +165,17 @@ class Lives:
             Pruner(workers, Settings(), FailedEntries(Backends(), keys)).prune()
         entries: Any = self.redis.lrange(keys.failed, 0, -1)
         left: Any = self.redis.keys(f"{keys.prefix}*")
-        lock = keys.own_pruning_lock if how == POSTHUMOUS else ""  # which expires
+        # which expire
+        locks = {keys.own_pruning_lock, keys.clock} if how == POSTHUMOUS else set()
         expected = [keys.failed, keys.queues, keys.queue("jobs")]
         expected += [keys.stat("processed"), keys.stat("failed")]
         checks = {
             "performed": (dict(Counter(ledger.read_text().splitlines())), PERFORMED),
             "failed": (sorted(json.loads(e)["exception"] for e in entries), sorted(FAILED)),
-            "processed": (self.redis.get(keys.stat("processed")), b"7"),
+            "processed": (self.redis.get(keys.stat("processed")), b"8"),
             "counted as failed": (self.redis.get(keys.stat("failed")), b"3"),
             "queued": (self.redis.lrange(keys.queue("jobs"), 0, -1), [LAST]),
-            "keys": (sorted({key.decode() for key in left} - {lock}), sorted(expected)),
+            "keys": (sorted({key.decode() for key in left} - locks), sorted(expected)),
         }
         return [
             f"{what}: {is_} != {ought}" for what, (is_, ought) in checks.items() if is_ != ought
