@@ -33,13 +33,14 @@ def here(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
 
 @dataclass
 class Parts:
-    """A clock with a time of its own; `fleet` is what it takes for the number of workers."""
+    """A clock with a time of its own; `fleet` is what it takes for the number of workers,
+    `pushes` how often it has said that jobs have gone to their queues."""
 
     redis: Any
     time: FakeClock
     stop: Stop
     fleet: int = 1
-    name: str = "one"
+    pushes: int = 0
 
     def __post_init__(self) -> None:
         self.loop = Loop(self.time)
@@ -48,7 +49,12 @@ class Parts:
     def made(self, name: str, run_in_subprocess: Any = here) -> Clock:
         delayed = DelayedSet(self.redis, KEYS, name)
         entries = FailedEntries(Backends(), KEYS)
-        return Clock(self.loop, delayed, entries, self, self.stop, run_in_subprocess)
+        return Clock(
+            self.loop, delayed, entries, self, self.stop, run_in_subprocess, self.note_push
+        )
+
+    def note_push(self) -> None:
+        self.pushes += 1
 
     def delay(self, *items: bytes, moment: int = NOW - 9) -> None:
         self.redis.redis.zadd(TIMES, {str(moment): moment})
@@ -79,6 +85,7 @@ def test_it_moves_what_is_due(parts: Parts) -> None:
     assert parts.clock.due == parts.time.now
     parts.clock.run()
     assert parts.queue() == [PAYLOAD]
+    assert parts.pushes == 1
     assert parts.clock.holds
     assert 0 < parts.clock.due - parts.time.now <= 1 + MARGIN
 
@@ -217,7 +224,7 @@ def test_set_of_another_type(parts: Parts, caplog: pytest.LogCaptureFixture) -> 
 
 def test_what_redis_refuses(parts: Parts, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
     """A user without the rights says so once, and leaves the lease to others."""
-    rights = ["on", ">pw", "~*", "+@all", "-zrangebyscore"]
+    rights = ["reset", "on", ">pw", "~*", "+@all", "-zrangebyscore"]
     parts.redis.redis.execute_command("ACL", "SETUSER", "less", *rights)
     parts.delay(ITEM)
     less = Resque(redis_url.replace("unix://", "unix://less:pw@"))

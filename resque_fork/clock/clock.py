@@ -38,7 +38,8 @@ class Fleet(Protocol):
 class Clock:
     """`name` is who holds the lease.
 
-    `run_in_subprocess` does work that may take long; see `Performer.run_in_subprocess`.
+    `run_in_subprocess` does work that may take long; see `Performer.run_in_subprocess`. `pushed`
+    is called when jobs have gone to their queues.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Clock:
         fleet: Fleet,
         stop: Stop,
         run_in_subprocess: Callable[[Callable[[], Any], Callable[[], None]], Any],
+        pushed: Callable[[], None] = lambda: None,
     ) -> None:
         self.holds = False  # the lease
         self._loop = loop
@@ -57,6 +59,7 @@ class Clock:
         self._fleet = fleet
         self._stop = stop
         self._run_in_subprocess = run_in_subprocess
+        self._pushed = pushed
         self._due = loop.clock()
         self._state = ""
         self._complained: set[str] = set()
@@ -99,8 +102,10 @@ class Clock:
             self._complain("%r in %r is not a second at which jobs may be due", member, TIMES)
         for key in look.wrong:
             self._complain("%s", WrongKeyType(key))
-        if look.items and self._move([self._move_of(item) for item in look.items]) and look.more:
-            self._due = self._loop.clock()
+        if look.items and self._move([self._move_of(item) for item in look.items]):
+            self._pushed()
+            if look.more:
+                self._due = self._loop.clock()
 
     def _pause(self) -> float:
         """All clocks together look some times a second, and so notice an end of the lease."""

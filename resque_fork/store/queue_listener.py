@@ -55,6 +55,10 @@ class QueueListener:
             self._ignored = 0
         self._muted = busy
 
+    def note_push(self) -> None:
+        """This worker has pushed something itself, which the server does not announce to it."""
+        self._notified = self.queues_changed = True
+
     def subscribe(self) -> bool:
         """Be notified from now on; False if the server cannot or will not.
 

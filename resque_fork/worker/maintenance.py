@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..errors import WrongKeyType
 from ..settings import Settings
@@ -16,7 +16,10 @@ log = logging.getLogger("resque_fork")
 
 
 class Maintenance:
-    """A task of the loop. The `queues` of the worker tell which of Ruby's workers it prunes."""
+    """A task of the loop. The `queues` of the worker tell which of Ruby's workers it prunes.
+
+    `pushed` is called when a rescued job has gone to a queue.
+    """
 
     def __init__(
         self,
@@ -25,12 +28,14 @@ class Maintenance:
         pruner: Pruner,
         settings: Settings,
         queues: Sequence[str],
+        pushed: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._store = store
         self._pruner = pruner
         self._settings = settings
         self._queues = queues
+        self._pushed = pushed
         self._shield = Shield()
         self._beat_due = self._look_due = loop.clock()
         self._in_the_way = ""  # the last key of the wrong type that was complained of
@@ -59,15 +64,19 @@ class Maintenance:
     def prune_here(self) -> None:
         """Rescue what dead workers of this host have left."""
         self._look_due = self._loop.clock() + self._pruner.pause()
-        self._pruner.prune_here(self._queues, but=self._store.worker_id)
+        self._note(self._pruner.prune_here(self._queues, but=self._store.worker_id))
 
     def prune_fleet(self) -> None:
         """Rescue what others have left, unless another worker looks for them these days."""
-        self._pruner.prune_under_lock(self._store.worker_id)
+        self._note(self._pruner.prune_under_lock(self._store.worker_id))
 
     def replace(self) -> None:
         """Rescue what a predecessor has left that had our id: a container that was restarted."""
         self._pruner.remove(self._store.worker_id)
+
+    def _note(self, rescued: Sequence[tuple[str, str]]) -> None:
+        if any(became in ("requeued", "later") for _, became in rescued):
+            self._pushed()
 
     def _run_due(self) -> None:
         now = self._loop.clock()

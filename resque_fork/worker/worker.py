@@ -430,7 +430,9 @@ class Worker(Service):
         entries = FailedEntries(self.backends, keys)
         self._pruner = Pruner(Workers(best_effort, keys), settings, entries, loop.sleep)
         queues = self.queue_list.included
-        self._maintenance = Maintenance(loop, self._store, self._pruner, settings, queues)
+        self._maintenance = Maintenance(
+            loop, self._store, self._pruner, settings, queues, self._listener.note_push
+        )
         loop.tasks.append(self._maintenance)
         self._clock = self._make_clock(entries)
         self._reserver = Reserver(self._store, self.queue_list, settings)
@@ -450,6 +452,7 @@ class Worker(Service):
             self._pruner,
             self._stop,
             self._performer.run_in_subprocess,
+            self._listener.note_push,
         )
         self._loop.tasks.append(clock)
         return clock

@@ -232,7 +232,7 @@ def test_wrong_type(resque: Resque, redis: Redis, key: str) -> None:
 def test_producer_without_scripts(resque: Resque, redis: Redis, redis_url: str) -> None:
     """Where a user may not run scripts, single commands do the same."""
     rights = ["~resque:*", "+hello", "+multi", "+exec", "+zadd", "+rpush", "+sadd", "+client"]
-    redis.execute_command("ACL", "SETUSER", "producer", "on", ">pw", *rights)
+    redis.execute_command("ACL", "SETUSER", "producer", "reset", "on", ">pw", *rights)
     producer = Resque(redis_url.replace("unix://", "unix://producer:pw@"))
     producer.enqueue_at_to("low", LATER, "Mail", 1)
     before = time.time()

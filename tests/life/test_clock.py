@@ -66,6 +66,28 @@ def test_idle_worker(stage: Stage) -> None:
     assert not stage.redis.exists("resque:delayed_queue_schedule")
 
 
+def test_own_clock_wakes_it(stage: Stage) -> None:
+    """The server does not announce to a worker what it has pushed itself: it knows by itself, for
+    a queue that is new, too."""
+    worker = stage.idle("--interval", "600", queues="*")
+    until(lambda: holder(stage) == stage.id_of(worker, "*"))
+    for number in range(2):
+        delay(stage, "quick", number, seconds=1)
+        assert stage.told("quick", by=worker)["args"] == [number]
+
+
+def test_own_rescue_wakes_it(stage: Stage) -> None:
+    """Likewise of a job that the worker itself has rescued."""
+    options = ["--on-lost", "requeue", "--no-clock", "--heartbeat-interval", "1"]
+    worker = stage.idle("--interval", "600", *options)
+    stage.redis.sadd("resque:workers", "gone:1:jobs")
+    stage.redis.hset("resque:workers:heartbeat", "gone:1:jobs", "2020-01-01T00:00:00+00:00")
+    record = {"queue": "jobs", "run_at": "x", "payload": {"class": "quick", "args": ["lost"]}}
+    stage.redis.set("resque:worker:gone:1:jobs", json.dumps(record))
+    stage.redis.delete("resque:fork:pruning")
+    assert stage.told("quick", by=worker)["args"] == ["lost"]
+
+
 def test_busy_worker(stage: Stage) -> None:
     """Also while a job runs, however long it takes."""
     worker, _ = stage.holding()
@@ -218,7 +240,7 @@ def test_idle_fleet(stage: Stage) -> None:
 
 def test_worker_that_may_not_move_jobs(stage: Stage) -> None:
     """A worker whose user lacks a command says so once, and goes on with its jobs."""
-    rights = ["on", ">pw", "~*", "&*", "+@all", "-zrangebyscore"]
+    rights = ["reset", "on", ">pw", "~*", "&*", "+@all", "-zrangebyscore"]
     stage.redis.execute_command("ACL", "SETUSER", "less", *rights)
     url = stage.url.replace("unix://", "unix://less:pw@")
     worker = stage.start(*(url if part == stage.url else part for part in stage.command()))

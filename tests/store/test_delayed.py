@@ -131,6 +131,13 @@ def test_wrong_type(delayed: DelayedSet, client: Any) -> None:
     assert caught.value.key == KEYS.delayed_times
 
 
+def test_odd_times_hide_nothing(delayed: DelayedSet, client: Any) -> None:
+    """However many stand in front."""
+    client.zadd(KEYS.delayed_times, {f"{n}.5": n for n in range(3000)})
+    delay(client, NOW - 9, item())
+    assert [one.raw for one in delayed.look().items] == [item()]
+
+
 # --- the lease
 
 
@@ -278,13 +285,30 @@ def test_queue_that_may_not_be_pushed_to(delayed: DelayedSet, client: Any, redis
     allowed = ("delayed*", "fork:*", "timestamps:*", "queues", "failed_queues", "resque:*")
     queues = ("queue:", "queue:high")
     rights = [f"~resque:{pattern}" for pattern in (*allowed, *queues)]
-    client.execute_command("ACL", "SETUSER", "less", "on", ">pw", "%R~*", "+@all", *rights)
+    client.execute_command("ACL", "SETUSER", "less", "reset", "on", ">pw", "%R~*", "+@all", *rights)
     with BothWays(RedisURL(redis_url.replace("unix://", "unix://less:pw@"))) as less:
         limited = DelayedSet(less, KEYS, "one")
         assert limited.move(moves(limited.look().items)) == (1, [KEYS.queue("low")])
     assert client.lrange(KEYS.delayed(NOW - 9), 0, -1) == [item(1)]
     assert client.zrange(KEYS.delayed_times, 0, -1) == [b"%d" % (NOW - 9)]
     assert client.lrange(KEYS.queue("high"), 0, -1) == [payload(2)]
+
+
+def test_failed_list_that_may_not_be_pushed_to(
+    delayed: DelayedSet, client: Any, redis_url: str
+) -> None:
+    """What is no job waits on too."""
+    delay(client, NOW - 9, b"oops")
+    allowed = ("delayed*", "fork:*", "timestamps:*", "queues", "failed_queues", "resque:*")
+    rights = [f"~resque:{pattern}" for pattern in (*allowed, "queue:")]
+    client.execute_command("ACL", "SETUSER", "less", "reset", "on", ">pw", "%R~*", "+@all", *rights)
+    with BothWays(RedisURL(redis_url.replace("unix://", "unix://less:pw@"))) as less:
+        limited = DelayedSet(less, KEYS, "one")
+        [found] = limited.look().items
+        move = Move(found, due_of(item()), [FailedEntry(KEYS.failed, b"entry")])
+        assert limited.move([move]) == (0, [KEYS.failed])
+    assert client.lrange(KEYS.delayed(NOW - 9), 0, -1) == [b"oops"]
+    assert client.zrange(KEYS.delayed_times, 0, -1) == [b"%d" % (NOW - 9)]
 
 
 def test_flushed_scripts(delayed: DelayedSet, client: Any) -> None:

@@ -271,7 +271,7 @@ def test_forbidden(store: WorkerStore, client: Any, redis_url: str, command: str
     """A user who may not do all of it does none of it."""
     reserved(store, client)
     client.execute_command(
-        "ACL", "SETUSER", "less", "on", ">pw", "~*", "&*", "+@all", f"-{command}"
+        "ACL", "SETUSER", "less", "reset", "on", ">pw", "~*", "&*", "+@all", f"-{command}"
     )
     with BothWays(RedisURL(redis_url.replace("unix://", "unix://less:pw@"))) as less:
         assert less.execute_command("ACL", "WHOAMI") == b"less"

@@ -28,28 +28,46 @@ end
 local refusal = refuse_unless('zset', KEYS[2])
 if refusal then return refusal end
 
-local odd, wrong, items, bytes = reply[4], reply[5], reply[6], 0
+local odd, wrong, items, empty, bytes = reply[4], reply[5], reply[6], {}, 0
 local most, enough, alone = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local moments = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', time[1], 'LIMIT', 0, 1000)
-for _, moment in ipairs(moments) do
-  local list = KEYS[4] .. moment
-  local kind = redis.call('TYPE', list)['ok']
-  if not string.match(moment, '^%d+$') then
-    odd[#odd + 1] = moment
-  elseif kind == 'none' then
-    redis.call('ZREM', KEYS[2], moment)
-  elseif kind ~= 'list' then
-    wrong[#wrong + 1] = list
-  else
-    local index = 0
-    local item = redis.call('LINDEX', list, 0)
-    while item do
-      if #item > alone and #items > 0 then return reply end
-      items[#items + 1], items[#items + 2] = moment, item
-      bytes, index = bytes + #item, index + 1
-      if bytes >= enough or #items >= 2 * most or #item > alone then return reply end
-      item = redis.call('LINDEX', list, index)
+
+-- Read the items of one time; whether that is enough.
+local function read(moment, list)
+  local index = 0
+  local item = redis.call('LINDEX', list, 0)
+  while item do
+    if #item > alone and #items > 0 then return true end
+    items[#items + 1], items[#items + 2] = moment, item
+    bytes, index = bytes + #item, index + 1
+    if bytes >= enough or #items >= 2 * most or #item > alone then return true end
+    item = redis.call('LINDEX', list, index)
+  end
+  return false
+end
+
+-- Times without a list are taken out: other schedulers leave some behind.
+local function done()
+  for _, moment in ipairs(empty) do redis.call('ZREM', KEYS[2], moment) end
+  return reply
+end
+
+-- Page by page: odd ones, of which there may be any number, hide nothing behind them.
+for offset = 0, 9000, 1000 do
+  local moments = redis.call(
+    'ZRANGEBYSCORE', KEYS[2], '-inf', time[1], 'LIMIT', offset, 1000)
+  for _, moment in ipairs(moments) do
+    local list = KEYS[4] .. moment
+    local kind = redis.call('TYPE', list)['ok']
+    if not string.match(moment, '^%d+$') then
+      odd[#odd + 1] = moment
+    elseif kind == 'none' then
+      empty[#empty + 1] = moment
+    elseif kind ~= 'list' then
+      wrong[#wrong + 1] = list
+    elseif read(moment, list) then
+      return done()
     end
   end
+  if #moments < 1000 then break end
 end
-return reply
+return done()

@@ -25,10 +25,10 @@ local function taken(moment, item)
   return true
 end
 
--- Push a payload to a queue; if that is refused, the item waits on, and nothing is lost.
-local function pushed(queue, payload, moment, item)
-  redis.pcall('SADD', KEYS[2], queue)
-  if type(redis.pcall('RPUSH', QUEUES .. queue, payload)) == 'number' then return true end
+-- Push what has become of an item to a list. If that is refused the item waits on, and nothing
+-- is lost; what of it stands in other lists by then stays there.
+local function pushed(list, value, moment, item)
+  if type(redis.pcall('RPUSH', list, value)) == 'number' then return true end
   redis.call('LPUSH', LISTS .. moment, item)
   redis.call('ZADD', KEYS[1], moment, moment)
   return false
@@ -52,10 +52,19 @@ while i <= #ARGV do
   local moved = false
   if not key then
     if not taken(moment, item) then return reply end
-    local payload = cut == '0' and item or string.sub(item, 1, tonumber(cut)) .. '}'
-    if fails then push_failed(first, last, KEYS[3]) end
-    moved = fails or pushed(queue, payload, moment, item)
-    key = QUEUES .. queue
+    if fails then
+      moved = true
+      for value = first, last, 3 do
+        key = ARGV[value]
+        moved = moved and pushed(key, ARGV[value + 2], moment, item)
+        if ARGV[value + 1] ~= '' then redis.pcall('SADD', KEYS[3], ARGV[value + 1]) end
+      end
+    else
+      key = QUEUES .. queue
+      redis.pcall('SADD', KEYS[2], queue)
+      local payload = cut == '0' and item or string.sub(item, 1, tonumber(cut)) .. '}'
+      moved = pushed(key, payload, moment, item)
+    end
   end
   if moved then
     reply[1] = reply[1] + 1
