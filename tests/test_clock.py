@@ -242,6 +242,26 @@ def test_what_redis_refuses(parts: Parts, redis_url: str, caplog: pytest.LogCapt
     assert parts.queue() == [PAYLOAD]
 
 
+def test_no_descriptor_is_left(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A script that cannot be read costs the worker nothing: it says so, and looks again."""
+
+    def cannot(*args: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    parts.delay(ITEM)
+    with monkeypatch.context() as patched:
+        patched.setattr(DelayedSet, "look", cannot)
+        parts.clock.run()
+        parts.clock.run()
+    assert len(caplog.records) == 1
+    assert "There was an error in moving delayed jobs: OSError" in caplog.text
+    assert parts.clock.due - parts.time.now == LOOK_SECONDS
+    parts.clock.run()
+    assert parts.queue() == [PAYLOAD]
+
+
 def test_large_item_without_its_end(parts: Parts) -> None:
     """A worker does not decode it: another process does. One that ends with its queue needs
     no decoding."""

@@ -15,6 +15,7 @@ from ..job.reservation import Reservation
 from ..store.delayed import DelayedSet, Item, Move
 from ..system.loop import Loop
 from ..system.service import Stop
+from ..system.shield import Shield
 from ..wire.delayed import Due, due_of, is_cut_by_its_end
 from ..wire.job import MOST_DECODED, Payload
 
@@ -61,6 +62,7 @@ class Clock:
         self._run_in_subprocess = run_in_subprocess
         self._pushed = pushed
         self._due = loop.clock()
+        self._shield = Shield()
         self._state = ""
         self._complained: set[str] = set()
 
@@ -73,7 +75,8 @@ class Clock:
         """Move some of what is due. What cannot be moved is named once; everything else goes on."""
         self._due = self._loop.clock() + LOOK_SECONDS  # should anything be raised
         try:
-            self._run()
+            with self._shield("moving delayed jobs"):
+                self._run()
         except WrongKeyType as problem:
             self._complain("%s", problem)
         except RedisRefused as problem:  # others may be allowed to
@@ -86,7 +89,8 @@ class Clock:
         """Give the lease back."""
         if self.holds:
             self.holds = False
-            self._delayed.release()
+            with self._shield("giving back the lease of the clock"):
+                self._delayed.release()
 
     def _run(self) -> None:
         look = self._delayed.look()
