@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,9 +64,10 @@ def test_figures_are_written_for_machines(measured: tuple[str, Path]) -> None:
 
 
 def test_one_command_and_one_round_trip_are_counted(measured: tuple[str, Path]) -> None:
-    """Of the counts, which are the same on any machine: one script a job."""
+    """Of the counts, which are the same on any machine: one script a job, beside the clock's, which
+    is one a second."""
     rows = {row["number"]: row for row in json.loads(measured[1].read_text())["rows"]}
-    assert any("21 EVALSHA" in note for note in rows[4]["notes"])
+    assert any(re.search(r"2[1-9] EVALSHA", note) for note in rows[4]["notes"])
     assert all(1 <= check["value"] < 1.5 for check in rows[4]["checks"])  # and a look around
 
 
