@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 UNITS = {"G": 1024**3, "M": 1024**2, "K": 1024}  # the largest first
-SECONDS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}  # likewise
+SECONDS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 def printable(text: str) -> str:
@@ -44,9 +45,9 @@ def parse_seconds(value: Any) -> float:
     try:
         if isinstance(value, datetime.timedelta):
             seconds = value.total_seconds()
-        elif isinstance(value, str) and value.strip()[-1:] in SECONDS:
-            text = value.strip()
-            seconds = float(text[:-1]) * SECONDS[text[-1]]
+        elif isinstance(value, str):
+            parts = re.fullmatch(r"(\d+(?:\.\d+)?)([wdhms]?)", value.strip())
+            seconds = float(parts[1]) * SECONDS[parts[2] or "s"] if parts else -1.0
         else:
             seconds = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -1,8 +1,11 @@
-"""Texts for people: nothing that a terminal obeys, and sizes as they were given."""
+"""Texts for people: nothing that a terminal obeys, and sizes and times as they were given."""
+
+import datetime
+from typing import Any
 
 import pytest
 
-from resque_fork.text import parse_size, printable, shown_size
+from resque_fork.text import duration, parse_seconds, parse_size, printable, shown_size
 
 
 def test_printable_leaves_text_alone() -> None:
@@ -31,3 +34,35 @@ def test_no_sizes(text: str) -> None:
     """What is no size is refused with examples of sizes."""
     with pytest.raises(ValueError, match=r"^a size such as 512K, 8M or 1G$"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        *(("90", 90), ("1.5m", 90), ("10m", 600), ("6h", 21_600), ("2d", 172_800), ("1w", 604_800)),
+        *((" 90s ", 90), (0, 0), (1.5, 1.5), (datetime.timedelta(minutes=10), 600)),
+    ],
+)
+def test_times(value: Any, seconds: float) -> None:
+    """Seconds, text with a unit, or a timedelta."""
+    assert parse_seconds(value) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "m", "-1", "+1", "1e3", "1_000", "1 m", "1.", ".5", "1M", "inf", "nan", "9" * 400),
+        *(-1, True, None, float("nan"), float("inf"), 10**400, datetime.timedelta(-1), [5]),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_no_times(value: Any) -> None:
+    """What is no time is refused with examples of times, however Python would read it."""
+    with pytest.raises(ValueError, match=r"^a time such as 30, 10m, 6h or 2d$"):
+        parse_seconds(value)
+
+
+def test_duration() -> None:
+    """The two largest units are shown."""
+    shown = [duration(seconds) for seconds in (-1, 0.9, 59, 200, 3600, 90_061)]
+    assert shown == ["0s", "0s", "59s", "3m 20s", "1h 0m", "1d 1h"]
