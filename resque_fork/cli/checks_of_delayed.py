@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..job.retry import Retry
 from ..store.delayed_jobs import DelayedJobs
 from ..store.workers import WorkerId
+from ..wire.delayed import is_second
 from ..wire.queue_list import QueueList
 from .app import App
 from .checks import OK, WARN, Finding
@@ -37,7 +38,7 @@ def _scheduler_lock(app: App) -> Iterator[Finding]:
 def _late(app: App) -> Iterator[Finding]:
     jobs = DelayedJobs(app.resque.client, app.resque.key_names)
     [first] = jobs.times(0, 1) or [""]
-    late = app.workers.now() - int(first) if first.isdecimal() and len(first) < 16 else 0.0
+    late = app.workers.now() - int(first) if is_second(first) else 0.0
     if late > LATE_SECONDS:
         yield Finding(
             "delayed jobs",
@@ -46,7 +47,9 @@ def _late(app: App) -> Iterator[Finding]:
             "without --no-clock, or resque-fork clock.",
         )
     elif first:
-        yield Finding("delayed jobs", OK, f"{counted(jobs.count_jobs(), 'job')} are delayed.")
+        count = jobs.count_jobs()
+        verb = "is" if count == 1 else "are"
+        yield Finding("delayed jobs", OK, f"{counted(count, 'job')} {verb} delayed.")
 
 
 def _queues_of_retries(app: App) -> Iterator[Finding]:

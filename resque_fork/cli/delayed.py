@@ -13,7 +13,7 @@ from ..errors import ResqueError, UnreadablePayload
 from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
 from ..text import duration
-from ..wire.delayed import due_of
+from ..wire.delayed import due_of, is_second
 from ..wire.times import run_time
 from . import options
 from .app import App, pass_app
@@ -31,7 +31,7 @@ class Moment(click.ParamType[str]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         text = str(value)
-        if text.isdecimal() and len(text) < 16:
+        if is_second(text):
             return text
         try:
             parsed = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
@@ -119,8 +119,9 @@ def clear(app: App, /, yes: bool) -> None:
         raise ResqueError("Nothing was removed.")
     done = 0
     with saying_how_far(lambda error: f"{counted(done, 'delayed job')} had been removed."):
-        for item in jobs.each():
-            done += jobs.remove(item)
+        for moment in jobs.all_times():
+            for item in _each_at(jobs, moment):
+                done += jobs.remove(item)
     say(f"Removed {counted(done, 'delayed job')}.")
 
 
@@ -154,7 +155,7 @@ def _each_at(jobs: DelayedJobs, moment: str) -> Iterator[Item]:
 
 
 def _row(moment: str, size: int, now: float) -> Row:
-    whole = moment.isdecimal() and len(moment) < 16
+    whole = is_second(moment)
     return {
         "time": _shown(moment) if whole else None,
         "epoch": int(moment) if whole else moment,

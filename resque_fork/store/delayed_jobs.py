@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import RedisRefused
-from ..wire.delayed import due_of, payload_of
+from ..wire.delayed import due_of, is_second, payload_of
 from ..wire.keys import Keys, to_text
 from . import scripts
 from .delayed import LONGEST_INDEXED, Item
@@ -62,17 +62,19 @@ class DelayedJobs:
             commands.append(("SADD", keys.timestamps(item), f"delayed:{moment}"))
         self._redis.execute_many(commands, transaction=True)
 
-    def count(self) -> int:
-        """Number of times at which something is due."""
-        return int(self._redis.execute_command("ZCARD", self._keys.delayed_times))
-
     def count_jobs(self) -> int:
         """Number of delayed jobs, at all times together."""
-        total, start = 0, 0
+        return sum(size for times in self._pages() for size in self.sizes(times))
+
+    def all_times(self) -> list[str]:
+        """The whole seconds at which something is due, the earliest first."""
+        return [moment for times in self._pages() for moment in times if is_second(moment)]
+
+    def _pages(self) -> Iterator[list[str]]:
+        start = 0
         while times := self.times(start):
-            total += sum(self.sizes(times))
+            yield times
             start += len(times)
-        return total
 
     def times(self, start: int = 0, count: int = PAGE) -> list[str]:
         """Times at which something is due, the earliest first, as they stand there."""
@@ -95,22 +97,11 @@ class DelayedJobs:
 
     def each(self) -> Iterator[Item]:
         """Every delayed item, the earliest first. Others may move items meanwhile."""
-        after = ""
-        while page := self._after(after):
-            for moment in page:
-                start = 0
-                while items := self.at(moment, start):
-                    yield from items
-                    start += len(items)
-            after = page[-1]
-
-    def _after(self, moment: str) -> list[str]:
-        """The next times after this one."""
-        least = f"({moment}" if moment else "-inf"
-        found = self._redis.execute_command(
-            "ZRANGEBYSCORE", self._keys.delayed_times, least, "+inf", "LIMIT", 0, PAGE
-        )
-        return [name for name in map(to_text, found) if name.isdecimal()]
+        for moment in self.all_times():
+            start = 0
+            while items := self.at(moment, start):
+                yield from items
+                start += len(items)
 
     def moments_of(self, item: bytes) -> list[str]:
         """When this very item is due, the earliest first."""
@@ -118,7 +109,7 @@ class DelayedJobs:
             return sorted({found.moment for found in self.each() if found.raw == item}, key=int)
         members = self._redis.execute_command("SMEMBERS", self._keys.timestamps(item))
         moments = [to_text(member).removeprefix("delayed:") for member in members]
-        return sorted((moment for moment in moments if moment.isdecimal()), key=int)
+        return sorted(filter(is_second, moments), key=int)
 
     def remove(self, item: Item) -> int:
         """Take all equal items of this time out; how many there were."""

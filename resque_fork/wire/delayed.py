@@ -18,8 +18,14 @@ from .json import decode
 from .unreadable import wrapped
 
 BLANKS = b" \t\r\n"  # that JSON allows around a value
+LONGEST_SECOND = 15  # digits
 LONGEST_NAME = 64 * 1024  # bytes of a queue's name, as JSON, that are looked at
 _QUEUE = b',"queue":"'
+
+
+def is_second(moment: str) -> bool:
+    """Whether this is a time at which jobs may be due: whole seconds since the epoch."""
+    return moment.isascii() and moment.isdecimal() and len(moment) <= LONGEST_SECOND
 
 
 def delayed_item(payload: Payload, queue: str) -> bytes:

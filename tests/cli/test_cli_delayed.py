@@ -154,6 +154,14 @@ def test_delayed_clear(run, redis: Redis) -> None:
     assert redis.keys("*") == []
 
 
+def test_delayed_clear_of_a_crowd(run, redis: Redis) -> None:
+    """However many are due in one second, and whatever odd times stand in front."""
+    redis.zadd(TIMES, {f"{n}.5": n for n in range(600)})
+    delay(redis, LATER, *(item("A", n) for n in range(1200)))
+    assert run("delayed", "clear", "--yes").stdout == "Removed 1200 delayed jobs.\n"
+    assert not redis.exists(KEYS.delayed(LATER))
+
+
 # --- retries
 
 
@@ -295,7 +303,7 @@ def test_doctor_names_a_lock_without_end(run, redis: Redis) -> None:
 def test_doctor_names_what_nobody_moves(run, redis: Redis) -> None:
     """Jobs that are due for a minute, and still wait."""
     delay(redis, LATER + 60, item("A"))
-    assert findings(run, "delayed jobs") == [("ok", "1 job are delayed.")]
+    assert findings(run, "delayed jobs") == [("ok", "1 job is delayed.")]
     delay(redis, PAST, item("A"))
     [(result, message)] = findings(run, "delayed jobs")
     assert result == "warn"
