@@ -16,7 +16,6 @@ from .worker_store import FailedEntry
 LEASE_SECONDS = 15
 MOST_ITEMS = 500  # that one look reads; as many are moved in some milliseconds
 MOST_BYTES = 1024 * 1024
-LONGEST_INDEXED = 65536  # bytes of an item that has a key ``timestamps:<item>``; see retry.lua
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class DelayedSet:
                 keys.timestamps_prefix,
                 keys.queue(""),
             ],
-            [LONGEST_INDEXED, *(value for move in moves for value in move.to_args())],
+            [value for move in moves for value in move.to_args()],
         )
         return int(moved), [to_text(key) for key in in_the_way]
 

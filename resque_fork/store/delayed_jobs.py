@@ -11,11 +11,12 @@ from ..errors import RedisRefused
 from ..wire.delayed import due_of, is_second, payload_of
 from ..wire.keys import Keys, to_text
 from . import scripts
-from .delayed import LONGEST_INDEXED, Item
+from .delayed import Item
 
 if TYPE_CHECKING:
     from .client import Client
 
+LONGEST_INDEXED = 65536  # bytes of an item that has a key ``timestamps:<item>``; see waiting.lua
 PAGE = 500  # times, or items of one time, that are read at once
 
 
@@ -42,7 +43,6 @@ class DelayedJobs:
                     round(seconds * 1000),
                     "" if moment is None else moment,
                     item,
-                    LONGEST_INDEXED,
                 ],
             )
         except RedisRefused as error:
@@ -130,6 +130,6 @@ class DelayedJobs:
             self._redis,
             "take_delayed",
             [keys.delayed_times, keys.queues, *prefixes],
-            [item.moment, item.raw, LONGEST_INDEXED, queue, payload],
+            [item.moment, item.raw, queue, payload],
         )
         return int(taken)

@@ -16,10 +16,13 @@ from .packing import Packed
 
 # What else stands in front of a script, by the script's name.
 SHARED = {
-    "remove_entries": "places",
-    "requeue_entries": "places",
-    "rescue": "retry",
-    "step": "retry",
+    "delay": ("waiting",),
+    "move_delayed": ("waiting",),
+    "remove_entries": ("places",),
+    "requeue_entries": ("places",),
+    "rescue": ("waiting", "retry"),
+    "step": ("waiting", "retry"),
+    "take_delayed": ("waiting",),
 }
 
 
@@ -44,7 +47,7 @@ class Script(NamedTuple):
 @functools.cache
 def script(name: str) -> Script:
     folder = resources.files(__package__) / "lua"
-    parts = ["prelude", *([SHARED[name]] if name in SHARED else []), name]
+    parts = ["prelude", *SHARED.get(name, ()), name]
     source = "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
     return Script(hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), source)
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from resque_fork.store.delayed_jobs import LONGEST_INDEXED
 from resque_fork.store.scripts import run, script
 
 LUA = resources.files("resque_fork.store") / "lua"
-PARTS = {"prelude", "places", "retry"}  # of scripts
+PARTS = {"prelude", "places", "retry", "waiting"}  # of scripts
 NAMES = sorted({file.name.removesuffix(".lua") for file in LUA.iterdir()} - PARTS)
 
 
@@ -45,6 +46,11 @@ def test_every_script_says_what_it_takes(name: str) -> None:
     header = text[: re.search(r"^(?!--)", text, re.MULTILINE).start()]  # type: ignore[union-attr]
     for part in ("KEYS", "ARGV", "Returns"):
         assert re.search(rf"^-- {part}", header, re.MULTILINE), f"{name}.lua does not say {part}"
+
+
+def test_both_sides_know_which_items_have_an_index() -> None:
+    """Where scripts may not be run, Python does what they do."""
+    assert f"local LONGEST_INDEXED = {LONGEST_INDEXED} " in (LUA / "waiting.lua").read_text()
 
 
 def test_unknown_script_is_sent_once(client: Any) -> None:

@@ -2,10 +2,9 @@
 --
 -- KEYS  1 delayed_queue_schedule  2 queues  3 failed_queues  4 lock of Ruby's scheduler
 --       5.. with the namespace, no keys themselves: 'delayed:', 'timestamps:', 'queue:'
--- ARGV  1 bytes of an item for which there is no key timestamps:<item>
---       then for each item: moment, item, its queue; the bytes of the item that are its
---       payload, once '}' follows them, 0 for all of them, or -1 if it goes to the failed
---       list; number of values for failed entries, and these (see push_failed)
+-- ARGV  for each item: moment, item, its queue; the bytes of the item that are its payload,
+--       once '}' follows them, 0 for all of them, or -1 if it goes to the failed list; number
+--       of values for failed entries, and these (see push_failed)
 -- Returns how many were moved, then the keys that are in the way, each once: of a queue that is
 -- no list the items stay where they are. Moves nothing while Ruby's scheduler does.
 --
@@ -15,15 +14,6 @@
 local LISTS, INDEX, QUEUES = KEYS[5], KEYS[6], KEYS[7]
 local reply, named = {0}, {}
 if redis.call('EXISTS', KEYS[4]) == 1 then return reply end
-
--- Take an item out; whether it was there.
-local function taken(moment, item)
-  local list = LISTS .. moment
-  if redis.call('LREM', list, 1, item) == 0 then return false end
-  if #item <= tonumber(ARGV[1]) then redis.pcall('SREM', INDEX .. item, 'delayed:' .. moment) end
-  if redis.call('EXISTS', list) == 0 then redis.call('ZREM', KEYS[1], moment) end
-  return true
-end
 
 -- Push what has become of an item to a list. If that is refused the item waits on, and nothing
 -- is lost; what of it stands in other lists by then stays there.
@@ -42,7 +32,7 @@ local function in_the_way(targets)
   end
 end
 
-local i = 2
+local i = 1
 while i <= #ARGV do
   local moment, item, queue, cut, values = unpack(ARGV, i, i + 4)
   local first, last = i + 5, i + 4 + tonumber(values)
@@ -51,7 +41,7 @@ while i <= #ARGV do
   local key = in_the_way(fails and failed_lists(first, last) or {QUEUES .. queue})
   local moved = false
   if not key then
-    if not taken(moment, item) then return reply end
+    if take_out(KEYS[1], LISTS, INDEX, moment, item, 1) == 0 then return reply end
     if fails then
       moved = true
       for value = first, last, 3 do

@@ -7,7 +7,6 @@
 --       count), its queue then, the item that waits, exception, error
 
 local KEPT_SECONDS = 7 * 86400 -- that the state of a job is kept after it is due
-local LONGEST_INDEXED = 65536 -- bytes of an item for which there is a key timestamps:<item>
 
 -- A count as it stands in a hash; 0 if it is none.
 local function whole(text)
@@ -33,13 +32,6 @@ local function forget_retries(keys, args)
   if type(due) == 'string' and whole(due) > tonumber(redis.call('TIME')[1]) then return end
   redis.call('DEL', state)
   redis.pcall('ZREM', KEYS[keys], ARGV[args])
-end
-
--- The first whole second that is not before `moment` and whose list can be pushed to.
-local function second_from(moment, prefix)
-  local second = math.ceil(moment)
-  while refuse_unless('list', prefix .. string.format('%d', second)) do second = second + 1 end
-  return second
 end
 
 -- Remember how often a job has failed and when it is due.
@@ -72,20 +64,16 @@ local function retry(keys, args, queues, payload)
     forget_retries(keys, args)
     return 'failed'
   end
-  local time, delay = redis.call('TIME'), tonumber(ARGV[args + 1]) / 1000
-  local now = tonumber(time[1])
+  local now, due = tonumber(redis.call('TIME')[1]), nil
+  local delay = tonumber(ARGV[args + 1]) / 1000
   if delay == 0 then
+    due = now
     redis.pcall('SADD', queues, queue)
     redis.call('RPUSH', KEYS[keys + 5] .. queue, payload)
-    note_retry(keys, args, state, held, failures, now, now)
-    return 'later'
-  end
-  local due = second_from(now + tonumber(time[2]) / 1e6 + delay, KEYS[keys + 2])
-  local name = string.format('%d', due)
-  redis.call('RPUSH', KEYS[keys + 2] .. name, item)
-  redis.call('ZADD', KEYS[keys + 1], name, name)
-  if #item <= LONGEST_INDEXED then
-    redis.pcall('SADD', KEYS[keys + 3] .. item, 'delayed:' .. name)
+  else
+    due = second_after(delay)
+    while refuse_unless('list', KEYS[keys + 2] .. string.format('%d', due)) do due = due + 1 end
+    wait_until(KEYS[keys + 1], KEYS[keys + 2], KEYS[keys + 3], due, item)
   end
   note_retry(keys, args, state, held, failures, due, now)
   return 'later'
