@@ -12,14 +12,13 @@ import click
 from ..errors import ResqueError, UnreadablePayload
 from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
-from ..text import duration
 from ..wire.delayed import due_of, is_second
 from ..wire.times import run_time
 from . import options
 from .app import App, pass_app
 from .command import Command, Listing, ListingGroup
 from .how_far import saying_how_far
-from .output import Column, Row, counted, job_row, listing, readable, say
+from .output import Column, Row, counted, due_in, job_row, listing, readable, say
 
 TIME = "A time is written as the listing shows it: 2027-01-31T09:00:00Z or 1801386000."
 
@@ -50,6 +49,7 @@ def delayed(ctx: click.Context, app: App, /, start: int, count: int) -> None:
     With --json: an array of {"time", "epoch", "in_seconds", "jobs"}.
     """
     if ctx.invoked_subcommand:
+        options.refuse_filters(ctx)
         return
     jobs = _jobs(app)
     times = jobs.times(start, count)
@@ -57,7 +57,7 @@ def delayed(ctx: click.Context, app: App, /, start: int, count: int) -> None:
     rows = [_row(moment, size, now) for moment, size in zip(times, jobs.sizes(times), strict=True)]
     columns = [
         Column("TIME", lambda row: row["time"] or str(row["epoch"])),
-        Column("IN", _due_in, right=True),
+        Column("IN", lambda row: due_in(row["in_seconds"]), right=True),
         Column("JOBS", lambda row: str(row["jobs"]), right=True),
     ]
     listing(app, rows, columns, "No job is delayed.")
@@ -169,13 +169,6 @@ def _shown(moment: str) -> str:
         return run_time(int(moment))
     except (ValueError, OverflowError, OSError):
         return moment
-
-
-def _due_in(row: Row) -> str:
-    seconds = row["in_seconds"]
-    if seconds is None:
-        return "?"
-    return duration(seconds) if seconds > 0 else "due"
 
 
 def _queue_of(item: Item) -> str | None:

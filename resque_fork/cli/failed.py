@@ -19,9 +19,7 @@ from .command import Command, Listing, ListingGroup
 from .failed_options import (
     LIST,
     Which,
-    check_selection,
     filters,
-    refuse_filters,
     selectors,
     which_list,
 )
@@ -65,7 +63,7 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any
     "worker", "retried_at", "forensics", "raw"}.
     """
     if ctx.invoked_subcommand:
-        refuse_filters(ctx)
+        options.refuse_filters(ctx)
         return
     jobs = _jobs(app)
     unclear = Unclear()
@@ -120,7 +118,7 @@ def requeue(
     command asks you to confirm an index without an id. A job whose arguments are
     redacted cannot be queued again.
     """
-    check_selection(chosen, everything, which)
+    options.check_selection("failed jobs", "index", chosen, everything, which)
     jobs = _jobs(app)
     if chosen:
         _act_on(_resolved(jobs, chosen, "Queue again", yes), jobs.requeue, QUEUED)
@@ -156,7 +154,7 @@ def remove(
 
     In a terminal, the command asks you to confirm an index without an id.
     """
-    check_selection(chosen, everything, which)
+    options.check_selection("failed jobs", "index", chosen, everything, which)
     jobs = _jobs(app)
     if chosen:
         _act_on(_resolved(jobs, chosen, "Remove for good", yes), jobs.remove, "Removed")

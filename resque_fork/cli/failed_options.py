@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from .app import complete_failed_list, complete_queue
 from .options import Seconds, all_of
@@ -88,26 +86,3 @@ selectors = all_of(
     ),
     filters,
 )
-
-
-def check_selection(
-    chosen: Sequence[object], everything: bool, which: Mapping[str, object]
-) -> None:
-    """Raises UsageError unless it is clear which jobs are meant."""
-    narrowed = any(value is not None for value in which.values())
-    ctx = click.get_current_context()
-    if not chosen and not everything and not narrowed:
-        raise click.UsageError(
-            "Say which failed jobs: by index, with --all, --queue NAME or --class NAME.", ctx
-        )
-    if chosen and (everything or narrowed):
-        raise click.UsageError("Name failed jobs by index or by what they share, not both.", ctx)
-
-
-def refuse_filters(ctx: click.Context) -> None:
-    """What narrows the listing does not narrow a command after it, so it must not seem to."""
-    for param in ctx.command.params:
-        source = ctx.get_parameter_source(str(param.name))
-        if param.expose_value and source is ParameterSource.COMMANDLINE:
-            after = f"{param.opts[0]} belongs after {ctx.invoked_subcommand}."
-            raise click.UsageError(after, ctx)

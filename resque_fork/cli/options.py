@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .. import settings
 from ..settings import BOOLEAN, NAMES, SIZE
@@ -94,6 +95,33 @@ def window(start: str) -> Decorator:
             help="Number of jobs to show.",
         ),
     )
+
+
+def check_selection(
+    jobs: str,
+    named_by: str,
+    chosen: Sequence[object],
+    everything: bool,
+    which: Mapping[str, object],
+) -> None:
+    """Raises UsageError unless it is clear which jobs are meant."""
+    narrowed = any(value is not None for value in which.values())
+    ctx = click.get_current_context()
+    if not chosen and not everything and not narrowed:
+        raise click.UsageError(
+            f"Say which {jobs}: by {named_by}, with --all, --queue NAME or --class NAME.", ctx
+        )
+    if chosen and (everything or narrowed):
+        raise click.UsageError(f"Name {jobs} by {named_by} or by what they share, not both.", ctx)
+
+
+def refuse_filters(ctx: click.Context) -> None:
+    """What narrows the listing does not narrow a command after it, so it must not seem to."""
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(str(param.name))
+        if param.expose_value and source is ParameterSource.COMMANDLINE:
+            after = f"{param.opts[0]} belongs after {ctx.invoked_subcommand}."
+            raise click.UsageError(after, ctx)
 
 
 def shown(setting: Setting, value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from ..text import printable
+from ..text import duration, printable
 from ..wire.json import decode
 from .app import App
 
@@ -156,6 +156,13 @@ def cut(text: str, width: int) -> str:
 def counted(number: int, noun: str) -> str:
     """``1 job``, ``2 jobs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def due_in(seconds: int | None) -> str:
+    """When a job is due that waits; ``?`` for a time that is none."""
+    if seconds is None:
+        return "?"
+    return duration(seconds) if seconds > 0 else "due"
 
 
 def job_row(index: int, raw: bytes) -> Row:

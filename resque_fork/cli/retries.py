@@ -13,7 +13,6 @@ from ..errors import ResqueError, UnreadablePayload
 from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
 from ..store.retried_jobs import Retried, Retries
-from ..text import duration
 from ..wire.delayed import digest_of, due_of, payload_of
 from ..wire.job import MAX_PAYLOAD, Payload
 from ..wire.times import run_time
@@ -21,7 +20,7 @@ from ..wire.unreadable import unwrapped
 from . import options
 from .app import App, complete_queue, pass_app
 from .command import Command, Listing, ListingGroup
-from .output import Column, Row, counted, listing, print_json, readable, say
+from .output import Column, Row, counted, due_in, listing, print_json, readable, say
 
 SHOWN = 8  # hex digits of a digest, which name a job on the command line
 PAGE = 100
@@ -40,7 +39,7 @@ selectors = options.all_of(
 
 COLUMNS = (
     Column("ID", lambda row: row["id"]),
-    Column("DUE IN", lambda row: _due_in(row), right=True),
+    Column("DUE IN", lambda row: due_in(row["in_seconds"]), right=True),
     Column("QUEUE", lambda row: row["queue"] or "?"),
     Column("CLASS", lambda row: row["class"] or "?"),
     Column("FAILED", lambda row: f"{row['failures']}x", right=True),
@@ -62,6 +61,7 @@ def retries(ctx: click.Context, app: App, /, start: int, count: int, **which: An
     "first_failed_at", "exception", "error", "waiting"}.
     """
     if ctx.invoked_subcommand:
+        options.refuse_filters(ctx)
         return
     found = _Found(app)
     rows = []
@@ -145,14 +145,7 @@ class _Found:
         self, ids: Sequence[str], everything: bool, which: dict[str, Any]
     ) -> Iterator[tuple[Retried, list[Item]]]:
         """Those that are meant. Raises UsageError unless it is clear which."""
-        narrowed = any(value is not None for value in which.values())
-        ctx = click.get_current_context()
-        if not ids and not everything and not narrowed:
-            raise click.UsageError(
-                "Say which jobs: by id, with --all, --queue NAME or --class NAME.", ctx
-            )
-        if ids and (everything or narrowed):
-            raise click.UsageError("Name jobs by id or by what they share, not both.", ctx)
+        options.check_selection("jobs", "id", ids, everything, which)
         if ids:
             return iter([(job, self.items_of(job)) for job in map(self.named, ids)])
         return self.matching(**which)
@@ -212,7 +205,3 @@ class _Found:
 
 def _fits(glob: str | None, text: str) -> bool:
     return glob is None or fnmatch.fnmatchcase(text, glob)
-
-
-def _due_in(row: Row) -> str:
-    return duration(row["in_seconds"]) if row["in_seconds"] > 0 else "due"

@@ -260,6 +260,21 @@ def test_which_retries(run, redis: Redis, verb: str) -> None:
     assert message in run("retries", verb, "5f1c09ab", "--all", status=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["retries", "--class", "A", "remove", "--all"], "--class belongs after remove."),
+        (["delayed", "--count", "5", "clear"], "--count belongs after clear."),
+    ],
+)
+def test_options_before_a_command(run, redis: Redis, words: list[str], problem: str) -> None:
+    """What narrows the listing does not narrow the command after it: nothing is done."""
+    retried(redis, A, LATER)
+    assert problem in run(*words, status=2).stderr
+    assert redis.zcard(KEYS.retries) == 1
+    assert redis.exists(KEYS.delayed(LATER))
+
+
 def test_info_counts_them(run, redis: Redis) -> None:
     """Delayed jobs, and those that are retried among them."""
     retried(redis, A, LATER + 60)
