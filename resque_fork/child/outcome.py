@@ -93,15 +93,14 @@ def _reported(end: ChildEnd, report: Failed) -> Outcome:
     saved = end.handled is not None and end.handled.saved
     failure = replace(told.failure, forensics=report.used)
     by_term = report.failure.exception == TermException.wire_name or report.after_term
-    error = TermException(failure.error) if report.left_to_worker else None
     if end.exceeded and by_term:
         over = _over_limit(end)
         text = Failure.of(over)
         failure = replace(failure, exception=text.exception, error=text.error)
-        return Outcome(FAILED, failure, error and over, saved=saved)
+        return Outcome(FAILED, failure, over if report.left_to_worker else None, saved=saved)
+    error = TermException(failure.error) if report.left_to_worker else None
     if not (end.stopped and (by_term or ("TERM" in end.stop_signals and report.leaving))):
-        outcome = Outcome(FAILED, failure, error, saved=saved, action=report.action)
-        return replace(outcome, by_term=by_term)
+        return Outcome(FAILED, failure, error, saved=saved, by_term=by_term, action=report.action)
     if report.leaving:
         return Outcome(STOPPED, failure, error, saved=saved)
     warning = f"{end.job} was stopped, and raised {failure.exception}: {failure.error}"

@@ -89,15 +89,16 @@ def finish_of(
 
 
 def _log(job: Reservation, outcome: Outcome, action: Action) -> None:
-    failure = outcome.failure
+    failure = action.failure or outcome.failure
     what = f"{failure.exception}: {failure.error}" if failure else ""
-    if action.verb == "failed" and action.failure is not None:
-        what = f"{action.failure.exception}: {action.failure.error}{_number(job)}"
-        log.error("%s failed: %s", job, what)
+    if action.verb == "failed":
+        log.error("%s failed: %s%s", job, what, _number(job))
     elif action.verb == "lost":
         log.error("%s was lost: %s", job, outcome.error)
+    elif action.verb == "later" and failure and failure.exception == RetryLater.__name__:
+        log.info("%s is performed %s, as it asked", job, _again_in(action.seconds))
     elif action.verb == "later":
-        _log_retry(job, action)
+        log.warning("%s failed: %s%s, %s", job, what, _number(job), _again_in(action.seconds))
     elif outcome.kind == NOT_STARTED and outcome.error is not None:
         log.error("%s could not be started: %s", job, outcome.error)
     elif outcome.kind == FAILED and outcome.action is not None:
@@ -107,18 +108,6 @@ def _log(job: Reservation, outcome: Outcome, action: Action) -> None:
         log.warning("%s was stopped and goes back to its queue", job)
     else:
         log.info("done: %s", job)
-
-
-def _log_retry(job: Reservation, action: Action) -> None:
-    failure = action.failure
-    again = _again_in(action.seconds)
-    if job.retry is None or failure is None:
-        return
-    if failure.exception == RetryLater.__name__:
-        log.info("%s is performed %s, as it asked", job, again)
-        return
-    what = f"{failure.exception}: {failure.error}{_number(job)}"
-    log.warning("%s failed: %s, %s", job, what, again)
 
 
 def _number(job: Reservation) -> str:

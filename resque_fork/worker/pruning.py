@@ -82,7 +82,7 @@ class Pruner:
         self._to_check = CHECKED_AT_ONCE
 
     def prune(self, queues: Sequence[str] = ("*",)) -> list[tuple[str, str]]:
-        """Rescue all that are found dead now; ids, and ``rescued``, ``failed`` or ``requeued``."""
+        """Rescue all that are found dead now: ids, each with one of the words of `WHAT_BECAME`."""
         return self.prune_here(queues) + self.prune_everywhere()
 
     def prune_here(self, queues: Sequence[str], but: str = "") -> list[tuple[str, str]]:

@@ -310,10 +310,8 @@ def test_large_item_has_no_index(store: WorkerStore, client: Any) -> None:
 # --- rescuing
 
 
-def test_rescued_job_comes_back(client: Any) -> None:
+def test_rescued_job_comes_back(store: WorkerStore, client: Any) -> None:
     """Whoever rescues it counts the attempt, and has it wait, in the same script."""
-    store = WorkerStore(client, KEYS, ID, IDENTITY)
-    store.heartbeat()
     reserved(store, client)
     workers = Workers(client, KEYS)
     found = workers.find(ID)
@@ -325,11 +323,9 @@ def test_rescued_job_comes_back(client: Any) -> None:
     assert workers.retry_state(DIGEST) == store.retry_state(DIGEST)
 
 
-def test_rescued_job_without_attempts_left(client: Any) -> None:
+def test_rescued_job_without_attempts_left(store: WorkerStore, client: Any) -> None:
     """Fails, is counted as failed, and its count is forgotten."""
     client.hset(STATE, mapping={"attempt": 3, "first": 1000, "due": 1000})
-    store = WorkerStore(client, KEYS, ID, IDENTITY)
-    store.heartbeat()
     reserved(store, client)
     workers = Workers(client, KEYS)
     assert workers.rescue(workers.find(ID), later(0), queue="low", raw=A) == "failed"
@@ -338,11 +334,9 @@ def test_rescued_job_without_attempts_left(client: Any) -> None:
     assert not client.exists(STATE, KEYS.queue("low"))
 
 
-def test_rescued_job_that_fails(client: Any) -> None:
+def test_rescued_job_that_fails(store: WorkerStore, client: Any) -> None:
     """The state goes with it, also where ``--on-lost=fail`` decides."""
     client.hset(STATE, mapping={"attempt": 1, "first": 1000, "due": 1000})
-    store = WorkerStore(client, KEYS, ID, IDENTITY)
-    store.heartbeat()
     reserved(store, client)
     workers = Workers(client, KEYS)
     entries = [FailedEntry(KEYS.failed, b"entry")]
