@@ -44,21 +44,22 @@ UNHANDLED = replace(FAILED, final=False)
 HANDLED = Handled(FAILURE, saved=True)
 JOB = report.packed_job(Reservation("q", Payload.undecoded(b"{}")))
 
-# Says which of these signals it got, and goes on; it is its own group, as children are.
-# After USR1 it has 32 MB more.
+# Says which of these signals it got, in their order, and goes on; it is its own group, as children
+# are. It waits for them, for handlers may run in another order than the signals came in. After
+# USR1 it has 32 MB more.
 STUBBORN = """
 import mmap, os, signal
 kept = []
-def take(number, frame):
-    kept.append(mmap.mmap(-1, 32 << 20))
-    kept[-1].write(b"x" * (32 << 20))
-    os.write(1, b"%d\\n" % number)
-signal.signal(signal.SIGUSR1, take)
-for number in (signal.SIGTERM, signal.SIGRTMIN + 5, signal.SIGRTMIN + 6, signal.SIGRTMAX):
-    signal.signal(number, lambda number, frame: os.write(1, b"%d\\n" % number))
+more = [signal.SIGRTMIN + 5, signal.SIGRTMIN + 6, signal.SIGRTMAX]
+waited_for = {signal.SIGUSR1, signal.SIGTERM, *more}
+signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
 print("ready", flush=True)
 while True:
-    signal.pause()
+    number = signal.sigwait(waited_for)
+    if number == signal.SIGUSR1:
+        kept.append(mmap.mmap(-1, 32 << 20))
+        kept[-1].write(b"x" * (32 << 20))
+    os.write(1, b"%d\\n" % number)
 """
 
 
