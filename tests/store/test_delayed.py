@@ -100,6 +100,7 @@ def test_slices_by_size(delayed: DelayedSet, client: Any) -> None:
         sizes.append(len(look.items))
         delayed.move(moves(look.items))
     assert sizes == [1, 1, 1, 1, 1]
+    assert client.keys(f"{KEYS.timestamps_prefix}*") == []  # Ruby has such a key for each item
 
 
 def test_times_without_a_list(delayed: DelayedSet, client: Any) -> None:

@@ -50,7 +50,7 @@ def test_every_script_says_what_it_takes(name: str) -> None:
 
 def test_both_sides_know_which_items_have_an_index() -> None:
     """Where scripts may not be run, Python does what they do."""
-    assert f"local LONGEST_INDEXED = {LONGEST_INDEXED} " in (LUA / "waiting.lua").read_text()
+    assert f"local LONGEST_INDEXED = {LONGEST_INDEXED}\n" in (LUA / "waiting.lua").read_text()
 
 
 def test_unknown_script_is_sent_once(client: Any) -> None:

@@ -3,7 +3,8 @@
 -- `times` is the key delayed_queue_schedule, `lists` and `index` are 'delayed:' and 'timestamps:'
 -- with the namespace.
 
-local LONGEST_INDEXED = 65536 -- bytes of an item for which there is a key timestamps:<item>
+-- Bytes of an item for which we have a key timestamps:<item>. Ruby has one for each.
+local LONGEST_INDEXED = 65536
 
 -- Have an item wait until a second; its name, in digits.
 local function wait_until(times, lists, index, second, item)
@@ -17,7 +18,7 @@ end
 -- Take so many equal items of a second out, 0 for all; how many there were.
 local function take_out(times, lists, index, name, item, count)
   local taken = redis.call('LREM', lists .. name, count, item)
-  if #item <= LONGEST_INDEXED then redis.pcall('SREM', index .. item, 'delayed:' .. name) end
+  redis.pcall('SREM', index .. item, 'delayed:' .. name)
   if redis.call('EXISTS', lists .. name) == 0 then redis.pcall('ZREM', times, name) end
   return taken
 end
