@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 from ..job.retry import Retry
 from ..store.delayed_jobs import DelayedJobs
-from ..store.workers import WorkerId
 from ..wire.delayed import is_second
-from ..wire.queue_list import QueueList
 from .app import App
 from .checks import OK, WARN, Finding
+from .checks_of_workers import is_served
 from .output import counted
 
 LATE_SECONDS = 60  # after which somebody should have moved a job
@@ -26,13 +25,16 @@ def look_at_delayed(app: App) -> Iterator[Finding]:
 def _scheduler_lock(app: App) -> Iterator[Finding]:
     client, prefix = app.resque.client, app.settings.scheduler_lock_prefix
     key = app.resque.key_names.scheduler_lock(prefix)
-    if client.execute_command("TTL", key) == -1:
+    expires = client.execute_command("TTL", key)
+    if expires == -1:
         yield Finding(
             "delayed jobs",
             WARN,
             f"{key}, the lock of Ruby's scheduler, does not expire: no delayed job is moved while "
             "it stands. Delete it, unless that scheduler runs.",
         )
+    elif expires >= 0:
+        yield Finding("delayed jobs", OK, "Ruby's scheduler moves them while it runs.")
 
 
 def _late(app: App) -> Iterator[Finding]:
@@ -54,11 +56,10 @@ def _late(app: App) -> Iterator[Finding]:
 
 def _queues_of_retries(app: App) -> Iterator[Finding]:
     """Those that jobs name for their retries, and no worker serves."""
-    ids = [WorkerId.parse(text) for text in app.workers.ids()]
     for name, text in app.workers.declared_retries().items():
         retry = Retry.from_json(text)
         queue = retry.queue if retry else None
-        if queue and not any(queue in QueueList(one.queues).over([queue]) for one in ids):
+        if queue and not is_served(app, queue):
             yield Finding(
                 "retries",
                 WARN,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..store.workers import WorkerId
 from ..system.identity import Identity
+from ..wire.queue_list import QueueList
 from .app import App
 from .checks import FAIL, OK, WARN, Finding, Judgement
 from .output import Row, counted
@@ -23,6 +24,7 @@ def look_at_workers(app: App) -> Iterator[Finding]:
     foreign = [row["id"] for row in rows if not processes[row["id"]]]
     if foreign:
         yield Finding("foreign workers", *_foreign(rows, foreign))
+        yield from _pruned_without_retry(app, foreign, [*set(processes) - set(foreign)])
     namesakes = [
         row["id"]
         for row in rows
@@ -37,6 +39,26 @@ def look_at_workers(app: App) -> Iterator[Finding]:
             f"{_names(namesakes)} of another machine or container with the host name of this one: "
             "give each a host name of its own, or Ruby workers remove each other's records.",
         )
+
+
+def _pruned_without_retry(app: App, foreign: list[str], ours: list[str]) -> Iterator[Finding]:
+    """A Ruby worker fails the jobs of the dead, of its host or, if it serves ``*``, of any."""
+    hosts = {WorkerId.parse(text).host for text in ours}
+    found = [WorkerId.parse(text) for text in foreign]
+    near = [one.text for one in found if one.host in hosts or "*" in one.queues]
+    if near and app.workers.declared_retries():
+        yield Finding(
+            "retries",
+            WARN,
+            f"{_names(near)} of another implementation, and may fail the job of a dead worker of "
+            "ours, which is not retried then. Give them other host names and queues than *.",
+        )
+
+
+def is_served(app: App, queue: str) -> bool:
+    """Whether a worker serves this queue."""
+    ids = [WorkerId.parse(text) for text in app.workers.ids()]
+    return any(queue in QueueList(one.queues).over([queue]) for one in ids)
 
 
 def _stale(rows: Sequence[Row], prune_interval: float) -> Judgement:
