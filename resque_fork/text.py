@@ -40,14 +40,19 @@ def shown_size(size: int) -> str:
     return f"{size} bytes"
 
 
+_PART = r"(\d+(?:\.\d+)?)([wdhms])"
+
+
 def parse_seconds(value: Any) -> float:
-    """``"10m"``, 600 or a timedelta in seconds. Raises ValueError, with what it expects."""
+    """``"10m"``, ``"1h30m"``, 600 or a timedelta in seconds.
+
+    Raises ValueError, with what it expects.
+    """
     try:
         if isinstance(value, datetime.timedelta):
             seconds = value.total_seconds()
         elif isinstance(value, str):
-            parts = re.fullmatch(r"(\d+(?:\.\d+)?)([wdhms]?)", value.strip())
-            seconds = float(parts[1]) * SECONDS[parts[2] or "s"] if parts else -1.0
+            seconds = _sum_of(value.strip())
         else:
             seconds = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -55,6 +60,25 @@ def parse_seconds(value: Any) -> float:
     if isinstance(value, bool) or not 0 <= seconds < float("inf"):
         raise ValueError("a time such as 30, 10m, 6h or 2d")
     return seconds
+
+
+def _sum_of(text: str) -> float:
+    """Raises ValueError for what is no time."""
+    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+        return float(text)
+    if not re.fullmatch(f"(?:{_PART})+", text):
+        raise ValueError
+    return sum(float(number) * SECONDS[unit] for number, unit in re.findall(_PART, text))
+
+
+def exact_duration(seconds: int) -> str:
+    """All units that there are, as in ``1d 30m``."""
+    parts: list[str] = []
+    for unit in ("d", "h", "m", "s"):
+        number, seconds = divmod(seconds, SECONDS[unit])
+        if number:
+            parts.append(f"{number}{unit}")
+    return " ".join(parts) or "0s"
 
 
 def duration(seconds: float) -> str:

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from resque_fork.text import duration, parse_seconds, parse_size, printable, shown_size
+from resque_fork.text import (
+    duration,
+    exact_duration,
+    parse_seconds,
+    parse_size,
+    printable,
+    shown_size,
+)
 
 
 def test_printable_leaves_text_alone() -> None:
@@ -40,7 +47,14 @@ def test_no_sizes(text: str) -> None:
     ("value", "seconds"),
     [
         *(("90", 90), ("1.5m", 90), ("10m", 600), ("6h", 21_600), ("2d", 172_800), ("1w", 604_800)),
-        *((" 90s ", 90), (0, 0), (1.5, 1.5), (datetime.timedelta(minutes=10), 600)),
+        *(
+            ("1h30m", 5400),
+            ("1d2h3m4s", 93_784),
+            (" 90s ", 90),
+            (0, 0),
+            (1.5, 1.5),
+            (datetime.timedelta(minutes=10), 600),
+        ),
     ],
 )
 def test_times(value: Any, seconds: float) -> None:
@@ -51,7 +65,24 @@ def test_times(value: Any, seconds: float) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *("", "m", "-1", "+1", "1e3", "1_000", "1 m", "1.", ".5", "1M", "inf", "nan", "9" * 400),
+        *(
+            "",
+            "m",
+            "-1",
+            "+1",
+            "1e3",
+            "1_000",
+            "1 m",
+            "1.",
+            ".5",
+            "1M",
+            "inf",
+            "nan",
+            "9" * 400,
+            "1h30",
+            "h1",
+            "1h 30m",
+        ),
         *(-1, True, None, float("nan"), float("inf"), 10**400, datetime.timedelta(-1), [5]),
     ],
     ids=lambda value: repr(value)[:20],
@@ -60,6 +91,12 @@ def test_no_times(value: Any) -> None:
     """What is no time is refused with examples of times, however Python would read it."""
     with pytest.raises(ValueError, match=r"^a time such as 30, 10m, 6h or 2d$"):
         parse_seconds(value)
+
+
+def test_exact_duration() -> None:
+    """Nothing is left out."""
+    shown = [exact_duration(seconds) for seconds in (0, 1, 600, 5400, 86_401)]
+    assert shown == ["0s", "1s", "10m", "1h 30m", "1d 1s"]
 
 
 def test_duration() -> None:
