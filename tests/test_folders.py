@@ -48,6 +48,7 @@ LATE = {
     ("client/resque", "resque_fork.store.client"),  # only a connection takes redis
     ("job/declare", "resque_fork.client.resque"),
     ("job/registry", "difflib"),
+    ("job/schedule", "resque_fork.job.cron"),
     ("settings", "difflib"),
     ("settings", "tomllib"),
     ("system/subprocess", "pickle"),

@@ -119,7 +119,7 @@ def job(
     `queue` is where it goes unless told; `name` is what it is called on the
     wire (the function's own name unless told); `hooks` are classes whose
     methods are its hooks; `options` are those of `JobOptions`. Raises
-    DuplicateJobError if another job has the name, SettingsError for a limit
+    DuplicateJobError if another job has the name, SettingsError for an option
     that makes no sense, NoClassError for a function that is async or yields.
     """
 

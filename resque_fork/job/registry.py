@@ -9,13 +9,21 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
 from ..callables import does_nothing_when_called
-from ..errors import ArgumentsError, DuplicateJobError, NoClassError, SettingsError, UnknownJob
+from ..errors import (
+    ArgumentsError,
+    DuplicateJobError,
+    NoClassError,
+    NoQueueError,
+    SettingsError,
+    UnknownJob,
+)
 from .limits import NO_LIMITS, Limits
 from .retry import Retry, Time
+from .schedule import CATCH_UP, Schedule
 
 
 class JobOptions(TypedDict, total=False):
@@ -26,8 +34,9 @@ class JobOptions(TypedDict, total=False):
     may use. The arguments of a `sensitive` job are not logged. `redact` names
     arguments, or keys of arguments that are objects, whose values are replaced
     in failed entries and logs. A job with `retry` is performed again when it has failed: so
-    many times, or once after each of these delays, or as a `Retry` says. `options` are those
-    of the application's policies.
+    many times, or once after each of these delays, or as a `Retry` says. With `cron` or `every`
+    it is queued on a schedule, with these `args`; see `Schedule`. `options` are those of the
+    application's policies.
     """
 
     sweep: bool
@@ -37,6 +46,10 @@ class JobOptions(TypedDict, total=False):
     sensitive: bool
     redact: Sequence[str]
     retry: Retry | int | Sequence[Time] | None
+    cron: str | None
+    every: Time | None
+    args: Sequence[Any]
+    catch_up: Time
     options: Mapping[str, Any]
 
 
@@ -59,6 +72,7 @@ class Declaration:
     owner: type | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     retry: Retry | None = None
+    schedule: Schedule | None = None
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """The arguments by position, as they travel. Raises ArgumentsError if they do not fit."""
@@ -100,6 +114,7 @@ class Registry:
     def __init__(self) -> None:
         self._jobs: dict[str, Declaration] = {}
         self._options: dict[str, Callable[[Any], Any]] = {}
+        self._schedules: dict[str, Schedule] = {}
 
     def declare(self, declaration: Declaration) -> None:
         """Raises DuplicateJobError if another job has the name.
@@ -156,6 +171,24 @@ class Registry:
         """How each job is retried; None for those that are not."""
         return {name: declared.retry for name, declared in self._jobs.items()}
 
+    def add_schedule(self, schedule: Schedule) -> None:
+        """One that is declared apart from its job. Raises SettingsError if there is another."""
+        if self._schedules.get(schedule.name, schedule) != schedule:
+            raise SettingsError(f"Two schedules are called {schedule.name!r}: rename one of them.")
+        self._schedules[schedule.name] = schedule
+
+    def schedules(self) -> list[Schedule]:
+        """All schedules, those of jobs too, sorted by name. Raises SettingsError."""
+        found = dict(self._schedules)
+        for declared in self._jobs.values():
+            schedule = declared.schedule
+            if schedule and found.setdefault(schedule.name, schedule) != schedule:
+                raise SettingsError(
+                    f"The job {schedule.name} declares a schedule, and there is another of that "
+                    "name: rename it."
+                )
+        return [found[name] for name in sorted(found)]
+
     def forget(self, name: str) -> None:
         self._jobs.pop(name, None)
 
@@ -208,13 +241,17 @@ def declare(
     sensitive: bool = False,
     redact: Sequence[str] = (),
     retry: Retry | int | Sequence[Time] | None = None,
+    cron: str | None = None,
+    every: Time | None = None,
+    args: Sequence[Any] = (),
+    catch_up: Time = CATCH_UP,
     options: Mapping[str, Any] | None = None,
     owner: type | None = None,
 ) -> Declaration:
     """Make a job known to this process.
 
-    Raises DuplicateJobError, SettingsError, and NoClassError for a function
-    that would do nothing when called.
+    Raises DuplicateJobError, SettingsError, NoClassError for a function that would do nothing
+    when called, and NoQueueError or ArgumentsError for a schedule that could not queue it.
     """
     if reason := does_nothing_when_called(perform):
         raise NoClassError(f"{wire_name} cannot be a job: {reason}.")
@@ -233,6 +270,14 @@ def declare(
         registry.checked(wire_name, options or {}),
         Retry.declared(retry),
     )
+    if cron is not None or every is not None:
+        if queue is None:
+            raise NoQueueError(f'{wire_name} has a schedule and no queue: declare queue="...".')
+        declaration.bind(args, {})
+        schedule = Schedule(wire_name, wire_name, queue, cron, every, args, catch_up=catch_up)
+        declaration = replace(declaration, schedule=schedule)
+    elif args:
+        raise SettingsError(f"{wire_name}: args are those of a schedule: declare cron or every.")
     registry.declare(declaration)
     return declaration
 
