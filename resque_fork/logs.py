@@ -115,6 +115,22 @@ class StderrHandler(logging.Handler):
             self.handleError(record)
 
 
+class Once:
+    """Logs each text once, or again after a thousand others."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._said: set[str] = set()
+
+    def log(self, message: str, *args: object) -> None:
+        text = message % args
+        if len(self._said) > 1000:
+            self._said.clear()
+        if text not in self._said:
+            self._said.add(text)
+            logging.getLogger("resque_fork").log(self._level, "%s", text)
+
+
 class LogFiles:
     """The files that log lines go to, opened anew after they were moved away.
 

@@ -15,8 +15,12 @@ from clock import Clock as FakeClock
 
 from resque_fork import Resque
 from resque_fork.clock.clock import LOOK_SECONDS, MARGIN, REFUSED_SECONDS, Clock
+from resque_fork.clock.mover import Mover
+from resque_fork.clock.ticker import Ticker
 from resque_fork.failure import Backends, FailedEntries
+from resque_fork.job.schedule import Schedule
 from resque_fork.store.delayed import DelayedSet
+from resque_fork.store.schedules import Declared, StoredSchedules
 from resque_fork.system.loop import Loop
 from resque_fork.system.service import Stop
 from resque_fork.wire.keys import Keys
@@ -49,9 +53,9 @@ class Parts:
     def made(self, name: str, run_in_subprocess: Any = here) -> Clock:
         delayed = DelayedSet(self.redis, KEYS, name)
         entries = FailedEntries(Backends(), KEYS)
-        return Clock(
-            self.loop, delayed, entries, self, self.stop, run_in_subprocess, self.note_push
-        )
+        mover = Mover(self.loop, delayed, entries, run_in_subprocess)
+        self.ticker = Ticker(StoredSchedules(self.redis, KEYS))
+        return Clock(self.loop, mover, self.ticker, self, self.stop, self.note_push)
 
     def note_push(self) -> None:
         self.pushes += 1
@@ -242,12 +246,45 @@ def test_what_redis_refuses(parts: Parts, redis_url: str, caplog: pytest.LogCapt
     assert parts.queue() == [PAYLOAD]
 
 
+def test_the_lease_of_one_that_cannot_tell_all_ticks(parts: Parts) -> None:
+    """It works while nobody else can do better, and another takes the lease from it."""
+    redis = parts.redis.redis
+    parts.clock.run()
+    parts.ticker.whole = False
+    parts.delay(ITEM)
+    parts.clock.run()
+    assert redis.get(KEYS.clock) == b"?one"
+    assert parts.queue() == [PAYLOAD]
+    other = parts.made("two")
+    other.run()
+    assert (redis.get(KEYS.clock), other.holds) == (b"two", True)
+    parts.clock.run()
+    assert not parts.clock.holds
+    other.close()
+    parts.clock.run()
+    parts.clock.close()
+    assert not redis.exists(KEYS.clock)
+
+
+def test_it_keeps_schedules(parts: Parts) -> None:
+    """Their jobs are queued with those that are due, and an idle worker hears of it."""
+    schedules = StoredSchedules(parts.redis, KEYS)
+    schedule = Schedule("n", "J", "q", every=100)
+    schedules.declare([Declared("n", schedule.timing, schedule.to_json())], anew=True)
+    parts.redis.redis.hset(KEYS.ticks, "n", f"{NOW - 150} every 100")
+    parts.clock.run()
+    assert parts.queue() == [b'{"class":"J","args":[]}']
+    assert parts.pushes == 1
+    parts.clock.run()
+    assert parts.pushes == 1
+
+
 def test_no_descriptor_is_left(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A script that cannot be read costs the worker nothing: it says so, and looks again."""
 
-    def cannot(*args: object) -> None:
+    def cannot(*args: object, **how: object) -> None:
         raise OSError(24, "Too many open files")
 
     parts.delay(ITEM)

@@ -15,11 +15,14 @@ from ..logs import LogFiles, lifecycle
 from ..settings import Settings
 from ..store.delayed import DelayedSet
 from ..store.redis_url import RedisURL
+from ..store.schedules import StoredSchedules
 from ..store.worker_connection import BestEffort, WorkerConnection
 from ..system import process
 from ..system.service import Service
 from ..wire.keys import Keys
 from .clock import NOT_WAITED_FOR, Clock
+from .mover import Mover
+from .ticker import Ticker
 
 log = logging.getLogger("resque_fork")
 
@@ -42,10 +45,14 @@ class ClockAlone(Service):
         super().__init__(settings, log_files)
         name = f"{socket.gethostname()}:{os.getpid()}:clock"
         self._connection = WorkerConnection(server, self._loop, keys.queues, self._stop.deadline)
-        delayed = DelayedSet(
-            BestEffort(self._connection, NOT_WAITED_FOR), keys, name, settings.scheduler_lock_prefix
+        redis, prefix = BestEffort(self._connection, NOT_WAITED_FOR), settings.scheduler_lock_prefix
+        self._clock = Clock(
+            self._loop,
+            Mover(self._loop, DelayedSet(redis, keys, name, prefix), entries, _here),
+            Ticker(StoredSchedules(redis, keys, prefix)),
+            self,
+            self._stop,
         )
-        self._clock = Clock(self._loop, delayed, entries, self, self._stop, _here)
 
     def run(self) -> int:
         """Until TERM, INT or QUIT; the exit status. Signals stay blocked: the program leaves."""

@@ -6,18 +6,17 @@ import contextlib
 import logging
 import math
 import random
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
-from ..errors import RedisRefused, UnreadablePayload, WrongKeyType
-from ..failure import FailedEntries, Failure
-from ..job.reservation import Reservation
-from ..store.delayed import DelayedSet, Item, Move
+from ..errors import RedisRefused, WrongKeyType
+from ..logs import Once
+from ..store.delayed import Look
 from ..system.loop import Loop
 from ..system.service import Stop
 from ..system.shield import Shield
-from ..wire.delayed import Due, due_of, is_cut_by_its_end
-from ..wire.job import MOST_DECODED, Payload
+from .mover import Mover
+from .ticker import Ticker
 
 log = logging.getLogger("resque_fork")
 
@@ -37,34 +36,28 @@ class Fleet(Protocol):
 
 
 class Clock:
-    """`name` is who holds the lease.
-
-    `run_in_subprocess` does work that may take long; see `Performer.run_in_subprocess`. `pushed`
-    is called when jobs have gone to their queues.
-    """
+    """`pushed` is called when jobs have gone to their queues."""
 
     def __init__(
         self,
         loop: Loop,
-        delayed: DelayedSet,
-        entries: FailedEntries,
+        mover: Mover,
+        ticker: Ticker,
         fleet: Fleet,
         stop: Stop,
-        run_in_subprocess: Callable[[Callable[[], Any], Callable[[], None]], Any],
         pushed: Callable[[], None] = lambda: None,
     ) -> None:
         self.holds = False  # the lease
         self._loop = loop
-        self._delayed = delayed
-        self._entries = entries
+        self._mover = mover
+        self._ticker = ticker
         self._fleet = fleet
         self._stop = stop
-        self._run_in_subprocess = run_in_subprocess
         self._pushed = pushed
         self._due = loop.clock()
         self._shield = Shield()
         self._state = ""
-        self._complained: set[str] = set()
+        self._errors = Once(logging.ERROR)
 
     @property
     def due(self) -> float:
@@ -78,10 +71,10 @@ class Clock:
             with self._shield("moving delayed jobs"):
                 self._run()
         except WrongKeyType as problem:
-            self._complain("%s", problem)
+            self._errors.log("%s", problem)
         except RedisRefused as problem:  # others may be allowed to
             self._due = self._loop.clock() + REFUSED_SECONDS
-            self._complain("Delayed jobs cannot be moved by this clock: %s", problem)
+            self._errors.log("Delayed jobs cannot be moved by this clock: %s", problem)
             with contextlib.suppress(RedisRefused):
                 self.close()
 
@@ -90,10 +83,10 @@ class Clock:
         if self.holds:
             self.holds = False
             with self._shield("giving back the lease of the clock"):
-                self._delayed.release()
+                self._mover.delayed.release()
 
     def _run(self) -> None:
-        look = self._delayed.look()
+        look = self._mover.delayed.look(whole=self._ticker.whole)
         self.holds = look.state != "other"
         if look.state != self._state:
             log.debug("%s", STATES[look.state])
@@ -103,59 +96,23 @@ class Clock:
             return
         self._due = self._loop.clock() + 1 - look.now % 1 + MARGIN
         for member in look.odd:
-            self._complain("%r in %r is not a second at which jobs may be due", member, TIMES)
+            self._errors.log("%r in %r is not a second at which jobs may be due", member, TIMES)
         for key in look.wrong:
-            self._complain("%s", WrongKeyType(key))
-        if look.items and self._move([self._move_of(item) for item in look.items]):
+            self._errors.log("%s", WrongKeyType(key))
+        if self._push(look):
             self._pushed()
-            if look.more:
-                self._due = self._loop.clock()
+
+    def _push(self, look: Look) -> int:
+        """Push jobs to their queues; how many."""
+        moved = self._mover.move(look.items) if look.items else 0
+        if moved and look.more:
+            self._due = self._loop.clock()
+        return moved + self._ticker.tick(int(look.now), ruby=look.state == "ruby")
 
     def _pause(self) -> float:
         """All clocks together look some times a second, and so notice an end of the lease."""
         seconds = max(LOOK_SECONDS, self._fleet.fleet / LOOKS_A_SECOND)
         return seconds * random.uniform(0.75, 1.25)
-
-    def _move(self, moves: Sequence[Move]) -> int:
-        """Move items; how many were moved.
-
-        Those whose queue is no list fail, so that they hold up no others.
-        """
-        moved, in_the_way = self._delayed.move(moves)
-        for key in in_the_way:
-            problem = WrongKeyType(key)
-            self._complain("%s", problem)
-            stuck = [move for move in moves if self._delayed.queue_key(move) == key]
-            if stuck:
-                moved += self._delayed.move(
-                    [self._failing(move.item, move.due.queue, problem) for move in stuck]
-                )[0]
-        return moved
-
-    def _move_of(self, item: Item) -> Move:
-        try:
-            return Move(item, self._due_of(item.raw))
-        except UnreadablePayload as problem:
-            return self._failing(item, "", problem)
-
-    def _due_of(self, raw: bytes) -> Due:
-        """A large item whose end does not say enough is decoded in another process."""
-        if len(raw) <= MOST_DECODED or is_cut_by_its_end(raw):
-            return due_of(raw)
-        due: Due = self._run_in_subprocess(lambda: due_of(raw), self._loop.wait)
-        return due
-
-    def _failing(self, item: Item, queue: str, error: Exception) -> Move:
-        failure = Failure.of(error)
-        log.error("A delayed job failed: %s: %s", failure.exception, failure.error)
-        job = Reservation(queue, Payload.undecoded(item.raw))
-        return Move(item, Due(queue, None), self._entries.of(job, failure, self._delayed.name))
-
-    def _complain(self, message: str, *args: object) -> None:
-        text = message % args
-        if text not in self._complained:
-            log.error("%s", text)
-        self._complained.add(text)
 
 
 STATES = {

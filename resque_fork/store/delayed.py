@@ -68,14 +68,18 @@ class DelayedSet:
         self._keys = keys
         self._lock = keys.scheduler_lock(lock_prefix)
 
-    def look(self) -> Look:
-        """Take or renew the lease, and read some of what is due. Raises WrongKeyType."""
+    def look(self, *, whole: bool = True) -> Look:
+        """Take or renew the lease, and read some of what is due.
+
+        One that is not `whole` cannot tell the ticks of all schedules, and leaves the lease to
+        one that can. Raises WrongKeyType.
+        """
         keys = self._keys
         seconds, micros, state, odd, wrong, values = scripts.run(
             self._redis,
             "clock",
             [keys.clock, keys.delayed_times, self._lock, keys.delayed_prefix],
-            [self.name, LEASE_SECONDS, MOST_ITEMS, MOST_BYTES, MOST_DECODED],
+            [self.name, LEASE_SECONDS, MOST_ITEMS, MOST_BYTES, MOST_DECODED, "" if whole else "?"],
         )
         items = [
             Item(to_text(moment), raw)

@@ -16,13 +16,17 @@ from .packing import Packed
 
 # What else stands in front of a script, by the script's name.
 SHARED = {
+    "count_ticks": ("ticks",),
+    "declare_schedules": ("ticks",),
     "delay": ("waiting",),
     "move_delayed": ("waiting",),
     "remove_entries": ("places",),
     "requeue_entries": ("places",),
     "rescue": ("waiting", "retry"),
+    "set_schedule": ("ticks",),
     "step": ("waiting", "retry"),
     "take_delayed": ("waiting",),
+    "tick": ("ticks",),
 }
 
 

@@ -29,6 +29,8 @@ class Keys:
         self.delayed_prefix = f"{namespace}:delayed:"
         self.timestamps_prefix = f"{namespace}:timestamps:"
         self.last_enqueued = f"{namespace}:delayed:last_enqueued_at"
+        self.schedules = f"{namespace}:persistent_schedules"
+        self.schedules_changed = f"{namespace}:schedules_changed"
         # ours
         self.own_workers = f"{namespace}:fork:workers"
         self.attempts = f"{namespace}:fork:attempts"
@@ -39,6 +41,10 @@ class Keys:
         self.retries = f"{namespace}:fork:retries"
         self.retry_prefix = f"{namespace}:fork:retry:"
         self.clock = f"{namespace}:fork:clock"
+        self.own_schedules = f"{namespace}:fork:schedules"
+        self.renewals = f"{namespace}:fork:schedules:renewed"
+        self.paused_schedules = f"{namespace}:fork:schedules:paused"
+        self.ticks = f"{namespace}:fork:ticks"
         # what the server announces changes of: `queues` and every `queue:<name>`, and the pause
         self.listener_prefixes = (f"{namespace}:queue", self.pause)
 

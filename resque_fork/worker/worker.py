@@ -13,6 +13,9 @@ from ..child.fork import ForkedPerformer
 from ..child.performer import Performer
 from ..client.resque import Resque
 from ..clock.clock import NOT_WAITED_FOR, Clock
+from ..clock.mover import Mover
+from ..clock.renewal import Renewal
+from ..clock.ticker import Ticker
 from ..errors import NotOnMainThread, ResqueError, WrongKeyType
 from ..failure import Backends, FailedEntries
 from ..job.hooks import worker_hooks
@@ -25,6 +28,7 @@ from ..settings import Settings, load
 from ..store.access import check_access
 from ..store.delayed import DelayedSet
 from ..store.queue_listener import QueueListener
+from ..store.schedules import StoredSchedules
 from ..store.worker_connection import BestEffort, WorkerConnection
 from ..store.worker_store import Finish, WorkerStore
 from ..store.workers import Workers
@@ -64,6 +68,7 @@ class Worker(Service):
 
     _performer: Performer
     _connection: WorkerConnection
+    _renewal: Renewal | None
 
     def __init__(
         self,
@@ -279,6 +284,7 @@ class Worker(Service):
         self._connection.open_or_refuse()
         check_access(self._connection, self.resque.server, self.resque.key_names)
         self._declare_retries()
+        self._declare_schedules()
         self.prune_dead_workers()
         if not self._first_fork_announced:  # work() may be called again
             self._announce_first_fork()
@@ -347,6 +353,20 @@ class Worker(Service):
             )
         except WrongKeyType as problem:
             log.error("%s", problem)
+
+    def _declare_schedules(self) -> None:
+        """Raises SettingsError for one that is not valid, or whose ticks cannot be told here."""
+        schedules = registry.schedules()
+        for schedule in schedules:
+            schedule.check()
+        if self._renewal is None and schedules:
+            redis = BestEffort(self._connection, NOT_WAITED_FOR)
+            store = StoredSchedules(redis, self.resque.key_names)
+            seconds = self.settings.heartbeat_interval
+            self._renewal = Renewal(self._loop, store, schedules, seconds)
+            self._loop.tasks.append(self._renewal)
+        if self._renewal is not None:
+            self._renewal.declare()
 
     def _look_for_shared_connections(self) -> None:
         if self.settings.fork_per_job:
@@ -435,6 +455,7 @@ class Worker(Service):
         )
         loop.tasks.append(self._maintenance)
         self._clock = self._make_clock(entries)
+        self._renewal = None
         self._reserver = Reserver(self._store, self.queue_list, settings)
         self._finisher = Finisher(settings, entries, self.id, self._performer, self._stop)
 
@@ -444,14 +465,14 @@ class Worker(Service):
         if not settings.clock or not settings.fork_per_job or settings.interval == 0:
             return None
         redis = BestEffort(self._connection, NOT_WAITED_FOR)
-        delayed = DelayedSet(redis, self.resque.key_names, self.id, settings.scheduler_lock_prefix)
+        keys, prefix = self.resque.key_names, settings.scheduler_lock_prefix
+        delayed = DelayedSet(redis, keys, self.id, prefix)
         clock = Clock(
             self._loop,
-            delayed,
-            entries,
+            Mover(self._loop, delayed, entries, self._performer.run_in_subprocess),
+            Ticker(StoredSchedules(redis, keys, prefix)),
             self._pruner,
             self._stop,
-            self._performer.run_in_subprocess,
             self._listener.note_push,
         )
         self._loop.tasks.append(clock)

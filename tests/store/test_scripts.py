@@ -10,7 +10,7 @@ from resque_fork.store.delayed_jobs import LONGEST_INDEXED
 from resque_fork.store.scripts import run, script
 
 LUA = resources.files("resque_fork.store") / "lua"
-PARTS = {"prelude", "places", "retry", "waiting"}  # of scripts
+PARTS = {"prelude", "places", "retry", "ticks", "waiting"}  # of scripts
 NAMES = sorted({file.name.removesuffix(".lua") for file in LUA.iterdir()} - PARTS)
 
 

@@ -4,6 +4,7 @@
 --       4 'delayed:' with the namespace, no key itself
 -- ARGV  1 who asks  2 seconds that the lease lasts  3 most items to read
 --       4 bytes after which no more are read  5 bytes of an item that is read alone
+--       6 '?' for one who cannot tell the ticks of all schedules, '' for others
 -- Returns {seconds, microseconds, state, odd, wrong, items}
 --       the first two: the time of this server
 --       state: held; other, if another has the lease; ruby, if Ruby's scheduler moves jobs
@@ -11,16 +12,18 @@
 --       wrong: keys that should be lists
 --       items: moment, item, moment, item...
 --
--- A lease that cannot be written (the server is full) counts as held: moving frees memory.
+-- With a '?' in front of its holder, the lease is for others who can tell more. A lease that cannot
+-- be written (the server is full) counts as held: moving frees memory.
 
 local time = redis.call('TIME')
 local reply = {time[1], time[2], 'held', {}, {}, {}}
 local holder = redis.pcall('GET', KEYS[1])
-if type(holder) == 'string' and holder ~= ARGV[1] then
+local others = type(holder) == 'string' and holder ~= ARGV[1] and holder ~= '?' .. ARGV[1]
+if others and not (string.sub(holder, 1, 1) == '?' and ARGV[6] == '') then
   reply[3] = 'other'
   return reply
 end
-redis.pcall('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+redis.pcall('SET', KEYS[1], ARGV[6] .. ARGV[1], 'EX', ARGV[2])
 if redis.call('EXISTS', KEYS[3]) == 1 then
   reply[3] = 'ruby'
   return reply
