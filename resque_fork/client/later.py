@@ -53,13 +53,18 @@ def _refuse_far(seconds: float) -> None:
 
 def new_item(payload: Payload, queue: str) -> bytes:
     """What waits for a new job. Raises ArgumentsError for one that other schedulers cannot read."""
+    refuse_unless_for_others(payload, "delayed")
+    return delayed_item(payload, queue)
+
+
+def refuse_unless_for_others(payload: Payload, what: str) -> None:
+    """Raises ArgumentsError for a job that schedulers of other languages cannot read."""
     if not payload.portable or not all(_is_for_others(arg) for arg in payload.args):
         raise ArgumentsError(
-            f"{payload.class_name}: a job with these arguments cannot be delayed, because "
+            f"{payload.class_name}: a job with these arguments cannot be {what}, because "
             "schedulers of other languages cannot read them: they are nested more than 98 levels "
             "deep, or have a number that no float can hold."
         )
-    return delayed_item(payload, queue)
 
 
 def _is_for_others(value: Any) -> bool:

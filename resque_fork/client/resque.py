@@ -15,6 +15,7 @@ from ..errors import (
     NoClassError,
     NoQueueError,
     ResqueError,
+    SettingsError,
     UnreadablePayload,
     WrongKeyType,
 )
@@ -22,6 +23,7 @@ from ..job.hooks import job_hooks
 from ..job.registry import Declaration, declaration_of
 from ..job.reservation import Reservation
 from ..job.retry import Time
+from ..job.schedule import CATCH_UP, Schedule
 from ..lazy import shared_property
 from ..settings import value_of
 from ..store.delayed import Item
@@ -30,6 +32,7 @@ from ..store.failures import count_all
 from ..store.queues import Queues
 from ..store.redis_url import PUSHED_A_SECOND, RedisURL
 from ..store.retried_jobs import Retries
+from ..store.schedules import StoredSchedules
 from ..store.stats import Stats
 from ..store.workers import Workers
 from ..wire.job import Payload
@@ -37,7 +40,7 @@ from ..wire.json import encode
 from ..wire.keys import Keys, to_text
 from ..wire.record import WorkerRecord
 from .failed import FailedJobs
-from .later import When, moment_of, new_item, seconds_of
+from .later import When, moment_of, new_item, refuse_unless_for_others, seconds_of
 
 if TYPE_CHECKING:
     from ..store.client import Client
@@ -102,6 +105,11 @@ class Resque:
     @shared_property
     def _retries(self) -> Retries:
         return Retries(self.client, self.key_names)
+
+    @shared_property
+    def schedules(self) -> StoredSchedules:
+        """The schedules as they stand in Redis."""
+        return StoredSchedules(self.client, self.key_names)
 
     @shared_property
     def _workers(self) -> Workers:
@@ -257,6 +265,55 @@ class Resque:
         """
         raw = self._queues.pop(queue)
         return None if raw is None else Reservation(queue, Payload.parse(raw))
+
+    # --- schedules
+
+    def set_schedule(
+        self,
+        name: str,
+        job: Any,
+        /,
+        *args: Any,
+        cron: str | None = None,
+        every: Time | None = None,
+        queue: str | None = None,
+        description: str = "",
+        catch_up: Time = CATCH_UP,
+    ) -> None:
+        """Queue a job again and again, from now on, until `remove_schedule`; see `Schedule`.
+
+        It stands where resque-scheduler has its dynamic schedules, and replaces one of the same
+        name. Raises SettingsError for what is not valid, also if workers declare a schedule of
+        this name, and if cronsim is missing for `cron`.
+        """
+        declaration = declaration_of(job)
+        schedule = Schedule(
+            name,
+            declaration.wire_name,
+            _queue_name(queue, declaration),
+            cron,
+            every,
+            declaration.bind(args, {}),
+            description,
+            catch_up,
+        )
+        schedule.check()
+        refuse_unless_for_others(schedule.payload(), "put on a schedule")
+        if not self.schedules.set(name, schedule.timing, schedule.to_ruby(), schedule.own_json()):
+            raise SettingsError(f"Workers declare a schedule {name!r}: give this one another name.")
+
+    def remove_schedule(self, name: str) -> bool:
+        """Remove a schedule; False if there is none.
+
+        Raises SettingsError if workers declare it: they would declare it again.
+        """
+        removed = self.schedules.remove(name)
+        if removed is None:
+            raise SettingsError(
+                f"Workers declare the schedule {name!r}: take it out of the application, or pause "
+                "it."
+            )
+        return removed
 
     # --- queues
 
