@@ -18,6 +18,7 @@ from .wire.job import MAX_PAYLOAD
 from .wire.keys import DEFAULT_NAMESPACE
 
 DEFAULT_URL = "redis://localhost:6379/0"
+SCHEDULE = "schedule"  # the table of a config file that has schedules
 RUBY_PRUNES_AFTER = 300.0  # seconds without a heartbeat
 
 
@@ -162,7 +163,7 @@ class Settings:
     pin_pages: bool = _setting(
         True, BOOLEAN, "Pin the memory pages that each job writes to, to fork faster.")
     clock: bool = _setting(
-        True, BOOLEAN, "Move delayed jobs and retries that are due to their queues.")
+        True, BOOLEAN, "Move delayed jobs that are due to their queues, and keep schedules.")
     scheduler_lock_prefix: str = _setting(
         "", TEXT, "Prefix of the lock of Ruby's scheduler; while that runs, it moves delayed jobs.",
         "RESQUE_SCHEDULER_MASTER_LOCK_PREFIX")
@@ -344,21 +345,40 @@ def _boolean_or_off(value: str | None) -> bool:
         return True
 
 
+def schedules_in(path: Path) -> dict[str, dict[str, Any]]:
+    """The tables ``[schedule.NAME]`` of a config file, by name. Raises SettingsError."""
+    tables = _content_of(path).get(SCHEDULE, {})
+    if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+        raise SettingsError(
+            f"The config file {path}: schedules stand in tables such as [{SCHEDULE}.nightly]."
+        )
+    return tables
+
+
 def _read_file(path: Path) -> dict[str, Any]:
-    import difflib  # neither is for every worker: they cost memory, and so make forks slower
-    import tomllib
+    content = _content_of(path)
+    values = {key.replace("-", "_"): value for key, value in content.items() if key != SCHEDULE}
+    refuse_unknown(values, [setting.name for setting in table()], f"The config file {path}")
+    return values
+
+
+def _content_of(path: Path) -> dict[str, Any]:
+    import tomllib  # not for every worker: it costs memory, and so makes forks slower
 
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"The config file cannot be read: {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The config file {path} is not TOML: {error}.") from None
-    names = [setting.name for setting in table()]
-    values = {key.replace("-", "_"): value for key, value in content.items()}
-    for name in values:
+
+
+def refuse_unknown(given: Collection[str], names: Collection[str], where: str) -> None:
+    """Raises SettingsError for a name that is none of those that there are."""
+    import difflib  # as rarely needed
+
+    for name in given:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
             hint = f"; did you mean {near[0]!r}?" if near else "."
-            raise SettingsError(f"The config file {path} sets {name!r}, which is unknown{hint}")
-    return values
+            raise SettingsError(f"{where} sets {name!r}, which is unknown{hint}")

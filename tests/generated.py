@@ -36,6 +36,14 @@ CONFIG_HEAD = """\
 # instead (RESQUE_REDIS). Times are in seconds. resque-fork config shows the values in use.
 """
 
+CONFIG_TAIL = """\
+# A schedule, of which there may be any number. Each has a name of its own; see docs/schedules.md.
+# [schedule.nightly]
+# cron = "30 2 * * * Europe/Berlin"
+# class = "Cleanup"
+# queue = "low"
+"""
+
 SETTINGS_HEAD = """\
 # Settings
 
@@ -73,7 +81,7 @@ def config_file() -> str:
             value, note = setting.default, ""
         line = f"# {setting.name} = {_toml(setting, value)}\n"
         parts.append(f"# {setting.metadata['help']}{note}\n{line}")
-    return "\n".join(parts)
+    return "\n".join([*parts, CONFIG_TAIL])
 
 
 def settings_table() -> str:

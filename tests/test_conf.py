@@ -13,7 +13,7 @@ import pytest
 
 from resque_fork.cli.app import App
 from resque_fork.cli.work import work
-from resque_fork.settings import Settings, load, table
+from resque_fork.settings import Settings, load, schedules_in, table
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -44,9 +44,10 @@ def test_config_file_loads(tmp_path: Path) -> None:
     assert set(sources.values()) == {"default"}
 
     uncommented = tmp_path / "all.toml"
-    uncommented.write_text(re.sub(r"^# (\w+ = )", r"\1", path.read_text(), flags=re.MULTILINE))
+    uncommented.write_text(re.sub(r"^# (\w+ = |\[)", r"\1", path.read_text(), flags=re.MULTILINE))
     settings, sources = load({}, {}, uncommented)
     assert set(sources.values()) == {f"file {uncommented}"}
+    assert list(schedules_in(uncommented)) == ["nightly"]
     for setting in table():
         value = getattr(settings, setting.name)
         if setting.default is None:

@@ -13,7 +13,7 @@ from .command import command
 @command(params=options.of_settings("scheduler_lock_prefix", "failure_backend", "log_format"))
 @pass_app
 def clock(app: App) -> int:
-    """Move delayed jobs and retries that are due to their queues.
+    """Move delayed jobs that are due to their queues, and keep schedules.
 
     Every worker does this beside its jobs, so you need it only where all workers
     are of another language, or run with --no-clock. Several may run: one of

@@ -12,6 +12,7 @@ from .checks import FAIL, OK, WARN, Finding, looked_at
 from .checks_of_delayed import look_at_delayed
 from .checks_of_host import look_at_host
 from .checks_of_redis import look_at_redis
+from .checks_of_schedules import look_at_schedules
 from .checks_of_workers import look_at_workers
 from .command import Listing, command
 from .output import Column, listing
@@ -57,6 +58,7 @@ def _look(app: App) -> Iterator[Finding]:
         yield from look_at_redis(app)
         yield from looked_at("workers", lambda: look_at_workers(app))
         yield from looked_at("delayed jobs", lambda: look_at_delayed(app))
+        yield from looked_at("schedules", lambda: look_at_schedules(app))
     except ResqueError as error:
         yield Finding("server", FAIL, str(error))
     yield from look_at_host(app)

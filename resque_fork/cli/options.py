@@ -82,7 +82,7 @@ def all_of(*decorators: Decorator) -> Decorator:
     return decorate
 
 
-def window(start: str) -> Decorator:
+def window(start: str, of: str = "jobs") -> Decorator:
     """Decorator: ``--start``, whose help is given, and ``--count``, of what is listed."""
     return all_of(
         click.option("--start", type=click.IntRange(min=0), default=0, metavar="N", help=start),
@@ -92,7 +92,7 @@ def window(start: str) -> Decorator:
             default=20,
             show_default=True,
             metavar="N",
-            help="Number of jobs to show.",
+            help=f"Number of {of} to show.",
         ),
     )
 

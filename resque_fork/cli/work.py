@@ -26,6 +26,7 @@ from . import application, options
 from .app import App, pass_app
 from .command import command
 from .output import note
+from .schedule_file import declare_schedules
 from .starting import Starting
 
 log = logging.getLogger("resque_fork")
@@ -57,6 +58,7 @@ def _work(app: App, settings: Settings, starting: Starting) -> int:
     application.check_directory()
     # an application may change the directory
     logfile = str(Path(settings.logfile).absolute()) if settings.logfile else None
+    config = app.config and app.config.absolute()
     pidfile = Pidfile(settings.pidfile) if settings.pidfile else None
     _check(settings, pidfile)
     with starting.interruptible():
@@ -71,6 +73,7 @@ def _work(app: App, settings: Settings, starting: Starting) -> int:
             application.prepare(settings)
             connections = ConnectionCheck(known=open_sockets())
             application.load(settings.require)
+            declare_schedules(config)
             # one that cannot be loaded is found here, not in each worker
             Backends.named(settings.failure_backend)
         if not registry.names():

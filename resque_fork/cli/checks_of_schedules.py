@@ -1,0 +1,76 @@
+"""``doctor`` looks at schedules: those that have no ticks, and whether anybody keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..clock.known import ENDED, INVALID, NOT_HERE, KnownSchedule, all_known
+from ..errors import WrongKeyType
+from .app import App
+from .checks import FAIL, OK, WARN, Finding
+from .checks_of_workers import is_served
+from .output import counted
+
+CHECK = "schedules"
+LATE_SECONDS = 60  # after which somebody should have made a tick
+
+
+def look_at_schedules(app: App) -> Iterator[Finding]:
+    """Raises our errors."""
+    stored = app.resque.schedules.load()
+    for key in stored.wrong:
+        yield Finding(CHECK, FAIL, str(WrongKeyType(key)))
+    found = all_known(stored.schedules, stored.now)
+    ruby = bool(app.resque.client.execute_command("EXISTS", _lock(app)))
+    problems = [
+        finding
+        for one in found
+        for finding in (
+            *_state(one),
+            *_late(one, stored.now, ruby=ruby),
+            *_unserved(app, one),
+        )
+    ]
+    yield from problems
+    if found and not problems:
+        verb = "is" if len(found) == 1 else "are"
+        yield Finding(CHECK, OK, f"{counted(len(found), 'schedule')} {verb} kept.")
+
+
+def _lock(app: App) -> str:
+    return app.resque.key_names.scheduler_lock(app.settings.scheduler_lock_prefix)
+
+
+def _state(one: KnownSchedule) -> Iterator[Finding]:
+    name = one.stored.name
+    if one.state in (INVALID, NOT_HERE):
+        yield Finding(CHECK, FAIL if one.state == INVALID else WARN, one.problem)
+    elif one.state == ENDED:
+        yield Finding(
+            CHECK,
+            WARN,
+            f"No worker declares the schedule {name!r} any more, so it has no ticks. Run a worker "
+            f"with its application, or resque-fork schedule remove {name}.",
+        )
+    elif one.ticks and one.ticks.warning:
+        yield Finding(CHECK, WARN, f"The schedule {name!r}: {one.ticks.warning}")
+
+
+def _late(one: KnownSchedule, now: int, *, ruby: bool) -> Iterator[Finding]:
+    if one.due is not None and now - one.due > LATE_SECONDS and not (ruby and one.stored.shared):
+        yield Finding(
+            CHECK,
+            WARN,
+            f"A tick of the schedule {one.stored.name!r} has been due for {now - one.due} seconds: "
+            "run a worker without --no-clock, or resque-fork clock.",
+        )
+
+
+def _unserved(app: App, one: KnownSchedule) -> Iterator[Finding]:
+    if one.schedule and one.due is not None and not is_served(app, one.schedule.queue):
+        yield Finding(
+            CHECK,
+            WARN,
+            f"The schedule {one.stored.name!r} queues jobs on {one.schedule.queue}, which no "
+            "worker serves.",
+        )
