@@ -1,8 +1,9 @@
 """Kill workers, their children and Redis at random while jobs are worked off.
 
 Prints how many jobs there were, the kills of each kind, what became of the jobs
-(finished, failed, run twice, lost), and how many commands have held Redis for
-more than 10 ms, with the longest. Exits 1 if a job was lost.
+(finished, failed, run twice, lost), how many ticks schedules had and how many jobs
+they queued, and how many commands have held Redis for more than 10 ms, with the
+longest. Exits 1 if a job was lost, or a tick was made twice.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from redis import Redis
 from resque_fork import Resque
 from resque_fork.embedded import Server
 
-from .jobs import LEDGER, RETRIES, stand, stand_again
+from .jobs import LEDGER, RETRIES, TICKS, stand, stand_again
 from .ledger import Account, account
+from .ticks import Ticks, set_schedule, ticks
 
 KINDS = ("parent", "parent", "child", "child", "child", "TERM", "QUIT", "redis")
 SLOW_MICROSECONDS = 10_000
 CONFIG = {
     "appendonly": "yes",
     "appendfsync": "always",
+    "auto-aof-rewrite-percentage": "0",
     "save": "",
     "slowlog-log-slower-than": str(SLOW_MICROSECONDS),
     "slowlog-max-len": "10000",
@@ -47,7 +50,7 @@ class Arena:
         self._server = server
         self._log = (folder / "workers.log").open("ab")
         self._command = [sys.executable, "-m", "resque_fork", "--redis", server.url]
-        self._command += ["work", "--queues=*", "--require=chaos.jobs", *options]
+        self._command += ["work", f"--queues=*,!{TICKS}", "--require=chaos.jobs", *options]
         self._environment = {**os.environ, LEDGER: str(folder / "ledger")}
         self._workers = [self._start() for _ in range(count)]
 
@@ -139,15 +142,16 @@ def let_loose(
     *,
     retries: bool,
     show: bool,
-) -> tuple[Account, Arena]:
-    """One run: what became of the jobs, and the arena with its kills."""
+) -> tuple[Account, Ticks, Arena]:
+    """One run: what became of the jobs and the ticks, and the arena with its kills."""
     with (
         tempfile.TemporaryDirectory(prefix="resque-fork-chaos-") as name,
-        Server(config=CONFIG) as server,
+        Server(config=CONFIG, directory=Path(name, "redis")) as server,
     ):
         folder = Path(name)
         (folder / "ledger").touch()
         resque = Resque(server.url)
+        set_schedule(resque)
         attempts = enqueue(resque, jobs, milliseconds, retries)
         arena = Arena(folder, server, workers, options)
         kinds: list[str] = []
@@ -166,7 +170,8 @@ def let_loose(
                     break  # nothing is left to kill anybody over
         wait_until_idle(resque, arena, patience=600)
         arena.close()
-        return account(resque, folder / "ledger", jobs, attempts), arena
+        what = account(resque, folder / "ledger", jobs, attempts)
+        return what, ticks(folder / "redis"), arena
 
 
 @click.command(help=__doc__)
@@ -194,7 +199,9 @@ def main(
     options = [f"--on-lost={on_lost}", f"--on-term={on_lost}", f"--jobs-per-fork={jobs_per_fork}"]
     options += ["--term-timeout=1", "--max-attempts=1000"]
     show = sys.stderr.isatty() and not as_json
-    what, arena = let_loose(jobs, kills, workers, milliseconds, options, retries=retries, show=show)
+    what, ticked, arena = let_loose(
+        jobs, kills, workers, milliseconds, options, retries=retries, show=show
+    )
     figures = {
         "jobs": what.jobs,
         "kills": dict(sorted(arena.kills.items())),
@@ -205,6 +212,9 @@ def main(
         "run twice": what.twice,
         "tried too often": what.too_often,
         "lost": len(what.lost),
+        "ticks": ticked.made,
+        "ticks made again": ticked.again,
+        "jobs of ticks": ticked.queued,
         "slow commands": len(arena.slow),
         "longest slow command, ms": max(arena.slow, default=0) / 1000,
     }
@@ -215,6 +225,8 @@ def main(
             click.echo(f"{name:>24}  {_shown(value)}")
     if what.lost:
         raise click.ClickException(f"lost: {what.lost[:20]}")
+    if ticked.again or ticked.queued != ticked.made:
+        raise click.ClickException("not every tick has queued one job")
 
 
 def _shown(value: float | dict[str, int]) -> str:

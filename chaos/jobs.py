@@ -10,6 +10,7 @@ import time
 
 from resque_fork import job
 
+TICKS = "ticks"  # the queue of schedules, which no worker serves
 LEDGER = "CHAOS_LEDGER"  # environment variable: the file
 RETRIES = [0, 0, 1, 1, 1, 2, 2, 2]  # delays of a job that is tried again
 
@@ -22,6 +23,11 @@ def stand(number: int, milliseconds: int) -> None:
     time.sleep(milliseconds / 1000)
     os.write(ledger, f"finished {number}\n".encode())
     os.close(ledger)
+
+
+@job(queue=TICKS, every="1s")
+def tick() -> None:
+    """Is queued, and not performed."""
 
 
 @job(queue="chaos", retry=RETRIES)

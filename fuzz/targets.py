@@ -24,13 +24,15 @@ from resque_fork.cli.failed import _described
 from resque_fork.cli.output import readable
 from resque_fork.client.failed import requeue_of
 from resque_fork.embedded import Server
-from resque_fork.errors import UnreadablePayload
+from resque_fork.errors import SettingsError, UnreadablePayload
 from resque_fork.failure import Failure
 from resque_fork.failure.base import payload_object
 from resque_fork.job.redaction import is_redacted, redacted
 from resque_fork.job.registry import declare
 from resque_fork.job.reservation import Reservation
+from resque_fork.job.schedule import Schedule
 from resque_fork.store.long_list import Entry
+from resque_fork.store.schedules import Tick
 from resque_fork.store.workers import WorkerId
 from resque_fork.system.identity import Identity
 from resque_fork.wire.delayed import delayed_item, digest_of, due_of, payload_of
@@ -192,9 +194,28 @@ def gate(raw: bytes) -> None:
     assert Payload(job, "", []).portable
 
 
+def schedule(raw: bytes) -> None:
+    """What anybody has written as a schedule is one, and stays the same, or is refused."""
+    Tick.parse(raw)
+    try:
+        found = Schedule.from_json("n", raw)
+    except SettingsError:
+        return
+    again = Schedule.from_json("n", found.to_json())
+    assert (again.timing, again.payload()) == (found.timing, found.payload())
+    try:
+        ticks = found.ticks(0)
+    except SettingsError:
+        return
+    tick = ticks.next_after(int(NOW))
+    assert tick is None or tick > NOW
+    last = ticks.last_until(int(NOW))
+    assert last is None or last <= NOW
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
-    for target in (payload, record, failed, worker_id, identity, inbox, gate)
+    for target in (payload, record, failed, worker_id, identity, inbox, gate, schedule)
 }
 
 

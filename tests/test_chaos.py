@@ -23,6 +23,8 @@ def chaos(*options: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     figures: dict[str, Any] = json.loads(done.stdout)
     assert figures["kills"].keys() == {"parent", "child", "TERM", "QUIT", "redis"}
+    assert figures["ticks"] == figures["jobs of ticks"] > 0
+    assert figures["ticks made again"] == 0
     assert (figures["slow commands"] == 0) == (figures["longest slow command, ms"] == 0)
     return figures
 

@@ -19,12 +19,14 @@ from resque_fork.child import report
 from resque_fork.cli.failed import _described
 from resque_fork.cli.output import job_row, readable
 from resque_fork.client.failed import requeue_of
-from resque_fork.errors import UnreadablePayload
+from resque_fork.errors import SettingsError, UnreadablePayload
 from resque_fork.failure.base import payload_object
 from resque_fork.job.redaction import redacted, shown
 from resque_fork.job.registry import declare
 from resque_fork.job.retry import Retry
+from resque_fork.job.schedule import Schedule
 from resque_fork.store.long_list import Entry
+from resque_fork.store.schedules import Tick
 from resque_fork.store.workers import WorkerId
 from resque_fork.system.identity import Identity
 from resque_fork.text import printable
@@ -156,12 +158,19 @@ def _delayed(raw: bytes) -> None:
     digest_of(Payload.take(raw))
 
 
+def _schedule(raw: bytes) -> None:
+    with contextlib.suppress(SettingsError):
+        Schedule.from_json("n", raw)
+
+
 READERS: dict[str, tuple[Callable[[bytes], object], int]] = {
     "payload": (Payload.parse, MAX_PAYLOAD),
     "payload for others": (_vouched, 1 << 21),
     "wrapper": (lambda raw: (unwrapped(raw), key_of(raw)), MAX_PAYLOAD),
     "delayed job": (_delayed, MAX_PAYLOAD),
     "declared retry": (Retry.from_json, 1 << 20),
+    "schedule": (_schedule, 1 << 18),
+    "last tick": (Tick.parse, 1 << 20),
     "record": (WorkerRecord.parse, MAX_PAYLOAD),
     "payload as it is shown": (_shown, 1 << 20),
     "payload for backends": (payload_object, 1 << 20),

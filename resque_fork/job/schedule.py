@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentsError, SettingsError
-from ..text import parse_seconds
+from ..text import parse_seconds, shown_size
 from ..wire.job import Payload
 from ..wire.json import decode, encode
 from .retry import LONGEST, Time
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CATCH_UP = 3600.0  # seconds, unless told
 NONE = "none"  # as in catch_up="none"
+LARGEST = 16 * 1024  # bytes of a schedule, args included
 MOST_CHARACTERS = 200  # of a cron expression
 
 
@@ -61,9 +62,14 @@ class Schedule:
         if not isinstance(self.enabled, bool):
             raise self._invalid("enabled", self.enabled, "true or false")
         try:
-            self.payload()
+            size = len(self.to_json())
         except ArgumentsError as error:
             raise SettingsError(f"The schedule {self.name!r}: {error}") from None
+        except UnicodeEncodeError:
+            raise SettingsError(
+                f"The schedule {self.name!r} has half of a character, which is no text."
+            ) from None
+        _refuse_large(self.name, size)
 
     @property
     def period(self) -> int:
@@ -121,6 +127,7 @@ class Schedule:
     @classmethod
     def from_json(cls, name: str, raw: bytes, own: bytes = b"{}") -> Schedule:
         """From either form, as any language may have written it. Raises SettingsError."""
+        _refuse_large(name, len(raw) + len(own))
         try:
             found, more = decode(raw), decode(own)
         except (ValueError, RecursionError) as error:
@@ -143,7 +150,7 @@ class Schedule:
 
     def _written(self, cron: str | None, own: Mapping[str, Any]) -> bytes:
         timing = {"every": f"{self.period}s"} if cron is None else {"cron": cron}
-        job = {"class": self.job, "queue": self.queue, "args": list(self.args)}
+        job = {"class": self.job, "queue": self.queue, "args": self.payload().args}
         described = {"description": self.description} if self.description else {}
         return encode({**timing, **job, **described, **own})
 
@@ -184,6 +191,12 @@ class Schedule:
         return SettingsError(
             f"The schedule {self.name!r}: {key}={value!r} is not valid: expected {expected}."
         )
+
+
+def _refuse_large(name: str, size: int) -> None:
+    """The clock of a worker reads all schedules again and again."""
+    if size > LARGEST:
+        raise SettingsError(f"The schedule {name!r} is larger than {shown_size(LARGEST)}.")
 
 
 def _first(value: Any) -> Any:

@@ -83,6 +83,24 @@ def test_what_is_wrong(how: dict[str, Any], problem: str) -> None:
         Schedule(**given)
 
 
+@pytest.mark.parametrize("key", ["queue", "description"])
+def test_no_text(key: str) -> None:
+    """What UTF-8 cannot carry."""
+    given = {"name": "n", "job": "J", "queue": "q", "every": 60} | {key: "\ud800"}
+    with pytest.raises(SettingsError, match=r"^The schedule 'n' has half of a character, which "):
+        Schedule(**given)  # type: ignore[arg-type]
+
+
+def test_too_large() -> None:
+    """A clock reads all schedules again and again, so they are small."""
+    told = r"^The schedule 'n' is larger than 16K\.$"
+    with pytest.raises(SettingsError, match=told):
+        made(args=["x" * 16_384])
+    with pytest.raises(SettingsError, match=told):
+        Schedule.from_json("n", b"[" * 20_000)
+    assert made(args=["x" * 16_000]).payload()
+
+
 def test_long_expression() -> None:
     """It is refused before anything is made of it."""
     with pytest.raises(SettingsError, match=r"expected text of up to 200 characters\.$"):

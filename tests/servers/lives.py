@@ -38,6 +38,11 @@ def deadly() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@job(queue="jobs", every="1w")
+def weekly() -> None:
+    note("weekly")
+
+
 @job(queue="jobs")
 def last() -> None:
     """Has its worker stopped, once that is deaf, and waits to be stopped by it."""

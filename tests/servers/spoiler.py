@@ -12,7 +12,7 @@ from resque_fork.store.scripts import script
 CRLF = b"\r\n"
 NAMES = (
     *("access", "describe", "find", "heartbeat", "rescue", "restore", "step", "unregister"),
-    *("clock", "move_delayed", "release"),
+    *("clock", "declare_schedules", "move_delayed", "release", "schedules", "tick"),
 )
 SCRIPTS = {script(name).sha: name for name in NAMES}
 

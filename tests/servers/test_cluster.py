@@ -110,6 +110,41 @@ def test_the_program(cluster: Cluster, clustered: Resque, on: Stages) -> None:
     assert worker.stop() == 0
 
 
+def test_jobs_that_come_back(cluster: Cluster, clustered: Resque, on: Stages) -> None:
+    """Delayed jobs, retries and schedules, with all that people do to them."""
+    stage, resque = on(cluster.url), clustered
+    (stage.directory / "app.py").write_text(
+        "import jobs\nfrom resque_fork import job\n"
+        "@job(queue='jobs', retry=[0, 1, 600])\n"
+        "def again(): jobs.tell('again'); raise ValueError('not yet')\n"
+        "@job(queue='jobs', every='1s')\n"
+        "def tick(): jobs.tell('tick')\n"
+    )
+    worker = stage.idle(*TAGGED, "--interval", "60", require="app")
+    stage.told("tick", by=worker)
+    resque.enqueue_in_to("jobs", 1, "again")
+    for _ in range(3):
+        stage.told("again", by=worker)
+    resque.set_schedule("often", "quick", every=1, queue="jobs")
+    stage.told("quick", by=worker)
+    assert worker.until_idle().stop() == 0
+
+    [(retried, *_)] = [json.loads(call(stage, "retries", "--json"))]
+    assert (retried["class"], retried["failures"], retried["waiting"]) == ("again", 3, 1)
+    assert resque.info()["delayed"] == resque.info()["retrying"] == 1
+    assert call(stage, "retries", "now", "--all") == "Queued 1 job.\n"
+    resque.enqueue_in_to("jobs", 600, "again")
+    [moment] = json.loads(call(stage, "delayed", "--json"))
+    assert json.loads(call(stage, "delayed", "show", str(moment["epoch"]), "--json"))
+    assert resque.remove_delayed("again", queue="jobs") == 1
+    names = [row["name"] for row in json.loads(call(stage, "schedule", "--json"))]
+    assert names == ["often", "tick"]
+    for command in ("pause", "resume", "run", "remove"):
+        call(stage, "schedule", command, "often")
+    waits = ("delayed_queue_schedule", "timestamps:", "fork:clock", "worker")
+    assert [key for key in resque.keys() if key.startswith(waits)] == []
+
+
 def test_the_dead_are_rescued(cluster: Cluster, clustered: Resque, on: Stages) -> None:
     """A worker is killed with a job: the next one finds it, and the job is in the failed list."""
     stage = on(cluster.url)

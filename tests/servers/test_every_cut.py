@@ -1,10 +1,9 @@
 """The connection is spoiled at each command of a worker's life, in every way there is.
 
-One life: a dead worker's job is rescued, and a delayed job goes to its queue; then
-jobs that succeed, fail, die until they are a poison pill, that are large, that are
-no jobs; then the worker is idle, is notified, and is stopped in the middle of its
-last job, which goes back. Whatever happens to whichever command, Redis must look the
-same at the end.
+One life: a dead worker's job is rescued, a delayed job goes to its queue, and so does the job of
+a schedule; then jobs that succeed, fail, die until they are a poison pill, that are large, that
+are no jobs; then the worker is idle, is notified, and is stopped in the middle of its last job,
+which goes back. Whatever happens to whichever command, Redis must look the same at the end.
 """
 
 from __future__ import annotations
@@ -46,6 +45,7 @@ from .spoiler import CUT_AFTER, CUT_BEFORE, LATE, NAMES, PASS, POSTHUMOUS, TWICE
 AT_ONCE = 6  # lives
 TIMEOUT = 60.0  # seconds for one life
 DATABASE = 1  # one that has to be chosen
+WEEK = 7 * 86400  # seconds
 NOBODY = 9_999_999  # no kernel gives such a pid
 
 # All that a worker ever sends to a server that knows its scripts; and the scripts, to any other.
@@ -57,7 +57,7 @@ COMMANDS = {
 SCRIPT_COMMANDS = {f"{verb} {name}" for verb in ("EVAL", "EVALSHA") for name in NAMES}
 
 PERFORMED = {"rescued": 1, "small": 1, "large": 1, "notified": 1, "bad": 1, "deadly": 2, "last": 1}
-PERFORMED["delayed"] = 1
+PERFORMED |= {"delayed": 1, "weekly": 1}
 FAILED = ["ValueError", "ResqueFork::PoisonPill", "ResqueFork::UnreadablePayload"]
 LAST = b'{"class":"last","args":[]}'
 
@@ -94,11 +94,12 @@ class Lives:
             self.ended[end["number"]].set_result(end["status"])
 
     def prepare(self, keys: Keys) -> None:
-        """Jobs, and the record of a dead worker with one more."""
+        """Jobs, a schedule whose tick is due, and the record of a dead worker with one more job."""
         self.redis.rpush(keys.queue("jobs"), *FIRST_JOBS)
         self.redis.sadd(keys.queues, "jobs")
         self.redis.rpush(keys.delayed(1000), item_of(payload("good", "delayed"), "jobs"))
         self.redis.zadd(keys.delayed_times, {"1000": 1000})
+        self.redis.hset(keys.ticks, "weekly", f"{int(time.time()) - WEEK - 10} every {WEEK}")
         long_ago = run_time(time.time() - 200)
         dead = f"{socket.gethostname()}:{NOBODY}:jobs"
         record = WorkerRecord("jobs", long_ago, payload("good", "rescued"))
@@ -168,11 +169,12 @@ class Lives:
         # which expire
         locks = {keys.own_pruning_lock, keys.clock} if how == POSTHUMOUS else set()
         expected = [keys.failed, keys.queues, keys.queue("jobs")]
-        expected += [keys.stat("processed"), keys.stat("failed")]
+        expected += [keys.stat("processed"), keys.stat("failed"), keys.last_enqueued]
+        expected += [keys.own_schedules, keys.renewals, keys.ticks]
         checks = {
             "performed": (dict(Counter(ledger.read_text().splitlines())), PERFORMED),
             "failed": (sorted(json.loads(e)["exception"] for e in entries), sorted(FAILED)),
-            "processed": (self.redis.get(keys.stat("processed")), b"8"),
+            "processed": (self.redis.get(keys.stat("processed")), b"9"),
             "counted as failed": (self.redis.get(keys.stat("failed")), b"3"),
             "queued": (self.redis.lrange(keys.queue("jobs"), 0, -1), [LAST]),
             "keys": (sorted({key.decode() for key in left} - locks), sorted(expected)),
