@@ -20,10 +20,12 @@ class Plan:
     fleet: int = 500
     fleet_seconds: float = 10.0
     fleet_warm_up: float = 6.0
+    delayed_seconds: int = 30
+    due_at_once: int = 20_000
     enqueued: int = 100_000
     failed: int = 1_000_000
     peers: bool = True
-    rows: tuple[int, ...] = tuple(range(1, 13))
+    rows: tuple[int, ...] = tuple(range(1, 14))
 
     @property
     def running(self) -> float:
@@ -40,9 +42,10 @@ PLANS = {
         pushes=60,
         fleet_seconds=5.0,
         fleet_warm_up=4.0,
-        rows=(*range(1, 11), 12),
+        delayed_seconds=10,
+        rows=(*range(1, 11), 12, 13),
     ),
-    "tiny": Plan(1, 2, 0.15, 3, 10, 4, 0.5, 0.2, 2000, 2000, peers=False),
+    "tiny": Plan(1, 2, 0.15, 3, 10, 4, 0.5, 0.2, 2, 2000, 2000, 2000, peers=False),
 }
 
 

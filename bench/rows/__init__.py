@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..figures import Result
 from ..plan import Bench
+from .delayed import delayed
 from .enqueue import enqueue
 from .failed_list import failed_list
 from .fork import django_application, fork_per_job, large_application
@@ -30,4 +31,5 @@ ROWS: dict[int, Callable[[Bench], Result]] = {
     10: failed_list,
     11: settings,
     12: django_application,
+    13: delayed,
 }

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+from resque_fork.store.scripts import script
+
 from ..arena import Arena, Traffic
 from ..figures import Figure, Result, at_least, at_most, one
 from ..jobs import QUEUE
@@ -36,6 +38,7 @@ def idle_fleet(bench: Bench) -> Result:
         bench.tell("no jobs")
         time.sleep(plan.fleet_seconds)
         idle = arena.traffic().since(before)
+        clocks = _commands_of_clocks(arena, plan.fleet_seconds)
         if any(process.poll() is not None for process in processes):
             raise Failed(f"Workers have ended:\n{arena.said()}")
     finally:
@@ -48,6 +51,7 @@ def idle_fleet(bench: Bench) -> Result:
         at_most(1, "commands of an idle worker", one(busy.reads / seconds / workers), "a second"),
         at_most(10, "messages to an idle worker", one(messages / workers), "a second"),
         at_least(95, "jobs taken", one((pushed - left) / seconds), "a second"),
+        at_most(3, "without jobs: commands of all clocks", one(clocks / seconds), "a second"),
     ]
     result.figures += [
         _figure("commands of all workers per job", busy.reads / pushed, ""),
@@ -61,6 +65,18 @@ def idle_fleet(bench: Bench) -> Result:
         "include those that take and finish the jobs."
     )
     return result
+
+
+def _commands_of_clocks(arena: Arena, seconds: float) -> int:
+    """Those that workers send to move delayed jobs and to keep schedules."""
+    own = {script(name).sha for name in ("clock", "move_delayed", "schedules", "tick")}
+    last = time.monotonic() + seconds
+    count = 0
+    with arena.redis.monitor() as monitor:
+        while time.monotonic() < last:
+            words = monitor.next_command()["command"].split()
+            count += words[0] == "EVALSHA" and words[1] in own
+    return count
 
 
 def _started(bench: Bench) -> list[subprocess.Popen[bytes]]:

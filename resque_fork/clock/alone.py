@@ -32,8 +32,6 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 class ClockAlone(Service):
     """Moves what is due until it is told to stop."""
 
-    fleet = 1  # others may run beside it, but hardly many
-
     def __init__(
         self,
         settings: Settings,
@@ -50,7 +48,6 @@ class ClockAlone(Service):
             self._loop,
             Mover(self._loop, DelayedSet(redis, keys, name, prefix), entries, _here),
             Ticker(StoredSchedules(redis, keys, prefix)),
-            self,
             self._stop,
         )
 

@@ -7,7 +7,6 @@ import logging
 import math
 import random
 from collections.abc import Callable
-from typing import Protocol
 
 from ..errors import RedisRefused, WrongKeyType
 from ..logs import Once
@@ -22,17 +21,10 @@ log = logging.getLogger("resque_fork")
 
 MARGIN = 0.002  # seconds after the turn of a second, so that it has turned on the server too
 LOOK_SECONDS = 4.0  # between two looks of a clock that does not hold the lease, at least
-LOOKS_A_SECOND = 2  # of all such clocks of a fleet together
+LOOKS_A_SECOND = 1.5  # of all such clocks together
 REFUSED_SECONDS = 60.0  # until a clock that Redis refuses tries again
 TIMES = "delayed_queue_schedule"
 NOT_WAITED_FOR = ("WRONGTYPE", "NOPERM")  # refusals: others may be allowed to move jobs
-
-
-class Fleet(Protocol):
-    """Who knows how many workers there are."""
-
-    @property
-    def fleet(self) -> int: ...
 
 
 class Clock:
@@ -43,7 +35,6 @@ class Clock:
         loop: Loop,
         mover: Mover,
         ticker: Ticker,
-        fleet: Fleet,
         stop: Stop,
         pushed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -51,7 +42,6 @@ class Clock:
         self._loop = loop
         self._mover = mover
         self._ticker = ticker
-        self._fleet = fleet
         self._stop = stop
         self._pushed = pushed
         self._due = loop.clock()
@@ -92,7 +82,7 @@ class Clock:
             log.debug("%s", STATES[look.state])
         self._state = look.state
         if look.state == "other":
-            self._due = self._loop.clock() + self._pause()
+            self._due = self._loop.clock() + _pause(look.workers)
             return
         self._due = self._loop.clock() + 1 - look.now % 1 + MARGIN
         for member in look.odd:
@@ -109,10 +99,10 @@ class Clock:
             self._due = self._loop.clock()
         return moved + self._ticker.tick(int(look.now), ruby=look.state == "ruby")
 
-    def _pause(self) -> float:
-        """All clocks together look some times a second, and so notice an end of the lease."""
-        seconds = max(LOOK_SECONDS, self._fleet.fleet / LOOKS_A_SECOND)
-        return seconds * random.uniform(0.75, 1.25)
+
+def _pause(workers: int) -> float:
+    """All clocks together look some times a second, and so notice an end of the lease."""
+    return max(LOOK_SECONDS, workers / LOOKS_A_SECOND) * random.uniform(0.75, 1.25)
 
 
 STATES = {

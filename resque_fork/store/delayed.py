@@ -31,13 +31,15 @@ class Look:
     """What a look at the delayed set has found.
 
     `now` is the server's time in seconds since the epoch. `state` is ``held``; ``other``, if
-    another clock has the lease; or ``ruby``, if Ruby's scheduler moves delayed jobs. `odd` are
+    another clock has the lease; or ``ruby``, if Ruby's scheduler moves delayed jobs. `workers` is
+    how many there are. `odd` are
     members that are no whole seconds, `wrong` are keys that should be lists. If there is `more`,
     the next look finds it.
     """
 
     now: float
     state: str
+    workers: int
     odd: Sequence[str] = ()
     wrong: Sequence[str] = ()
     items: Sequence[Item] = ()
@@ -75,10 +77,10 @@ class DelayedSet:
         one that can. Raises WrongKeyType.
         """
         keys = self._keys
-        seconds, micros, state, odd, wrong, values = scripts.run(
+        seconds, micros, state, odd, wrong, values, workers = scripts.run(
             self._redis,
             "clock",
-            [keys.clock, keys.delayed_times, self._lock, keys.delayed_prefix],
+            [keys.clock, keys.delayed_times, self._lock, keys.own_workers, keys.delayed_prefix],
             [self.name, LEASE_SECONDS, MOST_ITEMS, MOST_BYTES, MOST_DECODED, "" if whole else "?"],
         )
         items = [
@@ -91,6 +93,7 @@ class DelayedSet:
         return Look(
             int(seconds) + int(micros) / 1e6,
             to_text(state),
+            workers,
             [to_text(member) for member in odd],
             [to_text(key) for key in wrong],
             items,

@@ -471,7 +471,6 @@ class Worker(Service):
             self._loop,
             Mover(self._loop, delayed, entries, self._performer.run_in_subprocess),
             Ticker(StoredSchedules(redis, keys, prefix)),
-            self._pruner,
             self._stop,
             self._listener.note_push,
         )

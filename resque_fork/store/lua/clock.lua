@@ -1,22 +1,24 @@
 -- Take or renew the lease of the clock, and read what is due in the delayed set.
 --
 -- KEYS  1 fork:clock  2 delayed_queue_schedule  3 lock of Ruby's scheduler
---       4 'delayed:' with the namespace, no key itself
+--       4 fork:workers  5 'delayed:' with the namespace, no key itself
 -- ARGV  1 who asks  2 seconds that the lease lasts  3 most items to read
 --       4 bytes after which no more are read  5 bytes of an item that is read alone
 --       6 '?' for one who cannot tell the ticks of all schedules, '' for others
--- Returns {seconds, microseconds, state, odd, wrong, items}
+-- Returns {seconds, microseconds, state, odd, wrong, items, workers}
 --       the first two: the time of this server
 --       state: held; other, if another has the lease; ruby, if Ruby's scheduler moves jobs
 --       odd: members of the set that are no whole seconds
 --       wrong: keys that should be lists
 --       items: moment, item, moment, item...
+--       workers: how many there are
 --
 -- With a '?' in front of its holder, the lease is for others who can tell more. A lease that cannot
 -- be written (the server is full) counts as held: moving frees memory.
 
 local time = redis.call('TIME')
-local reply = {time[1], time[2], 'held', {}, {}, {}}
+local workers = redis.pcall('SCARD', KEYS[4])
+local reply = {time[1], time[2], 'held', {}, {}, {}, type(workers) == 'number' and workers or 0}
 local holder = redis.pcall('GET', KEYS[1])
 local others = type(holder) == 'string' and holder ~= ARGV[1] and holder ~= '?' .. ARGV[1]
 if others and not (string.sub(holder, 1, 1) == '?' and ARGV[6] == '') then
@@ -59,7 +61,7 @@ for offset = 0, 9000, 1000 do
   local moments = redis.call(
     'ZRANGEBYSCORE', KEYS[2], '-inf', time[1], 'LIMIT', offset, 1000)
   for _, moment in ipairs(moments) do
-    local list = KEYS[4] .. moment
+    local list = KEYS[5] .. moment
     local kind = redis.call('TYPE', list)['ok']
     if not string.match(moment, '^%d+$') then
       odd[#odd + 1] = moment
