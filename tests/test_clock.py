@@ -136,6 +136,18 @@ def test_not_while_it_stops(parts: Parts) -> None:
     assert parts.clock.due == math.inf
 
 
+def test_the_lease_while_a_last_job_runs(parts: Parts) -> None:
+    """Who was told to stop gives it back at once, and not when its job has ended."""
+    parts.clock.run()
+    parts.delay(ITEM)
+    parts.stop.ask()
+    assert parts.clock.due == parts.time.now
+    parts.clock.run()
+    assert not parts.redis.redis.exists(KEYS.clock)
+    assert parts.clock.due == math.inf
+    assert parts.queue() == []
+
+
 def test_rubys_scheduler(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
     """While it runs, this clock moves nothing; it goes on within a second of its end."""
     parts.redis.redis.set(KEYS.scheduler_lock(), "host:1")

@@ -39,6 +39,7 @@ class Clock:
         pushed: Callable[[], None] = lambda: None,
     ) -> None:
         self.holds = False  # the lease
+        self._allowed = False  # by Redis to do what it has to; found out once
         self._loop = loop
         self._mover = mover
         self._ticker = ticker
@@ -52,11 +53,16 @@ class Clock:
     @property
     def due(self) -> float:
         """When there is something to do, by the loop's clock."""
-        return math.inf if self._stop.asked else self._due
+        if self._stop.asked:
+            return self._loop.clock() if self.holds else math.inf
+        return self._due
 
     def run(self) -> None:
         """Move some of what is due. What cannot be moved is named once; everything else goes on."""
         self._due = self._loop.clock() + LOOK_SECONDS  # should anything be raised
+        if self._stop.asked:  # its job may run on for long: others can have the lease
+            self.close()
+            return
         try:
             with self._shield("moving delayed jobs"):
                 self._run()
@@ -65,17 +71,22 @@ class Clock:
         except RedisRefused as problem:  # others may be allowed to
             self._due = self._loop.clock() + REFUSED_SECONDS
             self._errors.log("Delayed jobs cannot be moved by this clock: %s", problem)
-            with contextlib.suppress(RedisRefused):
-                self.close()
+            self.close()
 
     def close(self) -> None:
         """Give the lease back."""
         if self.holds:
             self.holds = False
-            with self._shield("giving back the lease of the clock"):
+            with (
+                self._shield("giving back the lease of the clock"),
+                contextlib.suppress(RedisRefused),
+            ):
                 self._mover.delayed.release()
 
     def _run(self) -> None:
+        if not self._allowed:
+            self._mover.delayed.check_access()
+            self._allowed = True
         look = self._mover.delayed.look(whole=self._ticker.whole)
         self.holds = look.state != "other"
         if look.state != self._state:

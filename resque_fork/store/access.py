@@ -14,9 +14,18 @@ def check_access(redis: Commands, server: RedisURL, keys: Keys) -> None:
 
     Without this check a worker would find out command by command, with a job in its hands.
     """
-    refused = [to_text(name) for name in scripts.run(redis, "access", [keys.access], [])]
-    if refused:
+    if lacking := _lacking(redis, keys, "worker"):
         raise AccessRefused(
-            f"Redis at {server} does not allow what we need: "
-            f"its user lacks {' '.join(f'+{name}' for name in refused)}."
+            f"Redis at {server} does not allow what we need: its user lacks {lacking}."
         )
+
+
+def check_access_of_clock(redis: Commands, keys: Keys) -> None:
+    """Raises AccessRefused that names the commands which a clock is not allowed."""
+    if lacking := _lacking(redis, keys, "clock"):
+        raise AccessRefused(f"The user of Redis lacks {lacking}.")
+
+
+def _lacking(redis: Commands, keys: Keys, whose: str) -> str:
+    refused = scripts.run(redis, "access", [keys.access], [whose])
+    return " ".join(f"+{to_text(name)}" for name in refused)

@@ -10,6 +10,7 @@ from ..wire.delayed import Due
 from ..wire.job import MOST_DECODED
 from ..wire.keys import Keys, to_text
 from . import scripts
+from .access import check_access_of_clock
 from .scripts import Commands
 from .worker_store import FailedEntry
 
@@ -69,6 +70,10 @@ class DelayedSet:
         self._redis = redis
         self._keys = keys
         self._lock = keys.scheduler_lock(lock_prefix)
+
+    def check_access(self) -> None:
+        """Raises AccessRefused if this clock may not do all that it will have to."""
+        check_access_of_clock(self._redis, self._keys)
 
     def look(self, *, whole: bool = True) -> Look:
         """Take or renew the lease, and read some of what is due.

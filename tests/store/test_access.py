@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from resque_fork import AccessRefused, embedded
-from resque_fork.store.access import check_access
+from resque_fork.store.access import check_access, check_access_of_clock
 from resque_fork.store.redis_url import RedisURL
 from resque_fork.store.worker_connection import WorkerConnection
 from resque_fork.store.worker_store import NOTHING, FailedEntry, Finish, WorkerStore
@@ -25,13 +25,22 @@ OF_A_WORKER = (
     *("prelude", "describe", "find", "heartbeat", "keep", "redeem", "rescue", "restore", "step"),
     "unregister",
 )
-USED = sorted(
-    {
-        command.lower()
-        for name in OF_A_WORKER
-        for command in re.findall(r"redis\.p?call\('(\w+)'", (LUA / f"{name}.lua").read_text())
-    }
+OF_A_CLOCK = (
+    *("prelude", "waiting", "clock", "move_delayed", "release"),
+    *("ticks", "schedules", "count_ticks", "tick", "remove_schedule"),
 )
+
+
+def used_by(*names: str) -> list[str]:
+    """The commands that these scripts may come to."""
+    texts = [(LUA / f"{name}.lua").read_text() for name in names]
+    found = (
+        re.findall(r"(?:redis\.p?call\(|read\('\w+', KEYS\S+ )'(\w+)'", text) for text in texts
+    )
+    return sorted({command.lower() for commands in found for command in commands})
+
+
+USED = used_by(*OF_A_WORKER)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +86,15 @@ def test_each_command_of_a_script(
     admin.execute_command("ACL", "SETUSER", "worker", f"-{command}")
     with pytest.raises(AccessRefused, match=rf"what we need: its user lacks \+{command}\."):
         check_access(connection, server, Keys())
+
+
+@pytest.mark.parametrize("command", used_by(*OF_A_CLOCK))
+def test_each_command_of_a_clock(connection: WorkerConnection, admin: Any, command: str) -> None:
+    """It may be more than a worker needs, which works without a clock."""
+    check_access_of_clock(connection, Keys())
+    admin.execute_command("ACL", "SETUSER", "worker", f"-{command}")
+    with pytest.raises(AccessRefused, match=rf"^The user of Redis lacks \+{command}\.$"):
+        check_access_of_clock(connection, Keys())
 
 
 def test_several_commands(connection: WorkerConnection, server: RedisURL, admin: Any) -> None:

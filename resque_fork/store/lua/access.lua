@@ -1,7 +1,7 @@
--- Say which of the commands of a worker's scripts its user may not give.
+-- Say which commands of a worker's scripts, or a clock's, its user may not give.
 --
 -- KEYS  1 a key that nobody else uses
--- ARGV  none
+-- ARGV  1 worker or clock
 -- Returns the names of those that are refused, in lower case.
 
 local refused = {}
@@ -31,4 +31,10 @@ try('RENAME', KEYS[1], KEYS[1])
 try('DEL', KEYS[1])
 try('EXPIREAT', KEYS[1], 1)
 try('TIME')
+if ARGV[1] == 'clock' then
+  try('LINDEX', KEYS[1], 0)
+  try('LREM', KEYS[1], 0, '')
+  try('ZRANGEBYSCORE', KEYS[1], 0, 0)
+  try('ZSCORE', KEYS[1], '')
+end
 return refused
