@@ -90,6 +90,39 @@ def test_the_primary_dies_while_a_job_runs(sentinels: Sentinels, on: Stages) -> 
     resque.close()
 
 
+def test_what_waits_outlives_the_primary(sentinels: Sentinels, on: Stages) -> None:
+    """A delayed job, a retry and a schedule: the new primary has them, and the clock goes on."""
+    stage, resque = on(sentinels.url), Resque(sentinels.url)
+    (stage.directory / "app.py").write_text(
+        "import jobs\nfrom resque_fork import job\n"
+        "@job(queue='jobs', retry=[6])\n"
+        "def again(): jobs.tell('again'); raise ValueError('not yet')\n"
+        "@job(queue='jobs', every='2s')\n"
+        "def tick(): jobs.tell('tick')\n"
+    )
+    worker = stage.idle(require="app")
+    resque.enqueue_in_to("jobs", 6, "quick", "delayed")
+    resque.enqueue_to("jobs", "again")
+    stage.told("again", by=worker)
+    until(lambda: resque.info()["delayed"] == 2)
+
+    kill_primary(sentinels)
+    told = {"again": 0, "quick": 0, "tick": 0}
+
+    def all_told() -> bool:
+        for message in stage.everything_told():
+            told[message["what"]] += 1
+        return min(told.values()) > 0 and told["tick"] > 1
+
+    until(all_told, lambda: f"{told}\n{worker.said}")
+    until(lambda: resque.failed().count() == 1)
+    assert worker.stop() == 0
+    assert (told["again"], told["quick"]) == (1, 1)
+    assert resque.info()["delayed"] == resque.info()["retrying"] == 0
+    assert "Traceback" not in worker.said
+    resque.close()
+
+
 def test_a_push_while_there_is_no_primary(sentinels: Sentinels) -> None:
     """It raises what it should, and works again when there is one, with the same client."""
     resque = Resque(sentinels.url)

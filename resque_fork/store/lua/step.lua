@@ -28,27 +28,30 @@
 --       found: job, unread (not fit for others), empty, paused, none (not asked)
 -- Repeated, it changes nothing and returns the record as it stands.
 
-local fork, worker, unread, queues = KEYS[1], KEYS[2], KEYS[3], KEYS[10]
+local fork, worker, unread = unpack(KEYS, 1, 3)
+local processed, own_processed, failed, own_failed = unpack(KEYS, 4, 7)
+local pause, failed_queues, queues, attempts, workers, started = unpack(KEYS, 8, 13)
 local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 14, KEYS[19], 20
+local token, step, became, next_run_at, most_losses, id, losses_digest = unpack(ARGV, 1, 7)
 local RETRY_ARGS = 8
-local FIRST_ENTRY = ARGV[3] == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
+local FIRST_ENTRY = became == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
 local state = redis.pcall('HMGET', fork, 'token', 'step', 'finish', 'pruned')
 if is_wrong_type(state) then return {'unregistered'} end
 if state['err'] then return state end
-if state[1] ~= ARGV[1] then return {state[1] and 'taken' or 'unregistered'} end
+if state[1] ~= token then return {state[1] and 'taken' or 'unregistered'} end
 local known = redis.pcall('SCARD', queues)
 if type(known) == 'table' then known = -1 end
 
-if tonumber(state[2]) >= tonumber(ARGV[2]) then
+if tonumber(state[2]) >= tonumber(step) then
   local queue, run_at, payload, fit = on_record(fork, worker, unread)
   local found = not queue and 'empty' or fit and 'job' or 'unread'
   local retries = redis.call('EXISTS', KEYS[RETRY_KEYS])
   return {state[3], found, queue or '', run_at or '', payload or '', known, 0, retries}
 end
 
-local finish, queue, payload, _ = ARGV[3], nil, nil, nil
+local finish, queue, payload, _ = became, nil, nil, nil
 if finish ~= 'none' and not has_record(worker, unread) then
-  local rescued = state[4] == state[2] or is_pruned(KEYS[12], KEYS[13], ARGV[6])
+  local rescued = state[4] == state[2] or is_pruned(workers, started, id)
   if not rescued then return {'forgotten'} end
   finish = 'gone'
 end
@@ -67,7 +70,7 @@ if refusal then return refusal end
 -- one that does not: free before you add, and nothing is refused half way.
 redis.call('HDEL', fork, 'queue', 'run_at')
 if finish ~= 'none' then redis.call('DEL', worker, unread) end
-if finish == 'lost' and is_poison(KEYS[11], ARGV[7], ARGV[5]) then finish = 'failed' end
+if finish == 'lost' and is_poison(attempts, losses_digest, most_losses) then finish = 'failed' end
 if finish == 'later' then
   finish = retry(RETRY_KEYS, RETRY_ARGS, queues, payload)
 elseif finish == 'done' or finish == 'failed' then
@@ -76,18 +79,18 @@ end
 if finish == 'back' or finish == 'lost' then
   put_back(queues, queue, queue_key, payload)
 elseif finish == 'done' or finish == 'failed' or finish == 'later' then
-  count(KEYS[4], KEYS[5])
-  redis.pcall('HDEL', KEYS[11], ARGV[7])
+  count(processed, own_processed)
+  redis.pcall('HDEL', attempts, losses_digest)
   if finish == 'failed' then
-    count(KEYS[6], KEYS[7])
-    push_failed(FIRST_ENTRY, #ARGV, KEYS[9])
+    count(failed, own_failed)
+    push_failed(FIRST_ENTRY, #ARGV, failed_queues)
   end
 end
-redis.call('HSET', fork, 'step', ARGV[2], 'finish', finish)
+redis.call('HSET', fork, 'step', step, 'finish', finish)
 
-if ARGV[4] == '' then return {finish, 'none', '', '', '', known, 0, 0} end
-local pause = redis.pcall('GET', KEYS[8])
-if type(pause) == 'string' and string.lower(string.match(pause, '^%s*(.-)%s*$')) == 'true' then
+if next_run_at == '' then return {finish, 'none', '', '', '', known, 0, 0} end
+local paused = redis.pcall('GET', pause)
+if type(paused) == 'string' and string.lower(string.match(paused, '^%s*(.-)%s*$')) == 'true' then
   return {finish, 'paused', '', '', '', known, 0, 0}
 end
 
@@ -106,10 +109,10 @@ for first = FIRST_QUEUE, #KEYS, 64 do
       if type(item) == 'table' then
         reply[#reply + 1] = KEYS[i]
       elseif item then
-        local name, run_at = string.sub(KEYS[i], #QUEUE_PREFIX + 1), ARGV[4]
-        local fit = write_record(fork, worker, unread, name, run_at, item)
+        local name = string.sub(KEYS[i], #QUEUE_PREFIX + 1)
+        local fit = write_record(fork, worker, unread, name, next_run_at, item)
         reply[2] = fit and 'job' or 'unread'
-        reply[3], reply[4], reply[5] = name, run_at, item
+        reply[3], reply[4], reply[5] = name, next_run_at, item
         reply[7], reply[8] = redis.call('EXISTS', KEYS[i]), redis.call('EXISTS', KEYS[RETRY_KEYS])
         return reply
       end
