@@ -94,6 +94,14 @@ class StoredSchedules:
         self._keys = keys
         self._lock = keys.scheduler_lock(lock_prefix)
 
+    @property
+    def _changed_keys(self) -> list[str]:
+        keys = self._keys
+        return [
+            *(keys.schedules, keys.schedules_changed),
+            *(keys.own_schedules, keys.renewals, keys.ticks),
+        ]
+
     def load(self) -> Found:
         """All that there are, sorted by name."""
         keys = self._keys
@@ -133,35 +141,20 @@ class StoredSchedules:
 
     def set(self, name: str, timing: str, shared: bytes, own: bytes) -> bool:
         """Set one for all schedulers; False if workers declare one of this name."""
-        keys = self._keys
         done = scripts.run(
             self._redis,
             "set_schedule",
-            [
-                keys.schedules,
-                keys.schedules_changed,
-                keys.own_schedules,
-                keys.renewals,
-                keys.ticks,
-            ],
+            self._changed_keys,
             [name, timing, shared, own],
         )
         return bool(done)
 
     def remove(self, name: str, renewed_within: int = RENEWED_SECONDS) -> bool | None:
         """Forget one; False if there is none, None if workers still declare it."""
-        keys = self._keys
         done = scripts.run(
             self._redis,
             "remove_schedule",
-            [
-                keys.schedules,
-                keys.schedules_changed,
-                keys.own_schedules,
-                keys.renewals,
-                keys.ticks,
-                keys.paused_schedules,
-            ],
+            [*self._changed_keys, self._keys.paused_schedules],
             [name, renewed_within],
         )
         return None if done < 0 else bool(done)
