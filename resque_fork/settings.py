@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SettingsError
-from .text import parse_size
+from .text import parse_seconds, parse_size
 from .wire.job import MAX_PAYLOAD
 from .wire.keys import DEFAULT_NAMESPACE
 
@@ -33,18 +33,15 @@ class Kind:
 
 def _seconds(value: Any) -> float:
     try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if isinstance(value, bool) or not 0 <= seconds < float("inf"):
-        raise ValueError("a number of seconds, 0 or more")
-    return seconds
+        return parse_seconds(float(value) if isinstance(value, str) else value)
+    except ValueError:
+        return parse_seconds(value)
 
 
 def _limit(value: Any) -> float:
     seconds = _seconds(value)
     if not seconds:
-        raise ValueError("a number of seconds, more than 0")
+        raise ValueError("a time of more than 0 seconds")
     return seconds
 
 
@@ -97,8 +94,8 @@ def _choice(*choices: str) -> Kind:
     return Kind("|".join(choices), parse, choices)
 
 
-SECONDS = Kind("SECONDS", _seconds)
-LIMIT = Kind("SECONDS", _limit)
+SECONDS = Kind("TIME", _seconds)
+LIMIT = Kind("TIME", _limit)
 COUNT = Kind("N", _count)
 BOOLEAN = Kind("", _boolean)
 SIZE = Kind("SIZE", _size)

@@ -33,7 +33,8 @@ CONFIG_HEAD = """\
 #
 # Flags and environment variables take precedence over this file. Each setting is shown with its
 # default, or with an example if it has no default. Keep passwords of Redis in the environment
-# instead (RESQUE_REDIS). Times are in seconds. resque-fork config shows the values in use.
+# instead (RESQUE_REDIS). Times are in seconds, or have a unit: "10m". resque-fork config shows the
+# values in use.
 """
 
 CONFIG_TAIL = """\
@@ -52,7 +53,7 @@ or `RESQUE_CONFIG` names. A setting that none of them gives has its default. If 
 variables, the first takes precedence. `resque-fork config` prints every setting, its value and
 where it came from.
 
-- Times are seconds, and may have a fraction.
+- Times are seconds, and may have a fraction or a unit: `0.5`, `90`, `10m`, `2h`, `1h30m`.
 - Sizes are bytes, or a number with K, M or G: `512K`, `8M`, `1G`.
 - Names are separated by commas. In the file they may be an array.
 - `--no-...` turns a switch off. In the environment `1`, `true`, `yes` and `on` are true; `0`,

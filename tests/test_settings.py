@@ -63,7 +63,7 @@ def test_bad_ones_are_found_with_the_others() -> None:
     assert found["count"].problem is None
     assert (found["interval"].value, found["interval"].source) == ("soon", "--interval")
     assert str(found["interval"].problem) == (
-        "--interval: 'soon' is not valid: expected a number of seconds, 0 or more."
+        "--interval: 'soon' is not valid: expected a time such as 30, 10m, 6h or 2d."
     )
 
 
@@ -154,12 +154,13 @@ def test_values_are_read_as_their_kind(name: str, given: Any, value: Any) -> Non
 @pytest.mark.parametrize(
     ("name", "given", "what"),
     [
-        ("interval", "soon", "a number of seconds, 0 or more"),
-        ("interval", "-1", "a number of seconds, 0 or more"),
-        ("interval", "inf", "a number of seconds, 0 or more"),
-        ("interval", "nan", "a number of seconds, 0 or more"),
-        ("interval", True, "a number of seconds, 0 or more"),
-        ("timeout", "0", "a number of seconds, more than 0"),
+        ("interval", "5x", "a time such as 30, 10m, 6h or 2d"),
+        ("interval", "soon", "a time such as 30, 10m, 6h or 2d"),
+        ("interval", "-1", "a time such as 30, 10m, 6h or 2d"),
+        ("interval", "inf", "a time such as 30, 10m, 6h or 2d"),
+        ("interval", "nan", "a time such as 30, 10m, 6h or 2d"),
+        ("interval", True, "a time such as 30, 10m, 6h or 2d"),
+        ("timeout", "0", "a time of more than 0 seconds"),
         ("count", "0", "a whole number, 1 or more"),
         ("count", "1.5", "a whole number, 1 or more"),
         ("count", True, "a whole number, 1 or more"),

@@ -9,7 +9,7 @@ from ..store.delayed_jobs import DelayedJobs
 from ..wire.delayed import is_second
 from .app import App
 from .checks import OK, WARN, Finding
-from .checks_of_workers import is_served
+from .checks_of_workers import unserved
 from .output import counted
 
 LATE_SECONDS = 60  # after which somebody should have moved a job
@@ -59,7 +59,7 @@ def _queues_of_retries(app: App) -> Iterator[Finding]:
     for name, text in app.workers.declared_retries().items():
         retry = Retry.from_json(text)
         queue = retry.queue if retry else None
-        if queue and not is_served(app, queue):
+        if queue and unserved(app, [queue]):
             yield Finding(
                 "retries",
                 WARN,

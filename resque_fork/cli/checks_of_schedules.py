@@ -8,7 +8,7 @@ from ..clock.known import ENDED, INVALID, NOT_HERE, KnownSchedule, all_known
 from ..errors import WrongKeyType
 from .app import App
 from .checks import FAIL, OK, WARN, Finding
-from .checks_of_workers import is_served
+from .checks_of_workers import unserved
 from .output import counted
 
 CHECK = "schedules"
@@ -67,7 +67,7 @@ def _late(one: KnownSchedule, now: int, *, ruby: bool) -> Iterator[Finding]:
 
 
 def _unserved(app: App, one: KnownSchedule) -> Iterator[Finding]:
-    if one.schedule and one.due is not None and not is_served(app, one.schedule.queue):
+    if one.schedule and one.due is not None and unserved(app, [one.schedule.queue]):
         yield Finding(
             CHECK,
             WARN,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 
+from ..errors import NoQueueError
 from ..store.workers import WorkerId
 from ..system.identity import Identity
 from ..wire.queue_list import QueueList
@@ -25,6 +27,7 @@ def look_at_workers(app: App) -> Iterator[Finding]:
     if foreign:
         yield Finding("foreign workers", *_foreign(rows, foreign))
         yield from _pruned_without_retry(app, foreign, [*set(processes) - set(foreign)])
+    yield from _unserved(app)
     namesakes = [
         row["id"]
         for row in rows
@@ -55,10 +58,27 @@ def _pruned_without_retry(app: App, foreign: list[str], ours: list[str]) -> Iter
         )
 
 
-def is_served(app: App, queue: str) -> bool:
-    """Whether a worker serves this queue."""
-    ids = [WorkerId.parse(text) for text in app.workers.ids()]
-    return any(queue in QueueList(one.queues).over([queue]) for one in ids)
+def _unserved(app: App) -> Iterator[Finding]:
+    waiting = {name: size for name, size in app.resque.queue_sizes().items() if size}
+    names = unserved(app, waiting)
+    if names:
+        sizes = ", ".join(f"{name} ({waiting[name]})" for name in names[:NAMED])
+        more = ", ..." if len(names) > NAMED else ""
+        yield Finding(
+            "queues",
+            WARN,
+            f"Jobs wait in {sizes}{more}, which no worker serves: start one with "
+            f"--queues={','.join(names[:NAMED])}.",
+        )
+
+
+def unserved(app: App, queues: Iterable[str]) -> list[str]:
+    """Those of these queues that no worker serves."""
+    lists = []
+    for text in app.workers.ids():
+        with contextlib.suppress(NoQueueError):  # an id may say anything
+            lists.append(QueueList(WorkerId.parse(text).queues))
+    return [name for name in queues if not any(name in one.over([name]) for one in lists)]
 
 
 def _stale(rows: Sequence[Row], prune_interval: float) -> Judgement:

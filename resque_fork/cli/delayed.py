@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,7 +44,7 @@ class Moment(click.ParamType[str]):
 @options.window("First time to show; 0 is the earliest.")
 @pass_app
 @click.pass_context
-def delayed(ctx: click.Context, app: App, /, start: int, count: int) -> None:
+def delayed(ctx: click.Context, app: App, /, start: int, count: int | None) -> None:
     """Show when jobs are due, and how many: delayed jobs, and those to be retried.
 
     With --json: an array of {"time", "epoch", "in_seconds", "jobs"}.
@@ -52,7 +53,7 @@ def delayed(ctx: click.Context, app: App, /, start: int, count: int) -> None:
         options.refuse_filters(ctx)
         return
     jobs = _jobs(app)
-    times = jobs.times(start, count)
+    times = [*options.paged(jobs.times, start, count)]
     now = app.workers.now()
     rows = [_row(moment, size, now) for moment, size in zip(times, jobs.sizes(times), strict=True)]
     columns = [
@@ -67,17 +68,17 @@ def delayed(ctx: click.Context, app: App, /, start: int, count: int) -> None:
 @click.argument("moment", metavar="TIME", type=Moment())
 @options.window("First job to show; 0 goes to its queue first.")
 @pass_app
-def show(app: App, /, moment: str, start: int, count: int) -> None:
+def show(app: App, /, moment: str, start: int, count: int | None) -> None:
     """Show the jobs that are due at a time.
 
     With --json: an array of {"index", "queue", "class", "args", "payload"}; a payload
     that is not JSON is a string.
     """
-    items = _jobs(app).at(moment, start, count)
-    rows = [
+    items = options.paged(functools.partial(_jobs(app).at, moment), start, count)
+    rows = (
         {"queue": _queue_of(item), **job_row(index, item.raw)}
         for index, item in enumerate(items, start)
-    ]
+    )
     columns = [
         Column("INDEX", lambda row: str(row["index"]), right=True),
         Column("QUEUE", lambda row: row["queue"] or "?"),

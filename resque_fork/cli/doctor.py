@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import click
+
 from ..errors import ResqueError
 from . import options
 from .app import App, pass_app
@@ -34,13 +36,15 @@ STYLES: dict[str, dict[str, Any]] = {
         "scheduler_lock_prefix",
     ),
 )
+@click.option("--strict", is_flag=True, help="Exit with 1 for a warning too.")
 @pass_app
-def doctor(app: App) -> int:
+def doctor(app: App, /, strict: bool) -> int:
     """Check for common problems of the server, the workers and this host.
 
     With --require the application is loaded too, to check whether it starts
-    threads or opens connections. The exit status is 1 if a check fails. With
-    --json: an array of {"check", "result" (ok, warn or fail), "message"}.
+    threads or opens connections. The exit status is 1 if a check fails, and with
+    --strict also if there is a warning. With --json: an array of {"check", "result"
+    (ok, warn or fail), "message"}.
     """
     findings = [*_look(app)]
     columns = [
@@ -49,8 +53,9 @@ def doctor(app: App) -> int:
         Column("", lambda row: row["message"]),
     ]
     rows = [vars(finding) for finding in findings]
-    listing(app, rows, columns, "")
-    return int(any(finding.result == FAIL for finding in findings))
+    listing(app, rows, columns, "", wrap=True)
+    bad = (FAIL, WARN) if strict else (FAIL,)
+    return int(any(finding.result in bad for finding in findings))
 
 
 def _look(app: App) -> Iterator[Finding]:

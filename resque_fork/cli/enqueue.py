@@ -17,7 +17,8 @@ from .app import App, complete_queue, pass_app
 from .command import TakesArguments, command
 from .how_far import of_changes, saying_how_far
 from .options import Seconds
-from .output import counted, progress, say
+from .output import counted, note, progress, readable, say
+from .queues import refuse_unknown
 
 
 def _named(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -119,6 +120,8 @@ def dequeue(app: App, queue: str, class_name: str, args: tuple[str, ...]) -> Non
     """
     wanted = _arguments(class_name, args)
     jobs = app.resque.size(queue)
+    if not jobs:
+        refuse_unknown(app, queue)
     with saying_how_far(of_changes("job", "removed")), progress("Looking", jobs) as update:
         removed = app.resque.dequeue(class_name, *wanted, queue=queue, progress=update)
     say(f"Removed {counted(removed, 'job')} from {queue}.")
@@ -133,6 +136,8 @@ def _arguments(class_name: str, texts: Iterable[str]) -> list[Any]:
         try:
             found.append(_from_json(text))
         except json.JSONDecodeError:
+            if text.lstrip().startswith(("{", "[", '"')):
+                note(f"{readable(text)} is not JSON, so it is passed as text.")
             found.append(text)
         except ValueError as problem:
             hint = f"; as text it is written '{json.dumps(text)}'" if len(text) <= 50 else ""

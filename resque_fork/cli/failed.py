@@ -49,7 +49,7 @@ COLUMNS = (
 @which_list
 @pass_app
 @click.pass_context
-def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any) -> None:
+def failed(ctx: click.Context, app: App, /, start: int, count: int | None, **which: Any) -> None:
     """Show failed jobs, the newest first, each with its index (0 is the oldest) and id.
 
     Indexes shift when entries are removed. Add the id, as in 3:5f1c09ab, to name
@@ -69,6 +69,10 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int, **which: Any
     unclear = Unclear()
     with _looking(jobs, which) as update:
         matching = jobs.each(Filter(**which), progress=update, unclear=unclear)
+        if count is None:
+            rows = (job.to_dict() for job in itertools.islice(matching, start, None))
+            listing(app, rows, COLUMNS, "")
+            return
         found = list(itertools.islice(matching, start, start + count + 1))
     others = [name for name in jobs.names() if name != jobs.name] if not found else []
     empty = f"No failed job in {jobs.name}{' matches' if jobs.count() else ''}."

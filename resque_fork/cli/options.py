@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -17,6 +17,9 @@ from .app import App, complete_queue
 
 Setting = dataclasses.Field[Any]
 Decorator = Callable[[Any], Any]
+T = TypeVar("T")
+
+PAGE = 1000  # rows that are read at once
 
 
 def of_group(group: str) -> list[click.Option]:
@@ -83,7 +86,10 @@ def all_of(*decorators: Decorator) -> Decorator:
 
 
 def window(start: str, of: str = "jobs") -> Decorator:
-    """Decorator: ``--start``, whose help is given, and ``--count``, of what is listed."""
+    """Decorator: ``--start``, whose help is given, and ``--count``, of what is listed.
+
+    With --json the count is None unless it was given: that is for programs, which want all.
+    """
     return all_of(
         click.option("--start", type=click.IntRange(min=0), default=0, metavar="N", help=start),
         click.option(
@@ -92,9 +98,25 @@ def window(start: str, of: str = "jobs") -> Decorator:
             default=20,
             show_default=True,
             metavar="N",
-            help=f"Number of {of} to show.",
+            callback=_all_for_programs,
+            help=f"Number of {of} to show; with --json all of them, unless told.",
         ),
     )
+
+
+def _all_for_programs(ctx: click.Context, param: click.Parameter, value: int) -> int | None:
+    by_default = ctx.get_parameter_source(str(param.name)) is ParameterSource.DEFAULT
+    return None if by_default and ctx.ensure_object(App).json else value
+
+
+def paged(read: Callable[[int, int], Sequence[T]], start: int, count: int | None) -> Iterator[T]:
+    """What `read` has from `start` on: so many, or if `count` is None all, page by page."""
+    if count is not None:
+        yield from read(start, count)
+        return
+    while found := read(start, PAGE):
+        yield from found
+        start += len(found)
 
 
 def check_selection(

@@ -9,7 +9,8 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +36,17 @@ class Column:
     style: Callable[[Row], dict[str, Any]] = lambda row: {}
 
 
-def listing(app: App, rows: Sequence[Row], columns: Sequence[Column], empty: str) -> None:
-    """Print rows: as a table, or as a JSON array of them; `empty` tells people of none."""
+def listing(
+    app: App, rows: Iterable[Row], columns: Sequence[Column], empty: str, *, wrap: bool = False
+) -> None:
+    """Print rows: as a table, or as a JSON array of them; `empty` tells people of none.
+
+    In a terminal the last column is cut, or with `wrap` goes on in the next line.
+    """
     if app.json:
-        print_json(rows)
-    elif rows:
-        echo("\n".join(_table(rows, columns)))
+        print_json(rows) if isinstance(rows, Sequence) else _print_as_they_come(rows)
+    elif rows := list(rows):
+        echo("\n".join(_table(rows, columns, wrap=wrap)))
     else:
         note(empty)
 
@@ -52,6 +58,15 @@ def print_json(value: Any) -> None:
         echo(f"[\n{lines}\n]")
     else:
         echo(to_json(value))
+
+
+def _print_as_they_come(items: Iterable[Any]) -> None:
+    """A JSON array of what may be a million."""
+    last = ""
+    for item in items:
+        echo(f"{last}," if last else "[")
+        last = to_json(item)
+    echo(f"{last}\n]" if last else "[]")
 
 
 def note(text: str) -> None:
@@ -112,7 +127,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _table(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
+def _table(rows: Sequence[Row], columns: Sequence[Column], *, wrap: bool) -> Iterator[str]:
     texts = [[printable(column.text(row)) for column in columns] for row in rows]
     for line in texts:  # the last may be long: nothing stands behind it
         line[:-1] = [cut(text, WIDEST) for text in line[:-1]]
@@ -123,7 +138,7 @@ def _table(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
         before_last = sum(width + len(GAP) for width in widths[:-1])
         room = max(20, shutil.get_terminal_size().columns - before_last)
         for line in texts:
-            line[-1] = cut(line[-1], room)
+            line[-1] = _wrapped(line[-1], room, before_last) if wrap else cut(line[-1], room)
         widths[-1] = min(widths[-1], room)
     heads = (
         _padded(column.head, width, column) for column, width in zip(columns, widths, strict=True)
@@ -134,6 +149,10 @@ def _table(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
         yield GAP.join(
             _styled(_padded(text, width, c), c.style(row)) for c, text, width in cells
         ).rstrip()
+
+
+def _wrapped(text: str, room: int, before: int) -> str:
+    return f"\n{' ' * before}".join(textwrap.wrap(text, room)) or ""
 
 
 def _padded(text: str, width: int, column: Column) -> str:

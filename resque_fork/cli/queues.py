@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import click
 
+from ..errors import ResqueError
 from ..store.queues import Queues
 from . import options
 from .app import App, complete_queue, pass_app
@@ -35,20 +38,27 @@ def queues(ctx: click.Context, app: App) -> None:
 @queue_argument
 @options.window("First job to show; 0 is the next one.")
 @pass_app
-def peek(app: App, queue: str, start: int, count: int) -> None:
+def peek(app: App, queue: str, start: int, count: int | None) -> None:
     """Show the jobs of a queue, the next one first.
 
     With --json: an array of {"index", "class", "args", "payload"}; a payload
     that is not JSON is a string.
     """
-    payloads = Queues(app.resque.client, app.resque.key_names).peek(queue, start, count)
+    stored = Queues(app.resque.client, app.resque.key_names)
+    payloads = options.paged(functools.partial(stored.peek, queue), start, count)
     columns = [
         Column("INDEX", lambda row: str(row["index"]), right=True),
         Column("CLASS", lambda row: str(row["class"] or "?")),
         Column("ARGS", _shown_args),
     ]
-    rows = [job_row(index, raw) for index, raw in enumerate(payloads, start)]
-    listing(app, rows, columns, f"There is no job at {start} or after in {queue}.")
+    rows = (job_row(index, raw) for index, raw in enumerate(payloads, start))
+    if app.json:
+        listing(app, rows, columns, "")
+        return
+    shown = [*rows]
+    known = shown or queue in app.resque.queues()
+    empty = f"There is no job at {start} or after in {queue}." if known else _no_queue(queue)
+    listing(app, shown, columns, empty)
 
 
 @queues.command(cls=Command)
@@ -56,6 +66,7 @@ def peek(app: App, queue: str, start: int, count: int) -> None:
 @pass_app
 def remove(app: App, queue: str) -> None:
     """Delete a queue and all its jobs."""
+    refuse_unknown(app, queue)
     say(f"Removed {queue} with {counted(app.resque.remove_queue(queue), 'job')}.")
 
 
@@ -64,7 +75,18 @@ def remove(app: App, queue: str) -> None:
 @pass_app
 def clear(app: App, queue: str) -> None:
     """Delete all jobs of a queue but keep the queue."""
+    refuse_unknown(app, queue)
     say(f"Removed {counted(app.resque.clear_queue(queue), 'job')} from {queue}.")
+
+
+def _no_queue(queue: str) -> str:
+    return f"There is no queue {queue}; resque-fork queues shows those there are."
+
+
+def refuse_unknown(app: App, queue: str) -> None:
+    """Raises ResqueError if there is no such queue."""
+    if queue not in app.resque.queues() and not app.resque.size(queue):
+        raise ResqueError(_no_queue(queue))
 
 
 def _shown_args(row: Row) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ COLUMNS = (
 @options.window("First job to show; 0 is due next.")
 @pass_app
 @click.pass_context
-def retries(ctx: click.Context, app: App, /, start: int, count: int, **which: Any) -> None:
+def retries(ctx: click.Context, app: App, /, start: int, count: int | None, **which: Any) -> None:
     """Show the jobs that have failed and are tried again, those that are due next first.
 
     Equal jobs share a line. NAMEs may be globs. With --json: an array of {"id",
@@ -64,12 +65,9 @@ def retries(ctx: click.Context, app: App, /, start: int, count: int, **which: An
         options.refuse_filters(ctx)
         return
     found = _Found(app)
-    rows = []
-    for number, (job, items) in enumerate(found.matching(**which)):
-        if number >= start:
-            rows.append(found.row(job, items))
-        if len(rows) == count:
-            break
+    stop = None if count is None else start + count
+    shown = itertools.islice(found.matching(**which), start, stop)
+    rows = (found.row(job, items) for job, items in shown)
     listing(app, rows, COLUMNS, "No job is being retried.")
 
 

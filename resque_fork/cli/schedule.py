@@ -82,7 +82,9 @@ def schedule(ctx: click.Context, app: App, /) -> None:
 )
 @options.window("First tick to show; 0 is the next.", "ticks")
 @pass_app
-def next_ticks(app: App, /, names: tuple[str, ...], until: float, start: int, count: int) -> None:
+def next_ticks(
+    app: App, /, names: tuple[str, ...], until: float, start: int, count: int | None
+) -> None:
     """Show the next ticks of schedules, and queue nothing.
 
     Days on which clocks change are marked. With --json: an array of {"name", "time",
@@ -91,8 +93,9 @@ def next_ticks(app: App, /, names: tuple[str, ...], until: float, start: int, co
     found, now = _load(app)
     chosen = [_named(found, name) for name in names] if names else found
     streams = [_ticks(one, now + until) for one in chosen if one.due is not None]
-    ticks = itertools.islice(heapq.merge(*streams), start, start + count)
-    rows = [_tick_row(*tick, now) for tick in ticks]
+    stop = None if count is None else start + count
+    ticks = itertools.islice(heapq.merge(*streams), start, stop)
+    rows = (_tick_row(*tick, now) for tick in ticks)
     columns = [
         Column("NAME", lambda row: row["name"]),
         Column("TIME", lambda row: row["local"]),

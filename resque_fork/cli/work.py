@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from pathlib import Path
 
 import click
@@ -24,15 +25,30 @@ from ..worker.sockets import ConnectionCheck, open_sockets
 from ..worker.worker import Worker
 from . import application, options
 from .app import App, pass_app
-from .command import command
+from .command import Command, command
 from .output import note
 from .schedule_file import declare_schedules
 from .starting import Starting
 
 log = logging.getLogger("resque_fork")
 
+QUOTE_IT = "If the shell has made files of a star, quote it: --queues='*'."
 
-@command(params=options.of_group("work"))
+
+class Work(Command):
+    """Tells those whose shell has expanded a star."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        files = [arg for arg in args if os.path.exists(arg)]
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if files and "unexpected extra argument" in error.message:
+                raise click.UsageError(f"{error.message}. {QUOTE_IT}", ctx) from None
+            raise
+
+
+@command(cls=Work, params=options.of_group("work"))
 @pass_app
 def work(app: App) -> int:
     """Run a worker, which forks a child for each job until it is told to stop.
@@ -93,12 +109,22 @@ def _check(settings: Settings, pidfile: Pidfile | None) -> None:
         QueueList(settings.queues)
     except NoQueueError as error:
         raise click.UsageError(str(error), click.get_current_context()) from None
+    if [*settings.queues] == _files_here():
+        note(f"The only queue is named like the only file here, {settings.queues[0]}. {QUOTE_IT}")
     if pidfile:
         pidfile.check()
     if settings.logfile:
         logs.check_writable(settings.logfile)
     elif settings.daemon:
         note("In the background nothing that goes wrong can be seen: give it a --logfile.")
+
+
+def _files_here() -> list[str]:
+    """Those that a star stands for."""
+    try:
+        return [name for name in os.listdir() if not name.startswith(".")]
+    except OSError:
+        return []
 
 
 def _check_redis(app: App) -> None:

@@ -19,7 +19,7 @@ from ..store.failures import Failures, failed_list_names
 from ..store.long_list import Entry
 from ..wire.json import decode, encode
 from ..wire.keys import Keys
-from ..wire.times import failed_time, read_time, zone_of
+from ..wire.times import failed_time, read_time, run_time, zone_of
 from ..wire.unreadable import UNREADABLE, unwrapped
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class FailedJob:
         return {
             "index": self.index,
             "id": self.id,
-            "failed_at": self.failed_at,
+            "failed_at": _iso(self.failed_at),
             "queue": self.queue,
             "class": self.class_name,
             "args": self.args,
@@ -121,10 +121,16 @@ class FailedJob:
             "error": self.error,
             "backtrace": self.backtrace,
             "worker": self.worker,
-            "retried_at": self.retried_at,
+            "retried_at": _iso(self.retried_at),
             "forensics": self.forensics,
             "raw": self.raw,
         }
+
+
+def _iso(time: str | None) -> str | None:
+    """As all our times, if it can be told."""
+    seconds = None if time is None else read_time(time)
+    return time if seconds is None else run_time(seconds)
 
 
 def _id(entry: Entry) -> str:

@@ -18,9 +18,9 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, overload
 
-from ..errors import NoClassError
+from ..errors import NoClassError, NoQueueError
 from .hooks import check_job_hooks
-from .registry import Declaration, JobOptions, declare
+from .registry import Declaration, JobOptions, check_options, declare
 from .retry import Time
 
 P = ParamSpec("P")
@@ -53,6 +53,7 @@ class Job:
         queue: Any = cls.queue
         queue = queue() if callable(queue) else queue  # Resque takes a method too
         wire_name = name or cls.__name__
+        check_options(wire_name, options)
         cls.declaration = declare(wire_name, queue, perform, (cls,), owner=cls, **options)
 
 
@@ -127,6 +128,11 @@ def job(
         for owner in hooks:
             check_job_hooks(owner)
         wire_name = name or function.__name__
+        check_options(wire_name, options)
         return FunctionJob(function, declare(wire_name, queue, function, tuple(hooks), **options))
 
-    return decorate(function) if function is not None else decorate
+    if function is None:
+        return decorate
+    if isinstance(function, str):
+        raise NoQueueError(f'@job("{function}") names no option: write @job(queue="{function}").')
+    return decorate(function)

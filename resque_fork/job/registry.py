@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
@@ -30,8 +30,8 @@ class JobOptions(TypedDict, total=False):
     """What a declaration may say beside name, queue and hooks.
 
     With ``sweep=False`` processes that the job leaves behind live on. `timeout`
-    and `cpu` (seconds) and `memory` (bytes, or as in ``"512M"``) limit what it
-    may use. The arguments of a `sensitive` job are not logged. `redact` names
+    and `cpu` (seconds, or as in ``"10m"``) and `memory` (bytes, or as in ``"512M"``) limit what
+    it may use. The arguments of a `sensitive` job are not logged. `redact` names
     arguments, or keys of arguments that are objects, whose values are replaced
     in failed entries and logs. A job with `retry` is performed again when it has failed: so
     many times, or once after each of these delays, or as a `Retry` says. With `cron` or `every`
@@ -40,8 +40,8 @@ class JobOptions(TypedDict, total=False):
     """
 
     sweep: bool
-    timeout: float
-    cpu: float
+    timeout: Time
+    cpu: Time
     memory: int | str
     sensitive: bool
     redact: Sequence[str]
@@ -228,6 +228,18 @@ def _place(declaration: Declaration) -> str:
 registry = Registry()
 
 
+def check_options(wire_name: str, options: Collection[str]) -> None:
+    """Raises SettingsError for what is no option of a job."""
+    known = [*JobOptions.__annotations__, "queue", "name", "hooks"]
+    for option in options:
+        if option not in known:
+            import difflib  # as in `Registry`: rarely needed
+
+            near = difflib.get_close_matches(option, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise SettingsError(f"{wire_name}: a job has no option {option!r}{hint}")
+
+
 def declare(
     wire_name: str,
     queue: str | None,
@@ -235,8 +247,8 @@ def declare(
     hook_owners: tuple[type, ...],
     *,
     sweep: bool = True,
-    timeout: float | None = None,
-    cpu: float | None = None,
+    timeout: Time | None = None,
+    cpu: Time | None = None,
     memory: int | str | None = None,
     sensitive: bool = False,
     redact: Sequence[str] = (),

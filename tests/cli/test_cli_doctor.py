@@ -234,6 +234,37 @@ def test_ruby_workers_and_retries(
     assert diagnose().get("retries") == (("warn", told) if warned else None)
 
 
+def test_queues_that_nobody_serves(diagnose: Diagnose, redis: Redis) -> None:
+    """Jobs wait in them, and no worker of any language will take them."""
+    redis.sadd("resque:workers", "other:1:mail,im*")
+    redis.sadd("resque:queues", "mail", "low", "images", "empty")
+    for queue in ("mail", "low", "low", "images"):
+        redis.rpush(f"resque:queue:{queue}", "{}")
+    told = "Jobs wait in low (2), which no worker serves: start one with --queues=low."
+    assert diagnose()["queues"] == ("warn", told)
+    redis.sadd("resque:workers", "other", "other:3:!low")
+    assert diagnose(status=1)["queues"] == ("warn", told)
+    redis.srem("resque:workers", "other", "other:3:!low")
+    redis.sadd("resque:workers", "other:2:*")
+    assert "queues" not in diagnose()
+
+
+def test_strict(diagnose: Diagnose, redis: Redis) -> None:
+    """A warning is no failure, unless it is asked for."""
+    redis.config_set("appendonly", "yes")
+    redis.sadd("resque:workers", f"{HOST}:999999999:mail")
+    diagnose(status=0)
+    diagnose("--strict", status=1)
+
+
+def test_advice_is_not_cut(in_terminal, redis: Redis) -> None:
+    """In a terminal it goes on in the next line."""
+    redis.sadd("resque:workers", f"{HOST}:999999999:mail")
+    shown = " ".join(in_terminal("doctor").split())
+    assert "resque-fork prune rescues what a dead worker leaves" in shown
+    assert "..." not in shown.replace("'...", "")
+
+
 def test_workers_that_break_ruby(diagnose: Diagnose, redis: Redis) -> None:
     """Ids and heartbeats that Ruby workers and dashboards break on fail."""
     redis.sadd("resque:workers", "two:parts", "vm:1:")

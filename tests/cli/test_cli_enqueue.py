@@ -49,6 +49,20 @@ def test_argument_is_json_or_text(run, redis: Redis, text: str, value: object) -
     assert args_in(redis) == [[value]]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{id: 7}", '"{id: 7}" is not JSON, so it is passed as text.\n'),
+        ("[draft", '"[draft" is not JSON, so it is passed as text.\n'),
+        ("ada", ""),
+        ('{"id": 7}', ""),
+    ],
+)
+def test_nearly_json(run, text: str, told: str) -> None:
+    """Who has begun to write JSON is told that it is none."""
+    assert run("enqueue", "mail", "Job", text).stderr == told
+
+
 def test_options_among_arguments(run, redis: Redis) -> None:
     """Known options are options wherever they stand, and after -- everything is an argument."""
     run("enqueue", "mail", "Job", "1", "--namespace", "other", "-v", "2", "--", "--stdin", "-v")

@@ -53,7 +53,7 @@ def test_json_shape(run, redis: Redis) -> None:
     """--json prints an array of objects with all that is known of each."""
     fail(redis, 7, {"a": "é"}, forensics={"signal": "SIGSEGV"})
     (row,) = json.loads(run("failed", "--json").stdout)
-    assert row.pop("failed_at").endswith(" UTC")
+    assert row.pop("failed_at").endswith("Z")
     assert row.pop("id") == hashlib.sha256(redis.lindex("resque:failed", 0)).hexdigest()[:8]
     assert row == {
         "index": 0,
@@ -101,6 +101,15 @@ def test_filters(run, redis: Redis) -> None:
     assert found("--newer-than", "90") == [2]
     assert found("--newer-than", "2d", "--queue", "low*", "--exception", "Value*") == [2]
     assert found("--older-than", "1w") == []
+
+
+def test_programs_get_all(run, redis: Redis) -> None:
+    """With --json there is no limit, unless told."""
+    for number in range(23):
+        fail(redis, number)
+    assert len(json.loads(run("failed", "--json").stdout)) == 23
+    assert len(json.loads(run("failed", "--json", "--count=20").stdout)) == 20
+    assert json.loads(run("failed", "--json", "--class=Other").stdout) == []
 
 
 @pytest.mark.parametrize("to", ["failed", "mail_failed"])

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from redis import Redis
 
 
@@ -60,10 +61,39 @@ def test_peek_at_what_is_no_job(run, redis: Redis) -> None:
     assert rows[6]["args"] == "x"
 
 
-def test_peek_beyond_the_end(run) -> None:
+def test_peek_beyond_the_end(run, redis: Redis) -> None:
     """Where there is no job it says so."""
+    redis.sadd("resque:queues", "q")
     assert run("queues", "peek", "q", "--start=3").stderr == "There is no job at 3 or after in q.\n"
     assert run("queues", "peek", "q", "--count=0", status=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["queues", "peek", "mial"], 0),
+        (["queues", "clear", "mial"], 1),
+        (["queues", "remove", "mial"], 1),
+        (["dequeue", "mial", "Job"], 1),
+    ],
+)
+def test_no_such_queue(run, redis: Redis, words: list[str], status: int) -> None:
+    """A queue that nobody knows is named, and nothing is said to be done."""
+    redis.sadd("resque:queues", "mail")
+    result = run(*words, status=status)
+    told = "There is no queue mial; resque-fork queues shows those there are.\n"
+    assert result.stderr.removeprefix("resque-fork: ") == told
+    assert result.stdout == ""
+
+
+def test_peek_is_whole_for_programs(run, redis: Redis) -> None:
+    """People see twenty jobs, programs all of them, unless told."""
+    redis.rpush("resque:queue:q", *[b'{"class":"A","args":[]}'] * 1500)
+    assert len(run("queues", "peek", "q").stdout.splitlines()) == 21
+    rows = json.loads(run("queues", "peek", "q", "--json").stdout)
+    assert [row["index"] for row in rows] == list(range(1500))
+    assert len(json.loads(run("queues", "peek", "q", "--json", "--count=3").stdout)) == 3
+    assert json.loads(run("queues", "peek", "none", "--json").stdout) == []
 
 
 def test_clear_keeps_the_queue(run, redis: Redis) -> None:

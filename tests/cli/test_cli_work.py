@@ -58,6 +58,20 @@ def test_no_queue(call) -> None:
     assert "--queues='*,!mail'" in call("work", "-q", "!mail").stderr
 
 
+def test_a_shell_that_expands_a_star(call, tmp_path: Path) -> None:
+    """`--queues *` serves files, and says so, however many there are."""
+    (tmp_path / "app.py").touch()
+    hint = "If the shell has made files of a star, quote it: --queues='*'."
+    ended = call("work", "--queues", "app.py", "--interval=0")
+    assert f"The only queue is named like the only file here, app.py. {hint}" in ended.stderr
+    (tmp_path / "b.py").touch()
+    ended = call("work", "--queues", "app.py", "b.py")
+    assert ended.returncode == 2
+    assert f"Got unexpected extra argument (b.py). {hint}" in sentence(ended)
+    ended = call("work", "--queues", "mail", "low")
+    assert hint not in ended.stderr
+
+
 def test_no_redis_was_named(run) -> None:
     """Where none was named and none is there, it says how to start one."""
     with socket.socket() as default:
@@ -165,7 +179,7 @@ def test_application_without_jobs(call) -> None:
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        (["--interval", "soon"], "--interval: 'soon' is not valid: expected a number of seconds"),
+        (["--interval", "soon"], "--interval: 'soon' is not valid: expected a time such as 30"),
         (["--heartbeat-interval", "300"], "The heartbeat interval must be under 300 seconds"),
         (["--on-lost", "maybe"], "--on-lost: 'maybe' is not valid: expected one of fail, requeue"),
         (["--failure-backend", "paper"], "No failure backend is called 'paper': use redis,"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,10 +14,44 @@ import pytest
 from resque_fork import FunctionJob, Job, Resque, SettingsError, job
 from resque_fork import job as job_decorator
 from resque_fork.client.resque import default_resque
-from resque_fork.errors import DuplicateJobError, NoClassError
+from resque_fork.errors import DuplicateJobError, NoClassError, NoQueueError
+from resque_fork.job.limits import Limits
 from resque_fork.job.registry import declaration_of, registry
 
 pytestmark = pytest.mark.usefixtures("own_jobs")
+
+
+def test_a_queue_that_is_no_option() -> None:
+    """As in other systems."""
+    told = '@job("mail") names no option: write @job(queue="mail").'
+    with pytest.raises(NoQueueError, match=f"^{re.escape(told)}$"):
+        job("mail")  # type: ignore[call-overload]
+
+
+def test_options_that_there_are_not() -> None:
+    """Each is named, with the one that is alike."""
+    told = "send: a job has no option 'timeuot'; did you mean 'timeout'?"
+    with pytest.raises(SettingsError, match=f"^{re.escape(told)}$"):
+
+        @job(queue="mail", timeuot=5)  # type: ignore[call-overload]
+        def send() -> None: ...
+
+    with pytest.raises(SettingsError, match=r"^Send: a job has no option 'x'\.$"):
+
+        class Send(Job, x=5):  # type: ignore[call-arg]
+            queue = "mail"
+
+            @staticmethod
+            def perform() -> None: ...
+
+
+def test_times_with_units() -> None:
+    """As on the command line."""
+
+    @job(queue="mail", timeout="1m30s", cpu="2m")
+    def timed() -> None: ...
+
+    assert timed.declaration.limits == Limits(90.0, None, 120.0)
 
 
 def test_function_is_a_job() -> None:
@@ -194,7 +229,7 @@ def test_options() -> None:
     with pytest.raises(SettingsError) as caught:
         job(timeout=-1)(lambda: None)
     assert str(caught.value) == (
-        "timeout=: -1 is not valid: expected a number of seconds, 0 or more."
+        "timeout=: -1 is not valid: expected a time such as 30, 10m, 6h or 2d."
     )
 
 

@@ -18,8 +18,8 @@ def test_declared() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"timeout": 0}, "timeout=: 0 is not valid: expected a number of seconds, more than 0."),
-        ({"cpu": "x"}, "cpu=: 'x' is not valid: expected a number of seconds"),
+        ({"timeout": 0}, "timeout=: 0 is not valid: expected a time of more than 0 seconds."),
+        ({"cpu": "x"}, "cpu=: 'x' is not valid: expected a time such as 30"),
         ({"timeout": True}, "timeout=: True is not valid"),
         ({"timeout": float("nan")}, "timeout=: nan is not valid"),
         ({"memory": "much"}, "memory=: 'much' is not valid: expected a size such as 512K, 8M or"),

@@ -90,7 +90,8 @@ def a_function_job_keeps_its_signature() -> None:
 
 def options_of_a_job_are_checked() -> None:
     job(timeuot=30)  # type: ignore[call-overload]
-    job(timeout="30")  # type: ignore[call-overload]
+    job(timeout="30")
+    job(timeout=[30])  # type: ignore[call-overload]
     job("send_mail")  # type: ignore[call-overload]
 
 
