@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -217,6 +218,32 @@ def test_rubys_schedules(parts: Parts) -> None:
     assert parts.jobs("low") == 0
     assert parts.tick(12) == 1
     assert parts.redis.redis.lrange(KEYS.queue("low"), 0, -1) == [b'{"class":"J","args":[7]}']
+
+
+def test_ticks_of_rubys_scheduler(parts: Parts) -> None:
+    """What it has made before it went is not made again; what it has not is made up for."""
+    schedule = every(600)
+    parts.schedules.set("n", schedule.timing, schedule.to_ruby(), b"{}")
+    parts.last(schedule, DAY)
+    redis = parts.redis.redis
+    assert parts.tick(ruby=True) == 0
+
+    def ruby_ticked(seconds: int) -> None:
+        """In the zone of its host."""
+        there = datetime.timezone(datetime.timedelta(hours=-5))
+        when = datetime.datetime.fromtimestamp(parts.now + seconds, there)
+        redis.hset(KEYS.last_enqueued, "n", f"{when:%Y-%m-%d %H:%M:%S %z}")
+
+    ruby_ticked(1)
+    assert parts.tick(2) == 0
+    assert parts.jobs() == 0
+    assert parts.tick(3, ruby=True) == 0
+    ruby_ticked(3)
+    assert parts.tick(4) == 0
+    assert parts.tick(602) == 0
+    assert parts.tick(603) == 1
+    assert parts.tick(604, ruby=True) == 0  # it is there, and makes no tick
+    assert parts.tick(604 + 600) == 1
 
 
 def test_ruby_comes_in_between(parts: Parts) -> None:

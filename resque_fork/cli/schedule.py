@@ -201,7 +201,6 @@ def _named(found: list[KnownSchedule], name: str) -> KnownSchedule:
 
 def _row(one: KnownSchedule, now: int) -> Row:
     schedule, ticks = one.schedule, one.ticks
-    tick = one.stored.tick
     return {
         "name": one.stored.name,
         "state": one.state,
@@ -209,7 +208,7 @@ def _row(one: KnownSchedule, now: int) -> Row:
         "cron": schedule and schedule.cron,
         "every": (schedule and schedule.period) or None,
         "zone": ticks.zone if ticks else "",
-        "last_at": run_time(tick.second) if tick and tick.real else None,
+        "last_at": None if one.last is None else run_time(one.last),
         "next_at": None if one.due is None else run_time(one.due),
         "in_seconds": None if one.due is None else one.due - now,
         "class": schedule and schedule.job,

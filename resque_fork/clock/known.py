@@ -9,6 +9,7 @@ from ..errors import SettingsError
 from ..job.schedule import Schedule
 from ..job.ticks import CannotEvaluate, Ticks
 from ..store.schedules import RENEWED_SECONDS, Stored
+from ..wire.times import read_time
 
 ON = "on"
 OFF = "off"  # its declaration says that it is not enabled
@@ -36,6 +37,13 @@ class KnownSchedule:
     due: int | None = None
     problem: str = ""
     counted: bool = True
+
+    @property
+    def last(self) -> int | None:
+        """Its last tick, ours or Ruby's, in seconds since the epoch; None if there was none."""
+        tick = self.stored.tick
+        own = tick.second if tick and tick.real else 0
+        return max(own, int(read_time(self.stored.last) or 0)) or None
 
     def newest_due(self, now: int) -> int | None:
         """The newest of the ticks that are due."""
@@ -83,4 +91,10 @@ def _base(stored: Stored, schedule: Schedule, now: int) -> int | None:
     tick = stored.tick
     if tick is None or tick.timing != schedule.timing or tick.second > now + FAR_SECONDS:
         return None
-    return tick.second
+    return max(tick.second, _rubys_last(stored, now))
+
+
+def _rubys_last(stored: Stored, now: int) -> int:
+    """When Ruby's scheduler had its last tick, of a schedule that it keeps too; 0 if never."""
+    last = (read_time(stored.last) if stored.shared else None) or 0.0
+    return int(last) if last <= now + FAR_SECONDS else 0

@@ -29,6 +29,7 @@ class Ticker:
         self._schedules = schedules
         self._known: dict[str, KnownSchedule] = {}
         self._loaded = 0  # when, by the server's clock
+        self._ruby = False  # whether that scheduler was there
         self._errors = Once(logging.ERROR)
 
     def tick(self, now: int, *, ruby: bool) -> int:
@@ -36,13 +37,14 @@ class Ticker:
 
         While `ruby` is there, what was set for all schedulers is its business.
         """
-        if not 0 <= now - self._loaded < LOAD_SECONDS:
+        if not 0 <= now - self._loaded < LOAD_SECONDS or (self._ruby and not ruby):
             self._loaded = now
             try:
                 self._load()
             except RedisRefused as problem:  # another clock may be allowed to
                 self.whole = False
                 self._errors.log("Schedules cannot be kept by this clock: %s", problem)
+        self._ruby = ruby
         return sum(
             self._tick(one, now) for one in self._known.values() if not (ruby and one.stored.shared)
         )
@@ -108,4 +110,4 @@ class Ticker:
 
 def _core(stored: Stored) -> Stored:
     """Without what changes at every heartbeat, and with each of our own ticks."""
-    return replace(stored, renewed=None, last="", tick=None)
+    return replace(stored, renewed=None, last=stored.last if stored.shared else "", tick=None)
