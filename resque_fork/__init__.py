@@ -55,6 +55,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .child.sweep import keep
+    from .client.default import default_resque, set_default_resque
     from .client.failed import FailedJob, FailedJobs, Filter
     from .client.resque import Resque
     from .failure import Backend, ListBackend, LogBackend, RedisBackend, RedisMultiQueueBackend
@@ -77,7 +78,9 @@ _LATER = {
     "Resque": "client.resque",
     "Worker": "worker.worker",
     "add_policy": "policies",
+    "default_resque": "client.default",
     "keep": "child.sweep",
+    "set_default_resque": "client.default",
 }
 
 __all__ = [
@@ -132,9 +135,11 @@ __all__ = [
     "before_first_fork",
     "before_fork",
     "before_pause",
+    "default_resque",
     "job",
     "keep",
     "queue_empty",
+    "set_default_resque",
     "shutdown",
     "worker_exit",
 ]

@@ -252,6 +252,16 @@ def value_of(name: str, given: Any, environ: Mapping[str, str]) -> Any:
     return setting.default
 
 
+def value_of_variable(name: str, kind: Kind, environ: Mapping[str, str], default: Any) -> Any:
+    """The value of a variable that is no setting. Raises SettingsError."""
+    try:
+        return kind.parse(environ[name]) if environ.get(name) else default
+    except ValueError as expected:
+        raise SettingsError(
+            f"environment {name}: {environ[name]!r} is not valid: expected {expected}."
+        ) from None
+
+
 def parse(name: str, value: Any, source: str) -> Any:
     """A setting's value from text or a number. Raises SettingsError, naming the source."""
     return _parse(_named(name), value, source)

@@ -46,7 +46,7 @@ LATE = {
     ("cli/options", "click.shell_completion"),
     ("cli/program", "difflib"),  # from here on: it costs memory, and so makes every fork slower
     ("client/resque", "resque_fork.store.client"),  # only a connection takes redis
-    ("job/declare", "resque_fork.client.resque"),
+    ("job/declare", "resque_fork.client.default"),
     ("job/registry", "difflib"),
     ("job/schedule", "resque_fork.job.cron"),
     ("settings", "difflib"),

@@ -55,7 +55,9 @@ class App:
         from ..store.redis_url import ANSWER_SECONDS
 
         settings = self.settings
-        return Resque(settings.redis, namespace=settings.namespace, timeout=ANSWER_SECONDS)
+        return Resque(
+            settings.redis, namespace=settings.namespace, inline=False, timeout=ANSWER_SECONDS
+        )
 
     def close(self) -> None:
         """Hang up, if there is a connection."""

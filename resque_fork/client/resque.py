@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import json
 import os
 import time
@@ -25,7 +24,7 @@ from ..job.reservation import Reservation
 from ..job.retry import Time
 from ..job.schedule import CATCH_UP, Schedule
 from ..lazy import shared_property
-from ..settings import value_of
+from ..settings import BOOLEAN, value_of, value_of_variable
 from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
 from ..store.failures import count_all
@@ -45,6 +44,7 @@ from .later import When, moment_of, new_item, refuse_unless_for_others, seconds_
 if TYPE_CHECKING:
     from ..store.client import Client
 
+INLINE = "RESQUE_INLINE"
 BULK = 1000  # payloads a round trip
 BULK_BYTES = 4 * 1024 * 1024
 
@@ -54,8 +54,8 @@ class Resque:
 
     Without a URL it is the Redis of the environment (``RESQUE_REDIS``,
     ``REDIS_URL``), else ``redis://localhost:6379/0``. Connects when first
-    used; may be shared by threads and survives a fork. With `inline` jobs are
-    performed where they are enqueued, for tests.
+    used; may be shared by threads and survives a fork. With `inline`, by
+    default if ``RESQUE_INLINE`` is set, jobs are performed where they are enqueued, for tests.
 
     `timeout` is the longest time in seconds that enqueueing waits for Redis,
     connecting included; by default the URL's ``socket_timeout``, or 3. Other
@@ -70,14 +70,14 @@ class Resque:
         url: str | None = None,
         *,
         namespace: str | None = None,
-        inline: bool = False,
+        inline: bool | None = None,
         timeout: float | None = None,
     ) -> None:
         self.server = RedisURL(value_of("redis", url, os.environ))
         self.timeout = self.server.timeout(timeout)
         self.key_names = Keys(value_of("namespace", namespace, os.environ))
         self.server.check_namespace(self.key_names.namespace)
-        self.inline = inline
+        self.inline = inline_of_environment() if inline is None else inline
 
     def __repr__(self) -> str:
         return f"<Resque {self.server} namespace {self.key_names.namespace!r}>"
@@ -518,10 +518,9 @@ def _nothing_more_than(before: int) -> str:
     return f"Nothing was queued after the first {before} jobs." if before else "Nothing was queued."
 
 
-@functools.cache
-def default_resque() -> Resque:
-    """The Resque of the environment, one for each process image."""
-    return Resque()
+def inline_of_environment() -> bool:
+    """Whether ``RESQUE_INLINE`` asks for it. Raises SettingsError."""
+    return bool(value_of_variable(INLINE, BOOLEAN, os.environ, default=False))
 
 
 def _queue_name(queue: Any, declaration: Declaration | None = None) -> str:

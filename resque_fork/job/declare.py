@@ -77,13 +77,13 @@ class FunctionJob(Generic[P, R]):
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Queue it with the Redis of the environment; see `Resque.enqueue`."""
-        from ..client.resque import default_resque
+        from ..client.default import default_resque
 
         return default_resque().enqueue(self, *args, **kwargs)
 
     def enqueue_in(self, delay: Time, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Queue it so much later; see `Resque.enqueue_in`."""
-        from ..client.resque import default_resque
+        from ..client.default import default_resque
 
         return default_resque().enqueue_in(delay, self, *args, **kwargs)
 
@@ -91,7 +91,7 @@ class FunctionJob(Generic[P, R]):
         self, when: datetime.datetime | float, /, *args: P.args, **kwargs: P.kwargs
     ) -> bool:
         """Queue it at a time; see `Resque.enqueue_at`."""
-        from ..client.resque import default_resque
+        from ..client.default import default_resque
 
         return default_resque().enqueue_at(when, self, *args, **kwargs)
 

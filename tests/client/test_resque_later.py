@@ -11,8 +11,15 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from resque_fork import ArgumentsError, Job, NoQueueError, Resque, WrongKeyType, job
-from resque_fork.client import resque as module
+from resque_fork import (
+    ArgumentsError,
+    Job,
+    NoQueueError,
+    Resque,
+    WrongKeyType,
+    default_resque,
+    job,
+)
 from resque_fork.wire.keys import Keys
 
 pytestmark = pytest.mark.usefixtures("own_jobs")
@@ -72,11 +79,9 @@ def test_jobs_can_do_it_themselves(redis_url: str, redis: Redis, monkeypatch: An
     def greet(name: str) -> None: ...
 
     monkeypatch.setenv("RESQUE_REDIS", redis_url)
-    module.default_resque.cache_clear()
     assert greet.enqueue_in("10m", "Ada")
     assert greet.enqueue_at(LATER, "Ada")
-    module.default_resque().close()
-    module.default_resque.cache_clear()
+    default_resque().close()
     assert sum(map(len, items(redis).values())) == 2
 
 

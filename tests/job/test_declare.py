@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from resque_fork import FunctionJob, Job, Resque, SettingsError, job
+from resque_fork import FunctionJob, Job, Resque, SettingsError, default_resque, job
 from resque_fork import job as job_decorator
-from resque_fork.client.resque import default_resque
 from resque_fork.errors import DuplicateJobError, NoClassError, NoQueueError
 from resque_fork.job.limits import Limits
 from resque_fork.job.registry import declaration_of, registry
@@ -273,14 +272,10 @@ def test_enqueue_goes_to_the_redis_of_the_environment(
     """A function's own enqueue takes its signature, and goes where the environment says."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.delenv("RESQUE_REDIS", raising=False)
-    default_resque.cache_clear()
 
     @job_decorator(queue="send_mail")
     def send_mail(to: str, template: str = "welcome") -> None: ...
 
-    try:
-        assert send_mail.enqueue("ada", template="bye") is True
-    finally:
-        default_resque().close()
-        default_resque.cache_clear()
+    assert send_mail.enqueue("ada", template="bye") is True
+    default_resque().close()
     assert resque.pop("send_mail") == {"class": "send_mail", "args": ["ada", "bye"]}
