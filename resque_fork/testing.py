@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from .client.resque import Resque
 from .embedded import Server
+from .job.registry import declaration_of
 from .job.reservation import Reservation
+from .wire.job import Payload
 from .wire.queue_list import QueueList
+
+SHOWN = 10  # jobs that are named when none is as it should be
 
 
 @contextmanager
@@ -41,3 +47,33 @@ def perform_queued(resque: Resque, *queues: str) -> list[Reservation]:
             return performed
         performed.append(reservation)
         reservation.perform()
+
+
+def assert_enqueued(resque: Resque, job: Any, /, *args: Any, queue: str | None = None) -> None:
+    """Raises AssertionError unless such a job is queued, and says which ones are.
+
+    Without arguments any job of its class will do, without a `queue` it may be in any.
+    """
+    declaration = declaration_of(job)
+    wanted = Payload.of(declaration.wire_name, declaration.bind(args, {})) if args else None
+    found = list(_queued(resque, [queue] if queue else resque.queues()))
+    same_class = [each for _, each in found if each.class_name == declaration.wire_name]
+    if any(wanted is None or each.args == wanted.args for each in same_class):
+        return
+    shown = wanted or Payload.of(declaration.wire_name, [])
+    told = f"{shown.class_name}{_shown(shown) if wanted else ''}"
+    others = "\n".join(f"  {name}: {p.class_name}{_shown(p)}" for name, p in found[:SHOWN])
+    more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    where = f" on {queue}" if queue else ""
+    raise AssertionError(f"{told} is not queued{where}. These are:\n{others or '  none'}{more}")
+
+
+def _queued(resque: Resque, queues: list[str]) -> Iterator[tuple[str, Payload]]:
+    for queue in queues:
+        for item in resque.peek(queue, 0, max(2, resque.size(queue))):
+            if isinstance(item, dict) and isinstance(item.get("class"), str):
+                yield queue, Payload.of_item(item)
+
+
+def _shown(payload: Payload) -> str:
+    return json.dumps(payload.args, ensure_ascii=False)

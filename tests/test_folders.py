@@ -33,6 +33,7 @@ ORDER = [
     "contrib",
     "embedded",
     "testing",
+    "pytest_plugin",
     "cli",
     "__main__",
 ]
@@ -50,6 +51,10 @@ LATE = {
     ("job/registry", "difflib"),
     ("job/schedule", "resque_fork.job.cron"),
     ("settings", "difflib"),
+    ("pytest_plugin", "resque_fork.client.default"),  # every run of pytest loads it
+    ("pytest_plugin", "resque_fork.client.resque"),
+    ("pytest_plugin", "resque_fork.embedded"),
+    ("pytest_plugin", "resque_fork.testing"),
     ("settings", "tomllib"),
     ("system/subprocess", "pickle"),
     ("system/identity", "psutil"),
@@ -173,6 +178,7 @@ def test_imports_stand_at_the_top() -> None:
         ("redis", ("store/",)),
         ("setproctitle", ("wire/procline",)),
         ("click", ("cli/",)),
+        ("pytest", ("pytest_plugin",)),
         ("django", ("contrib/",)),
         ("sqlalchemy", ("contrib/",)),
     ],
