@@ -23,8 +23,17 @@ PIECE = 1000  # characters: at most 4,000 bytes, which a pipe takes if it takes 
 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)  # by number of -v
 
+# Those of syslog, by the lowest level that has them.
+PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+
 log = logging.getLogger("resque_fork")
 lifecycle = logging.getLogger("resque_fork.life")
+
+
+def _backtrace(record: logging.LogRecord, before: str = "") -> str:
+    """The lines below the message, if it has any."""
+    lines = getattr(record, "backtrace", ())
+    return "".join(f"\n{before}    {printable(line)}" for line in lines)
 
 
 class TextFormatter(logging.Formatter):
@@ -37,7 +46,7 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = printable(record.message)
-        return super().formatMessage(record)
+        return super().formatMessage(record) + _backtrace(record)
 
 
 class RubyFormatter(logging.Formatter):
@@ -51,11 +60,14 @@ class RubyFormatter(logging.Formatter):
         record.severity, record.letter = severity, severity[:1]
         record.moment = datetime.fromtimestamp(record.created).isoformat(timespec="microseconds")
         record.message = printable(record.message)
-        return super().formatMessage(record)
+        return super().formatMessage(record) + _backtrace(record)
 
 
 class JsonFormatter(logging.Formatter):
-    """``{"time":"...","level":"INFO","pid":23004,"message":"..."}``, one object a line."""
+    """``{"time":"...","level":"INFO","pid":23004,"message":"..."}``, one object a line.
+
+    A record may bring `fields` of its own, and a `backtrace`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -63,23 +75,49 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "pid": record.process,
             "message": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
+        if lines := getattr(record, "backtrace", ()):
+            line["backtrace"] = [*lines]
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+class JournalFormatter(TextFormatter):
+    """``<6>got: ...``: the journal has the time and the process, and takes priorities so."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        priority = next(number for level, number in PRIORITIES if record.levelno >= level)
+        return f"<{priority}>{printable(record.message)}{_backtrace(record, f'<{priority}>')}"
 
 
 FORMATS = {"text": TextFormatter, "ruby": RubyFormatter, "json": JsonFormatter}
 
 
 def set_up(log_format: str = "text", verbose: int = 0) -> None:
-    """Send our log lines to stderr. For programs: libraries leave logging alone."""
+    """Send our log lines to stderr. For programs: libraries leave logging alone.
+
+    In a terminal each job is shown, as with -v.
+    """
     handler = StderrHandler()
-    handler.setFormatter(FORMATS[log_format]())
+    handler.setFormatter(
+        JournalFormatter() if log_format == "text" and _is_journal(2) else FORMATS[log_format]()
+    )
+    verbose = max(verbose, int(sys.stderr.isatty()))
     log.handlers = [handler]
     log.propagate = False
     log.setLevel(LEVELS[min(verbose, 2)])
     lifecycle.setLevel(min(logging.INFO, log.level))
+
+
+def _is_journal(fd: int) -> bool:
+    """Whether systemd has connected this to its journal."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 @contextlib.contextmanager

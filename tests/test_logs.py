@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from resque_fork import logs
-from resque_fork.logs import FORMATS, RubyFormatter, TextFormatter, lifecycle, log, set_up
+from resque_fork.logs import (
+    FORMATS,
+    JournalFormatter,
+    RubyFormatter,
+    TextFormatter,
+    lifecycle,
+    log,
+    set_up,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -209,3 +217,43 @@ def test_silenced_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
             logging.getLogger("resque_fork").error("unheard")
         logging.getLogger("resque_fork").info("heard")
     assert [record.getMessage() for record in caplog.records] == ["heard"]
+
+
+def test_a_backtrace_stands_below() -> None:
+    """Each line of it on a line of its own; in JSON it is a list, beside other fields."""
+    made = record(logging.ERROR, "it failed")
+    made.backtrace = ["jobs.py:7:in charge", "\x1b[2J"]
+    made.fields = {"queue": "mail"}
+    lines = TextFormatter().format(made).splitlines()[1:]
+    assert lines == ["    jobs.py:7:in charge", "    \\x1b[2J"]
+    assert RubyFormatter().format(made).splitlines()[1:] == lines
+    found = json.loads(FORMATS["json"]().format(made))
+    assert (found["queue"], found["backtrace"]) == ("mail", made.backtrace)
+
+
+def test_under_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its journal takes priorities, and has the time and the process itself."""
+    levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+    lines = [JournalFormatter().format(record(level, "told")) for level in levels]
+    assert lines == ["<7>told", "<6>told", "<4>told", "<3>told", "<3>told"]
+    made = record(logging.ERROR, "told")
+    made.backtrace = ["jobs.py:7:in charge"]
+    assert JournalFormatter().format(made) == "<3>told\n<3>    jobs.py:7:in charge"
+    status = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    set_up("text")
+    assert isinstance(log.handlers[0].formatter, JournalFormatter)
+    set_up("json")
+    assert not isinstance(log.handlers[0].formatter, JournalFormatter)
+    monkeypatch.setenv("JOURNAL_STREAM", "1:1")  # of another service, from which we were started
+    set_up("text")
+    assert not isinstance(log.handlers[0].formatter, JournalFormatter)
+
+
+def test_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each job is shown, as with -v."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    set_up()
+    assert log.level == logging.INFO
+    set_up(verbose=2)
+    assert log.level == logging.DEBUG

@@ -67,7 +67,7 @@ def outcome_of(end: ChildEnd) -> Outcome:
     if isinstance(end.report, Failed):
         return _reported(end, end.report)
     if end.report is not None:
-        return _done(end)
+        return replace(_done(end), used=end.report.used)
     if end.exceeded and end.may_have_died_of(signal.SIGTERM, signal.SIGKILL, process.LIMIT_SIGNAL):
         return Outcome.of(FAILED, _over_limit(end))
     if end.stopped and end.may_have_died_of(signal.SIGTERM, signal.SIGKILL):

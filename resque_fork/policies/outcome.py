@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..failure import Failure
@@ -22,7 +22,7 @@ class Outcome:
     itself, or for one that its child has left to the worker to handle. `by_term` if the job
     ended by a TERM, whoever sent it; `worker_stops` if the worker had been told to stop by then.
     `saved` says that hooks and other backends have had the failure. `action` is what a policy
-    has decided in the child.
+    has decided in the child, `used` what the job has used.
     """
 
     kind: str
@@ -33,6 +33,7 @@ class Outcome:
     by_term: bool = False
     worker_stops: bool = False
     action: Action | None = None
+    used: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, kind: str, error: BaseException) -> Outcome:

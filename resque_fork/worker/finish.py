@@ -6,17 +6,16 @@ import logging
 from dataclasses import replace
 
 from ..child.performer import Performer
-from ..errors import GiveUp, PoisonPill, RetryLater
+from ..errors import GiveUp, PoisonPill
 from ..failure import FailedEntries
 from ..job.reservation import Reservation
 from ..policies import Action, Outcome, Policies
-from ..policies.outcome import FAILED, NOT_STARTED
 from ..settings import Settings
 from ..store.retries import Comeback
 from ..store.worker_store import Finish
 from ..system.service import Stop
-from ..text import duration
 from ..wire.delayed import delayed_item, digest_of
+from .job_log import log_end
 
 log = logging.getLogger("resque_fork")
 
@@ -44,7 +43,8 @@ class Finisher:
         if outcome.warning:
             log.warning("%s", outcome.warning)
         action = self._policies.of_end(job, replace(outcome, worker_stops=self._stop.asked))
-        _log(job, outcome, action)
+        if action.verb != "done" or log.isEnabledFor(logging.INFO):
+            log_end(job, outcome, action)
         saved = outcome.saved
         if outcome.error is not None and action.verb in ("failed", "later"):
             later = action if action.verb == "later" else None
@@ -86,38 +86,3 @@ def finish_of(
         error=action.failure.error,
     )
     return Finish("later", written, digest_of(job.payload), comeback)
-
-
-def _log(job: Reservation, outcome: Outcome, action: Action) -> None:
-    failure = action.failure or outcome.failure
-    what = f"{failure.exception}: {failure.error}" if failure else ""
-    if action.verb == "failed":
-        log.error("%s failed: %s%s", job, what, _number(job))
-    elif action.verb == "lost":
-        log.error("%s was lost: %s", job, outcome.error)
-    elif action.verb == "later" and failure and failure.exception == RetryLater.__name__:
-        log.info("%s is performed %s, as it asked", job, _again_in(action.seconds))
-    elif action.verb == "later":
-        log.warning("%s failed: %s%s, %s", job, what, _number(job), _again_in(action.seconds))
-    elif outcome.kind == NOT_STARTED and outcome.error is not None:
-        log.error("%s could not be started: %s", job, outcome.error)
-    elif outcome.kind == FAILED and outcome.action is not None:
-        end = "goes back to its queue" if action.verb == "back" else "counts as done"
-        log.warning("%s raised %s, and %s by a policy", job, what, end)
-    elif action.verb == "back":
-        log.warning("%s was stopped and goes back to its queue", job)
-    else:
-        log.info("done: %s", job)
-
-
-def _number(job: Reservation) -> str:
-    """Which attempt of a job it was, if it has several."""
-    if job.retry is None:
-        return ""
-    return f". Attempt {job.failures + 1} of {job.retry.attempts + 1}"
-
-
-def _again_in(seconds: float) -> str:
-    if not seconds:
-        return "again at once"
-    return f"again in {seconds:.3g} s" if seconds < 60 else f"again in {duration(seconds)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 from ..child.main import failure_handled, has_aftermath
@@ -63,6 +64,7 @@ class InPlacePerformer(Performer):
         except RuntimeError as error:  # there is no process to be had, of which threads are a kind
             return Outcome(NOT_STARTED, error=error)
         self._stopped = False
+        started = time.monotonic()
         try:
             raised = self._run(reservation, term, signals)
             ended = None if raised is None else self._ended(reservation, raised)
@@ -73,7 +75,8 @@ class InPlacePerformer(Performer):
         if ended is not None:
             return ended
         text = f"{reservation} was sent TERM and returned: it is done"
-        return Outcome(DONE, warning=text if term.raised else "")
+        used = {"wall_ms": round((time.monotonic() - started) * 1000)}
+        return Outcome(DONE, warning=text if term.raised else "", used=used)
 
     def _ended(self, job: Reservation, raised: BaseException) -> Outcome:
         """What became of a job that has raised. Its failure is handled here, but for a stopped

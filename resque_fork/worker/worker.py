@@ -38,6 +38,7 @@ from ..system.identity import Identity
 from ..system.service import Service
 from ..system.signals import can_handle_signals
 from ..system.streams import HarmlessOutput
+from ..version import __version__
 from ..wire.queue_list import QueueList
 from .finish import Finisher
 from .idle import IdleBackoff, Idler
@@ -281,6 +282,15 @@ class Worker(Service):
         self._begin()
         self._procline.starting()
         lifecycle.info("Worker %s is starting", self.id)
+        lifecycle.info(
+            "resque-fork %s on %s (namespace %s), queues %s, %d jobs known",
+            __version__,
+            self.resque.server,
+            self.resque.key_names.namespace,
+            self.queue_list,
+            len(registry.names()),
+        )
+        log.info("Known jobs: %s", ", ".join(registry.names()) or "none")
         self._connection.open_or_refuse()
         check_access(self._connection, self.resque.server, self.resque.key_names)
         self._declare_retries()

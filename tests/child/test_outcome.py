@@ -52,7 +52,7 @@ def outcome(
 @pytest.mark.parametrize("end", [exited(0), None], ids=["left", "waits for another job"])
 def test_performed_and_left_is_done(report: Done, end: End | None) -> None:
     """A skipped job is done too: it counts as processed, not as failed."""
-    assert outcome(report, end) == Outcome("done")
+    assert outcome(report, end) == Outcome("done", used=report.used)
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -126,7 +126,7 @@ UNKNOWN = End(None, 0.0, 0.0, 0)
 
 def test_performed_and_an_unknown_end_is_done() -> None:
     """It had said so, and something else in the worker's process waited for it."""
-    assert outcome(PERFORMED, UNKNOWN) == Outcome("done")
+    assert outcome(PERFORMED, UNKNOWN) == Outcome("done", used=PERFORMED.used)
 
 
 def test_no_word_and_an_unknown_end_is_lost() -> None:

@@ -84,7 +84,7 @@ def test_attempts_until_it_fails(stage: Stage, options: list[str]) -> None:
     assert entry["forensics"]["first_failed_at"].endswith(" UTC")
     assert (stage.stat("processed"), stage.stat("failed")) == (3, 1)
     assert nothing_left(stage)
-    assert "failed: ConnectionError: refused 3 times. Attempt 3 of 3\n" in worker.said
+    assert "failed: ConnectionError: refused 3 times. Attempt 3 of 3 (retrying.py:" in worker.said
 
 
 def test_delayed_attempt(stage: Stage) -> None:
@@ -158,7 +158,7 @@ def test_give_up(stage: Stage) -> None:
     [entry] = stage.failed()
     assert (entry["exception"], entry["error"]) == ("GiveUp", "no such address")
     assert entry["forensics"]["attempts"] == 1
-    assert "Attempt 1 of 6\n" in worker.said
+    assert "Attempt 1 of 6 (retrying.py:" in worker.said
 
 
 def test_requeued_by_hand(stage: Stage) -> None:
