@@ -333,7 +333,7 @@ def test_odd_queue_names(stage: Stage) -> None:
         (["--redis", "http://x", "work", "-q", "x"], 2, "must begin with redis://"),
         (["work"], 2, "at least one queue"),
         (["work", "-q", "!mail"], 2, "at least one queue"),
-        (["work", "-q", "x", "--term-timeout", "soon"], 2, "seconds"),
+        (["work", "-q", "x", "--term-timeout", "soon"], 2, "a time such as"),
         (["work", "-q", "x", "--heartbeat-interval", "300"], 2, "under 300 seconds"),
         (["work", "-q", "x", "--failure-backend", "nothing"], 2, "No failure backend"),
         (["work", "-q", "x", "--require", "no_such_module"], 1, "There is no module"),
