@@ -299,7 +299,9 @@ class Resque:
         )
         schedule.check()
         refuse_unless_for_others(schedule.payload(), "put on a schedule")
-        if not self.schedules.set(name, schedule.timing, schedule.to_ruby(), schedule.own_json()):
+        shared = schedule.to_ruby()
+        timing = Schedule.from_json(name, shared).timing  # with its zone, as clocks will read it
+        if not self.schedules.set(name, timing, shared, schedule.own_json()):
             raise SettingsError(f"Workers declare a schedule {name!r}: give this one another name.")
 
     def remove_schedule(self, name: str) -> bool:

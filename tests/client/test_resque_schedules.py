@@ -48,6 +48,15 @@ def test_set(resque: Resque, redis: Redis) -> None:
     assert redis.hget(KEYS.own_schedules, "acme") == b'{"catch_up":"none"}'
 
 
+@pytest.mark.parametrize("how", [{"cron": "0 7 * * *"}, {"cron": "@daily"}, {"every": "5m"}])
+def test_counted_from_then(resque: Resque, how: dict[str, Any]) -> None:
+    """Clocks read the timing that it has been counted by: its next tick counts, however soon."""
+    resque.set_schedule("acme", "Ping", queue="q", **how)
+    [stored] = resque.schedules.load().schedules
+    assert stored.tick is not None
+    assert stored.tick.timing == Schedule.from_json("acme", stored.raw).timing
+
+
 def test_remove(resque: Resque, redis: Redis) -> None:
     """True once."""
     resque.set_schedule("acme", "Ping", every=5, queue="q")
