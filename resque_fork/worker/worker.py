@@ -281,16 +281,7 @@ class Worker(Service):
         """
         self._begin()
         self._procline.starting()
-        lifecycle.info("Worker %s is starting", self.id)
-        lifecycle.info(
-            "resque-fork %s on %s (namespace %s), queues %s, %d jobs known",
-            __version__,
-            self.resque.server,
-            self.resque.key_names.namespace,
-            self.queue_list,
-            len(registry.names()),
-        )
-        log.info("Known jobs: %s", ", ".join(registry.names()) or "none")
+        self._log_start()
         self._connection.open_or_refuse()
         check_access(self._connection, self.resque.server, self.resque.key_names)
         self._declare_retries()
@@ -353,6 +344,20 @@ class Worker(Service):
         if not self._signals.installed:
             self._signals.install(self._signal_table())
             self._performer.open()
+
+    def _log_start(self) -> None:
+        lifecycle.info("Worker %s is starting", self.id)
+        names = registry.names()
+        lifecycle.info(
+            "resque-fork %s on %s (namespace %s), queues %s, %d job%s known",
+            __version__,
+            self.resque.server,
+            self.resque.key_names.namespace,
+            self.queue_list,
+            len(names),
+            "" if len(names) == 1 else "s",
+        )
+        log.info("Known jobs: %s", ", ".join(names) or "none")
 
     def _declare_retries(self) -> None:
         """For those that rescue jobs of ours: they may not have loaded the application."""
