@@ -92,6 +92,9 @@ def next_ticks(
     """
     found, now = _load(app)
     chosen = [_named(found, name) for name in names] if names else found
+    for one in chosen if names else ():
+        if one.due is None:
+            note(one.problem or f"{one.stored.name} has no ticks: it is {one.state}.")
     streams = [_ticks(one, now + until) for one in chosen if one.due is not None]
     stop = None if count is None else start + count
     ticks = itertools.islice(heapq.merge(*streams), start, stop)

@@ -31,6 +31,13 @@ NICKNAMES = {
 }
 # A last word that is no day of the week, as in ``0 7 * * * Europe/Berlin``.
 _ZONE = re.compile(r"(?!(?:SUN|MON|TUE|WED|THU|FRI|SAT)(?![A-Z]))[A-Z]", re.IGNORECASE)
+# What a field may be for fugit, the parser of resque-scheduler, of what it may be for cronsim.
+_VALUE = r"(?:\d{1,2}|[A-Z]{3})"
+_PART = rf"(?:L|{_VALUE}#[1-5]|(?:\*|{_VALUE}(?:-{_VALUE})?)(?:/\d{{1,2}})?)"
+_PORTABLE = re.compile(rf"{_PART}(?:,{_PART})*")
+_ONE_TO_ITSELF = re.compile(r"\b(\w+)-\1/")  # 1-1/2 is 1/2 for cronsim
+_STEP_FROM_DAY = re.compile(rf"(?:^|,){_VALUE}/")  # of the week
+_LOCAL_ZONES = ("localtime", "posixrules")
 _LEAP_DAY = datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC)
 
 
@@ -71,11 +78,14 @@ class Cron:
     def portable(self) -> str:
         """The expression with its zone, as resque-scheduler reads it too.
 
-        Raises ValueError for one that it cannot read.
+        Raises ValueError for one that it cannot read, or that means something else to it.
         """
-        *_, day, _, weekday = self._fields.upper().split()
-        if "L" in weekday or "W" in day:
-            raise ValueError("resque-scheduler knows no L after a day of the week, and no LW")
+        fields = self._fields.upper().split()
+        *_, day, _, weekday = fields
+        if not all(_PORTABLE.fullmatch(field) for field in fields) or self.zone in _LOCAL_ZONES:
+            raise ValueError("resque-scheduler cannot read it")
+        if _differs(day, weekday) or any(_ONE_TO_ITSELF.search(field) for field in fields):
+            raise ValueError("it means something else to resque-scheduler")
         return f"{self._fields} {self.zone}"
 
     def next_after(self, second: int) -> int | None:
@@ -97,6 +107,13 @@ class Cron:
         return datetime.datetime.fromtimestamp(second, self._zone_info)
 
 
+def _differs(day: str, weekday: str) -> bool:
+    """Whether days are others for fugit: it takes either field unless one is just a star."""
+    both = [day, weekday]
+    starred = any(field.startswith("*") and field != "*" for field in both)
+    return (starred and "*" not in both) or "*," in weekday or bool(_STEP_FROM_DAY.search(weekday))
+
+
 def _split(text: str) -> tuple[list[str], str]:
     """The fields and the zone."""
     words = text.split()
@@ -111,6 +128,8 @@ def _split(text: str) -> tuple[list[str], str]:
 def _zone_info(name: str) -> datetime.tzinfo:
     if name == "UTC":
         return datetime.UTC
+    if name.startswith(("posix/", "right/")):  # what some systems keep beside the zones
+        raise ValueError(f"there is no time zone {name!r}")
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -135,7 +136,7 @@ class Schedule:
         if not isinstance(found, dict) or not isinstance(more, dict):
             raise SettingsError(f"The schedule {name!r} cannot be read: it is no JSON object.")
         found = found | more
-        cron, every = _first(found.get("cron")), _first(found.get("every"))
+        cron, every = _first(found.get("cron")) or None, _rubys_period(_first(found.get("every")))
         return cls(
             name,
             found.get("custom_job_class") or found.get("class") or "",
@@ -188,8 +189,9 @@ class Schedule:
         return seconds
 
     def _invalid(self, key: str, value: object, expected: str) -> SettingsError:
+        shown = repr(value) if len(repr(value)) <= MOST_CHARACTERS else f"{repr(value)[:50]}..."
         return SettingsError(
-            f"The schedule {self.name!r}: {key}={value!r} is not valid: expected {expected}."
+            f"The schedule {self.name!r}: {key}={shown} is not valid: expected {expected}."
         )
 
 
@@ -204,6 +206,20 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, list) and value else value
 
 
+def _rubys_period(value: Any) -> Any:
+    """Rufus' durations have longer words too: ``15mins``, ``2 seconds``, ``1M`` of thirty days."""
+    if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
+        return value
+    parts = re.findall(r"(\d+(?:\.\d+)?) ?(M|[a-z]+) ?", value)
+    if not parts or "".join("".join(part) for part in parts) != value.replace(" ", ""):
+        return value
+    days = {"M": 30, "y": 365}
+    return "".join(
+        f"{float(number) * days[unit[0]]}d" if unit[0] in days else f"{number}{unit[0]}"
+        for number, unit in parts
+    )
+
+
 def _is_for_here(environments: Any) -> bool:
     """Whether Ruby would load a schedule that names environments."""
     if not isinstance(environments, str):
@@ -213,6 +229,6 @@ def _is_for_here(environments: Any) -> bool:
 
 def _positions(args: Any) -> Sequence[Any]:
     """Ruby takes a list as positions, anything else as one argument."""
-    if args is None:
+    if args is None or args is False:
         return ()
     return args if isinstance(args, list) else [args]

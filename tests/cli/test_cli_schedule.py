@@ -140,6 +140,18 @@ def test_next(run, resque: Resque, redis: Redis) -> None:
     }
 
 
+def test_next_of_one_that_has_no_ticks(run, resque: Resque, redis: Redis) -> None:
+    """It says why."""
+    declare(resque, every("a"))
+    redis.hset(KEYS.schedules, "b", "[]")
+    run("schedule", "pause", "a")
+    told = run("schedule", "next", "a", "b").stderr.splitlines()
+    assert told[:2] == [
+        "a has no ticks: it is paused.",
+        "The schedule 'b' cannot be read: it is no JSON object.",
+    ]
+
+
 def test_days_of_changing_clocks(run, resque: Resque, redis: Redis) -> None:
     """They are marked, and times are those of the zone."""
     declare(resque, Schedule("a", "J", "q", cron="30 2 * * * Europe/Paris"))

@@ -196,12 +196,44 @@ def test_portable(expression: str, portable: str) -> None:
     assert Cron(expression).portable() == portable
 
 
-@pytest.mark.parametrize("expression", ["0 0 * * 5L", "0 0 * * MON,5L", "0 0 LW * *"])
-def test_not_portable(expression: str) -> None:
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        *((text, "resque-scheduler cannot read it") for text in (
+            *("0 0 * * 5L", "0 0 * * MON,5L", "0 0 LW * *", "*/100 * * * *", "1-5/100 * * * *"),
+            *("007 * * * *", "000 7 * * *", "*/007 * * * *", "0 0 * * 1#05", "0 0 L/2 * *"),
+            *("0 0 * * 001", "* * * * * localtime", "* * * * * posixrules"),
+        )),
+        *((text, "it means something else to resque-scheduler") for text in (
+            *("16 12 */25 * TUE-FRI", "0 12 8,21 * */1", "0 0 * * 2/2", "0 0 * * *,3"),
+            *("1-1/2 * * * *", "0 0 * * 1,3/2"),
+        )),
+    ],
+)  # fmt: skip
+def test_not_portable(expression: str, problem: str) -> None:
     """What Ruby's parser does not know would keep its scheduler from starting."""
-    told = "resque-scheduler knows no L after a day of the week, and no LW"
-    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+    with pytest.raises(ValueError, match=f"^{problem}$"):
         Cron(expression).portable()
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("*/60 * * * *", "0 0 * */13 *", "5/15 * * * *", "1-5/2,7 * * * *", "0 0 L * *"),
+        *("0 0 * * MON#2,5#3", "0 0 1,15 * 1", "0 0 */2 * *", "0 7 * JAN-MAR MON-FRI"),
+        *("0 0 * * 1-5/2", "59 23 31 12 0"),
+    ],
+)
+def test_portable_as_it_is(expression: str) -> None:
+    """It means the same to both."""
+    assert Cron(expression).portable() == f"{expression} UTC"
+
+
+def test_copies_of_zones() -> None:
+    """Some systems have them beside the zones, and others have not."""
+    for zone in ("posix/Europe/Berlin", "right/UTC"):
+        with pytest.raises(ValueError, match=f"^there is no time zone '{zone}'$"):
+            Cron(f"* * * * * {zone}")
 
 
 def test_without_cronsim(monkeypatch: pytest.MonkeyPatch) -> None:
