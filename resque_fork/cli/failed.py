@@ -72,8 +72,15 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int | None, **whi
         if count is None:
             rows = (job.to_dict() for job in itertools.islice(matching, start, None))
             listing(app, rows, COLUMNS, "")
-            return
-        found = list(itertools.islice(matching, start, start + count + 1))
+        else:
+            found = list(itertools.islice(matching, start, start + count + 1))
+            _list(app, jobs, found, start, count)
+    if unclear.count:
+        note(f"Left out {unclear}.")
+
+
+def _list(app: App, jobs: FailedJobs, found: list[FailedJob], start: int, count: int) -> None:
+    """So many of them, and whether there are more."""
     others = [name for name in jobs.names() if name != jobs.name] if not found else []
     empty = f"No failed job in {jobs.name}{' matches' if jobs.count() else ''}."
     if others:
@@ -81,8 +88,6 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int | None, **whi
     listing(app, [job.to_dict() for job in found[:count]], COLUMNS, empty)
     if len(found) > count and not app.json:
         note(f"There are more: --start {start + count} shows the next.")
-    if unclear.count:
-        note(f"Left out {unclear}.")
 
 
 @failed.command(cls=Listing)

@@ -389,6 +389,9 @@ def test_ages_in_unknown_zones(run, redis: Redis) -> None:
     result = run("failed", "--older-than=1h")
     assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["4", "1"]
     assert result.stderr == f"Left out {left_out}.\n"
+    for_programs = run("failed", "--older-than=1h", "--json")
+    assert indexes(for_programs) == [4, 1]
+    assert for_programs.stderr == result.stderr
     assert run("failed", "requeue", "--older-than=1h").stdout == (
         f"Queued 2 failed jobs again; left out {left_out}.\n"
     )
