@@ -78,7 +78,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSchedules:
     """All schedules, the server's time, and the keys that hold something else than they should."""
 
     now: int
@@ -102,7 +102,7 @@ class StoredSchedules:
             *(keys.own_schedules, keys.renewals, keys.ticks),
         ]
 
-    def load(self) -> Found:
+    def load(self) -> FoundSchedules:
         """All that there are, sorted by name."""
         keys = self._keys
         now, wrong, shared, own, ticks, last, renewals, paused = scripts.run(
@@ -119,7 +119,7 @@ class StoredSchedules:
             [],
         )
         by_name = _Rows(shared, own, ticks, last, renewals, paused)
-        return Found(int(now), [*by_name.schedules()], [to_text(key) for key in wrong])
+        return FoundSchedules(int(now), [*by_name.schedules()], [to_text(key) for key in wrong])
 
     def count(self, timings: Mapping[str, str]) -> None:
         """From now on, unless that is done: the ticks of schedules, each with its timing."""
@@ -149,13 +149,13 @@ class StoredSchedules:
         )
         return bool(done)
 
-    def remove(self, name: str, renewed_within: int = RENEWED_SECONDS) -> bool | None:
+    def remove(self, name: str) -> bool | None:
         """Forget one; False if there is none, None if workers still declare it."""
         done = scripts.run(
             self._redis,
             "remove_schedule",
             [*self._changed_keys, self._keys.paused_schedules],
-            [name, renewed_within],
+            [name],
         )
         return None if done < 0 else bool(done)
 

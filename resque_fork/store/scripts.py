@@ -21,6 +21,7 @@ SHARED = {
     "delay": ("waiting",),
     "move_delayed": ("waiting",),
     "remove_entries": ("places",),
+    "remove_schedule": ("ticks",),
     "requeue_entries": ("places",),
     "rescue": ("waiting", "retry"),
     "set_schedule": ("ticks",),

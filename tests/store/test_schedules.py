@@ -16,7 +16,7 @@ from resque_fork.store.redis_url import RedisURL
 from resque_fork.store.schedules import (
     RENEWED_SECONDS,
     Declared,
-    Found,
+    FoundSchedules,
     Stored,
     StoredSchedules,
     Tick,
@@ -39,7 +39,7 @@ def declared(*schedules: Schedule) -> list[Declared]:
     return [Declared(one.name, one.timing, one.to_json()) for one in schedules]
 
 
-def only(found: Found) -> Stored:
+def only(found: FoundSchedules) -> Stored:
     [stored] = found.schedules
     return stored
 

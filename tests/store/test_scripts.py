@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from resque_fork.store.delayed_jobs import LONGEST_INDEXED
+from resque_fork.store.schedules import RENEWED_SECONDS
 from resque_fork.store.scripts import run, script
 
 LUA = resources.files("resque_fork.store") / "lua"
@@ -46,6 +47,11 @@ def test_every_script_says_what_it_takes(name: str) -> None:
     header = text[: re.search(r"^(?!--)", text, re.MULTILINE).start()]  # type: ignore[union-attr]
     for part in ("KEYS", "ARGV", "Returns"):
         assert re.search(rf"^-- {part}", header, re.MULTILINE), f"{name}.lua does not say {part}"
+
+
+def test_both_sides_know_how_long_a_declared_schedule_lasts() -> None:
+    """The clock reads it as the scripts do."""
+    assert f"local FRESH = {RENEWED_SECONDS} " in (LUA / "ticks.lua").read_text()
 
 
 def test_both_sides_know_which_items_have_an_index() -> None:
