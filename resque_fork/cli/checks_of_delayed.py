@@ -12,7 +12,7 @@ from .checks import OK, WARN, Finding
 from .checks_of_workers import unserved
 from .output import counted
 
-LATE_SECONDS = 60  # after which somebody should have moved a job
+LATE_SECONDS = 60  # after which somebody should have moved a job, or made a tick
 
 
 def look_at_delayed(app: App) -> Iterator[Finding]:
@@ -22,10 +22,14 @@ def look_at_delayed(app: App) -> Iterator[Finding]:
     yield from _queues_of_retries(app)
 
 
+def scheduler_lock(app: App) -> str:
+    """The key of the lock of Ruby's scheduler."""
+    return app.resque.key_names.scheduler_lock(app.settings.scheduler_lock_prefix)
+
+
 def _scheduler_lock(app: App) -> Iterator[Finding]:
-    client, prefix = app.resque.client, app.settings.scheduler_lock_prefix
-    key = app.resque.key_names.scheduler_lock(prefix)
-    expires = client.execute_command("TTL", key)
+    key = scheduler_lock(app)
+    expires = app.resque.client.execute_command("TTL", key)
     if expires == -1:
         yield Finding(
             "delayed jobs",
@@ -56,10 +60,11 @@ def _late(app: App) -> Iterator[Finding]:
 
 def _queues_of_retries(app: App) -> Iterator[Finding]:
     """Those that jobs name for their retries, and no worker serves."""
-    for name, text in app.workers.declared_retries().items():
-        retry = Retry.from_json(text)
-        queue = retry.queue if retry else None
-        if queue and unserved(app, [queue]):
+    retries = app.workers.declared_retries().items()
+    queues = {name: retry.queue for name, text in retries if (retry := Retry.from_json(text))}
+    missing = unserved(app, filter(None, {*queues.values()}))
+    for name, queue in queues.items():
+        if queue in missing:
             yield Finding(
                 "retries",
                 WARN,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ..clock.known import ENDED, INVALID, NOT_HERE, KnownSchedule, all_known
 from ..errors import WrongKeyType
 from .app import App
 from .checks import FAIL, OK, WARN, Finding
+from .checks_of_delayed import LATE_SECONDS, scheduler_lock
 from .checks_of_workers import unserved
 from .output import counted
 
 CHECK = "schedules"
-LATE_SECONDS = 60  # after which somebody should have made a tick
 
 
 def look_at_schedules(app: App) -> Iterator[Finding]:
@@ -21,24 +21,21 @@ def look_at_schedules(app: App) -> Iterator[Finding]:
     for key in stored.wrong:
         yield Finding(CHECK, FAIL, str(WrongKeyType(key)))
     found = all_known(stored.schedules, stored.now)
-    ruby = bool(app.resque.client.execute_command("EXISTS", _lock(app)))
+    ruby = bool(app.resque.client.execute_command("EXISTS", scheduler_lock(app)))
+    queues = unserved(app, {one.schedule.queue for one in found if one.schedule})
     problems = [
         finding
         for one in found
         for finding in (
             *_state(one),
             *_late(one, stored.now, ruby=ruby),
-            *_unserved(app, one),
+            *_unserved(one, queues),
         )
     ]
     yield from problems
     if found and not problems:
         verb = "is" if len(found) == 1 else "are"
         yield Finding(CHECK, OK, f"{counted(len(found), 'schedule')} {verb} kept.")
-
-
-def _lock(app: App) -> str:
-    return app.resque.key_names.scheduler_lock(app.settings.scheduler_lock_prefix)
 
 
 def _state(one: KnownSchedule) -> Iterator[Finding]:
@@ -66,8 +63,8 @@ def _late(one: KnownSchedule, now: int, *, ruby: bool) -> Iterator[Finding]:
         )
 
 
-def _unserved(app: App, one: KnownSchedule) -> Iterator[Finding]:
-    if one.schedule and one.due is not None and unserved(app, [one.schedule.queue]):
+def _unserved(one: KnownSchedule, queues: Collection[str]) -> Iterator[Finding]:
+    if one.schedule and one.due is not None and one.schedule.queue in queues:
         yield Finding(
             CHECK,
             WARN,

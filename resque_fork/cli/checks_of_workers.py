@@ -74,11 +74,11 @@ def _unserved(app: App) -> Iterator[Finding]:
 
 def unserved(app: App, queues: Iterable[str]) -> list[str]:
     """Those of these queues that no worker serves."""
-    lists = []
-    for text in app.workers.ids():
+    names, lists = [*queues], []
+    for text in app.workers.ids() if names else ():
         with contextlib.suppress(NoQueueError):  # an id may say anything
             lists.append(QueueList(WorkerId.parse(text).queues))
-    return [name for name in queues if not any(name in one.over([name]) for one in lists)]
+    return [name for name in names if not any(name in one.over([name]) for one in lists)]
 
 
 def _stale(rows: Sequence[Row], prune_interval: float) -> Judgement:
