@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SettingsError
-from .text import parse_seconds, parse_size
+from .text import did_you_mean, parse_seconds, parse_size
 from .wire.job import MAX_PAYLOAD
 from .wire.keys import DEFAULT_NAMESPACE
 
@@ -254,12 +254,8 @@ def value_of(name: str, given: Any, environ: Mapping[str, str]) -> Any:
 
 def value_of_variable(name: str, kind: Kind, environ: Mapping[str, str], default: Any) -> Any:
     """The value of a variable that is no setting. Raises SettingsError."""
-    try:
-        return kind.parse(environ[name]) if environ.get(name) else default
-    except ValueError as expected:
-        raise SettingsError(
-            f"environment {name}: {environ[name]!r} is not valid: expected {expected}."
-        ) from None
+    value = environ.get(name)
+    return _parsed(kind, value, f"environment {name}") if value else default
 
 
 def parse(name: str, value: Any, source: str) -> Any:
@@ -339,8 +335,12 @@ def _parse(setting: dataclasses.Field[Any], value: Any, source: str) -> Any:
         if value < 0:
             raise SettingsError(f"{source}: {value!r} is not valid: expected 0, 1 or 2.")
         return value
+    return _parsed(setting.metadata["kind"], value, source)
+
+
+def _parsed(kind: Kind, value: Any, source: str) -> Any:
     try:
-        return setting.metadata["kind"].parse(value)
+        return kind.parse(value)
     except ValueError as error:
         raise SettingsError(f"{source}: {value!r} is not valid: expected {error}.") from None
 
@@ -382,10 +382,7 @@ def _content_of(path: Path) -> dict[str, Any]:
 
 def refuse_unknown(given: Collection[str], names: Collection[str], where: str) -> None:
     """Raises SettingsError for a name that is none of those that there are."""
-    import difflib  # as rarely needed
-
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
+            hint = did_you_mean(name, names)
             raise SettingsError(f"{where} sets {name!r}, which is unknown{hint}")

@@ -50,12 +50,12 @@ LATE = {
     ("job/declare", "resque_fork.client.default"),
     ("job/registry", "difflib"),
     ("job/schedule", "resque_fork.job.cron"),
-    ("settings", "difflib"),
     ("pytest_plugin", "resque_fork.client.default"),  # every run of pytest loads it
     ("pytest_plugin", "resque_fork.client.resque"),
     ("pytest_plugin", "resque_fork.embedded"),
     ("pytest_plugin", "resque_fork.testing"),
     ("settings", "tomllib"),
+    ("text", "difflib"),
     ("system/subprocess", "pickle"),
     ("system/identity", "psutil"),
     ("system/pidfile", "psutil"),

@@ -44,7 +44,10 @@ def listing(
     In a terminal the last column is cut, or with `wrap` goes on in the next line.
     """
     if app.json:
-        print_json(rows) if isinstance(rows, Sequence) else _print_as_they_come(rows)
+        if isinstance(rows, Sequence):
+            print_json(rows)
+        else:
+            _print_as_they_come(rows)
     elif rows := list(rows):
         echo("\n".join(_table(rows, columns, wrap=wrap)))
     else:

@@ -13,18 +13,14 @@ from ..settings import SCHEDULE, refuse_unknown, schedules_in
 KEYS = ("cron", "every", "class", "queue", "args", "description", "catch_up", "enabled")
 
 
-def read_schedules(path: Path) -> list[Schedule]:
-    """All of them. Raises SettingsError that names the file."""
-    return [_schedule(path, name, table) for name, table in schedules_in(path).items()]
-
-
 def declare_schedules(path: Path | None) -> None:
     """Declare those of the file beside those of jobs, which have been loaded.
 
-    Raises SettingsError.
+    Raises SettingsError that names the file.
     """
-    for schedule in read_schedules(path) if path else ():
-        registry.add_schedule(schedule)
+    if path:
+        for name, table in schedules_in(path).items():
+            registry.add_schedule(_schedule(path, name, table))
 
 
 def _schedule(path: Path, name: str, table: dict[str, Any]) -> Schedule:

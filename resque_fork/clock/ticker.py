@@ -54,13 +54,14 @@ class Ticker:
         self._loaded = found.now
         for key in found.wrong:
             self._errors.log("%s", WrongKeyType(key))
-        self._forget(found.schedules, found.now)
-        ongoing = [
-            stored
-            for stored in found.schedules
-            if not (stored.left or has_ended(stored, found.now))
-        ]
-        self._known = {stored.name: self._as_known(stored, found.now) for stored in ongoing}
+        gone = [each for each in found.schedules if each.left or has_ended(each, found.now)]
+        self._forget(gone, found.now)
+        names = {each.name for each in gone}
+        self._known = {
+            each.name: self._as_known(each, found.now)
+            for each in found.schedules
+            if each.name not in names
+        }
         for one in self._known.values():
             if one.problem:
                 self._errors.log("%s", one.problem)
@@ -100,11 +101,11 @@ class Ticker:
         one.due = one.ticks.next_after(second)
         return int(answer == "done")
 
-    def _forget(self, schedules: Sequence[Stored], now: int) -> None:
-        """What schedules have left behind that there are no more."""
-        for stored in schedules:
+    def _forget(self, gone: Sequence[Stored], now: int) -> None:
+        """What schedules have left behind that there are no more, after a while."""
+        for stored in gone:
             last = max(stored.renewed or 0, stored.tick.second if stored.tick else 0)
-            if (stored.left or has_ended(stored, now)) and last < now - KEPT_SECONDS:
+            if last < now - KEPT_SECONDS:
                 self._schedules.remove(stored.name)
 
 

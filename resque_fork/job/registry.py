@@ -21,6 +21,7 @@ from ..errors import (
     SettingsError,
     UnknownJob,
 )
+from ..text import did_you_mean
 from .limits import NO_LIMITS, Limits
 from .retry import Retry, Time
 from .schedule import CATCH_UP, Schedule
@@ -233,10 +234,7 @@ def check_options(wire_name: str, options: Collection[str]) -> None:
     known = [*JobOptions.__annotations__, "queue", "name", "hooks"]
     for option in options:
         if option not in known:
-            import difflib  # as in `Registry`: rarely needed
-
-            near = difflib.get_close_matches(option, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
+            hint = did_you_mean(option, known)
             raise SettingsError(f"{wire_name}: a job has no option {option!r}{hint}")
 
 
