@@ -25,7 +25,8 @@ PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 class Pool(Service):
     """Keeps `settings.count` workers running; `make_worker` is called in each new process.
 
-    Every signal is passed on to the workers. One that dies is started again, at
+    Every signal is passed on to the workers, but the first Ctrl-C in a terminal, which is
+    QUIT to them. One that dies is started again, at
     once if it had been running well, else after a growing pause; paused, if the
     others are. If the supervisor dies, the kernel sends its workers TERM.
     """
@@ -123,9 +124,12 @@ class Pool(Service):
 
     def _stop_with(self, number: int) -> Callable[[], None]:
         def stop() -> None:
+            softened = number == signal.SIGINT and self._is_first_ctrl_c()
+            if softened:
+                lifecycle.info("Finishing the running jobs; Ctrl-C again stops them")
             self._ask_to_stop()
             self._missing = 0
-            self._pass_on(number)
+            self._pass_on(signal.SIGQUIT if softened else number)
 
         return stop
 

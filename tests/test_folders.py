@@ -30,6 +30,7 @@ ORDER = [
     "child",
     "worker",
     "pool",
+    "reload",
     "contrib",
     "embedded",
     "testing",
@@ -54,6 +55,7 @@ LATE = {
     ("pytest_plugin", "resque_fork.client.resque"),
     ("pytest_plugin", "resque_fork.embedded"),
     ("pytest_plugin", "resque_fork.testing"),
+    ("reload/watcher", "watchfiles"),  # an extra
     ("settings", "tomllib"),
     ("text", "difflib"),
     ("system/subprocess", "pickle"),

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from .. import logs
 from ..client.resque import Resque
-from ..errors import NoQueueError, RedisUnavailable
+from ..errors import NoQueueError, RedisUnavailable, ResqueError
 from ..failure import Backends
 from ..job.registry import registry
 from ..pool import Pool
+from ..reload.reloader import Reloader
 from ..settings import Settings
 from ..store.connecting import ping
 from ..system.closers import closers
@@ -32,6 +35,7 @@ from .starting import Starting
 
 log = logging.getLogger("resque_fork")
 
+RELOAD = "--reload"
 QUOTE_IT = "If the shell has made files of a star, quote it: --queues='*'."
 
 
@@ -48,9 +52,18 @@ class Work(Command):
             raise
 
 
-@command(cls=Work, params=options.of_group("work"))
+def reload_option() -> click.Option:
+    return click.Option(
+        [RELOAD],
+        is_flag=True,
+        help="Start again when a Python file below the current directory changes, after the "
+        "running job. For development; needs the extra reload.",
+    )
+
+
+@command(cls=Work, params=[*options.of_group("work"), reload_option()])
 @pass_app
-def work(app: App) -> int:
+def work(app: App, reload: bool) -> int:
     """Run a worker, which forks a child for each job until it is told to stop.
 
     \b
@@ -63,11 +76,28 @@ def work(app: App) -> int:
 
     TERM and INT stop the worker now, QUIT stops it after the running job. USR2
     pauses it, CONT resumes it, USR1 stops the running job, HUP reopens log files.
+    In a terminal the first Ctrl-C finishes the running job, the second stops it.
     """
     settings = app.settings
+    if reload:
+        return _reload(settings)
     with Starting() as starting:
         return _work(app, settings, starting)
     return 0  # it was told to stop before there was a worker
+
+
+def _reload(settings: Settings) -> int:
+    if settings.daemon:
+        raise click.UsageError(
+            "--reload is for a terminal, and does not go with --daemon.",
+            click.get_current_context(),
+        )
+    if find_spec("watchfiles") is None:
+        raise ResqueError("--reload needs watchfiles: pip install 'resque-fork[reload]'.")
+    application.check_directory()
+    logs.set_up(settings.log_format, settings.verbose)
+    program = [arg for arg in sys.orig_argv[1:] if arg != RELOAD]
+    return Reloader([sys.executable, *program], settings).run()
 
 
 def _work(app: App, settings: Settings, starting: Starting) -> int:

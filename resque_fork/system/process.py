@@ -176,6 +176,14 @@ def stopped_by(pid: int) -> int | None:
     return 0 if seen.si_code == os.CLD_CONTINUED else seen.si_status
 
 
+def in_foreground() -> bool:
+    """Whether Ctrl-C in the terminal on stdin is sent to this process's group."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:  # no terminal, or one of somebody else
+        return False
+
+
 # --- children that nobody asked for
 
 

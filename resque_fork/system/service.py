@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ..logs import LogFiles, lifecycle
 from ..settings import Settings
 from ..wire.procline import Procline
-from . import libc
+from . import libc, process
 from .loop import Loop
 from .signals import Signals
 
@@ -72,6 +72,10 @@ class Service:
     def stopping(self) -> bool:
         """Whether it has been told to stop."""
         return self._stop.asked
+
+    def _is_first_ctrl_c(self) -> bool:
+        """Whether an INT that has come is one: what runs is finished, and the next one stops it."""
+        return not self._stop.asked and process.in_foreground()
 
     def _ask_to_stop(self) -> bool:
         """Whether this is the first time."""

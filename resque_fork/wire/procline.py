@@ -63,6 +63,9 @@ class Procline:
     def supervising(self, count: int) -> None:
         self._show(f"Supervising {count} workers")
 
+    def reloading(self) -> None:
+        self._show("Reloading on changes")
+
     def keeping_the_clock(self) -> None:
         self._show("Moving delayed jobs")
 

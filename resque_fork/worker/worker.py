@@ -511,6 +511,7 @@ class Worker(Service):
     def _signal_table(self) -> dict[int, Callable[[], None]]:
         """
         TERM, INT   stop now: the child gets TERM, then KILL (graceful_term: TERM is QUIT)
+                    the first Ctrl-C in a terminal is QUIT
         QUIT        finish the job, then stop
         USR1        stop the child, go on
         USR2        take no new job
@@ -520,7 +521,7 @@ class Worker(Service):
         """
         return {
             signal.SIGTERM: self.shutdown if self.settings.graceful_term else self.shutdown_now,
-            signal.SIGINT: self.shutdown_now,
+            signal.SIGINT: self._interrupt,
             signal.SIGQUIT: self.shutdown,
             signal.SIGUSR1: self.kill_child,
             signal.SIGUSR2: self.pause_processing,
@@ -538,6 +539,14 @@ class Worker(Service):
         """Stop, and stop the running job too."""
         self._begin_shutdown()
         self._performer.stop()
+
+    def _interrupt(self) -> None:
+        if not (self.settings.fork_per_job and self._is_first_ctrl_c()):
+            self.shutdown_now()  # without a child, the signal has been raised in the job
+            return
+        if self._stop.busy:
+            lifecycle.info("Finishing the running job; Ctrl-C again stops it")
+        self.shutdown()
 
     def _begin_shutdown(self) -> None:
         if self._ask_to_stop():

@@ -71,7 +71,7 @@ SURFACE = {
         *("--term-child", "--no-term-child", "--graceful-term", "--run-at-exit-hooks"),
         *("--on-lost", "--on-term", "--max-attempts", "--max-payload", "--heartbeat-interval"),
         *("--prune-interval", "--pidfile", "--daemon", "--failure-backend", "--procline-prefix"),
-        *("-v", "--log-format"),
+        *("-v", "--log-format", "--reload"),
     ],
 }
 

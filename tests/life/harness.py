@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 from redis import Redis
+from terminal import Terminal
 
 import resque_fork
 from resque_fork.version import __version__
@@ -182,8 +183,7 @@ class Stage:
                 command,
                 cwd=self.directory,
                 env=dict(self.environment() if env is None else env),
-                stdin=subprocess.DEVNULL,
-                **{"stdout": file, "stderr": file, **options},
+                **{"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, **options},
             )
         running = Running(popen, said)
         self._started.append(running)
@@ -205,6 +205,11 @@ class Stage:
     ) -> Running:
         """A worker of the command line; not waited for."""
         return self.start(*self.command(*options, queues=queues, require=require), env=env)
+
+    def work_in(self, terminal: Terminal, *options: str, **more: Any) -> Running:
+        """A worker that somebody has started by hand."""
+        command = terminal.command(*self.command(*options, **more))
+        return self.start(*command, stdin=terminal.theirs, start_new_session=True)
 
     def run(self, *command: str) -> str:
         """A command of the command line; returns its output. It has to go well."""
