@@ -44,7 +44,7 @@ class IdlePerformer:
 class FleetWorker(Worker):
     """A worker in a thread: it hears no signals."""
 
-    def _make_performer(self) -> Any:
+    def _make_performer(self, restorer: object) -> Any:
         return IdlePerformer()
 
     def _begin(self) -> None:

@@ -6,55 +6,30 @@ import gc
 import logging
 import os
 import signal
-import socket
 from collections.abc import Callable
 
-from ..child.fork import ForkedPerformer
-from ..child.performer import Performer
-from ..client.resque import Resque
-from ..clock.clock import NOT_WAITED_FOR, Clock
-from ..clock.mover import Mover
-from ..clock.renewal import Renewal
-from ..clock.ticker import Ticker
-from ..errors import NotOnMainThread, ResqueError, WrongKeyType
-from ..failure import Backends, FailedEntries
+from ..errors import NotOnMainThread, ResqueError
 from ..job.hooks import worker_hooks
 from ..job.registry import registry
 from ..job.reservation import Reservation
-from ..logs import LogFiles, lifecycle
+from ..logs import lifecycle
 from ..policies import Outcome
 from ..policies.outcome import DONE, FAILED, NOT_STARTED
-from ..settings import Settings, load
 from ..store.access import check_access
-from ..store.delayed import DelayedSet
-from ..store.queue_listener import QueueListener
-from ..store.schedules import StoredSchedules
-from ..store.worker_connection import BestEffort, WorkerConnection
-from ..store.worker_store import Finish, WorkerStore
-from ..store.workers import Workers
+from ..store.worker_store import Finish
 from ..system import process
 from ..system.closers import closers
-from ..system.identity import Identity
-from ..system.service import Service
 from ..system.signals import can_handle_signals
-from ..system.streams import HarmlessOutput
 from ..version import __version__
-from ..wire.queue_list import QueueList
-from .finish import Finisher
-from .idle import IdleBackoff, Idler
-from .in_place import InPlacePerformer
-from .maintenance import Maintenance
-from .pruning import Pruner
-from .reserve import Reserver
-from .restorer import Restorer
-from .sockets import ConnectionCheck
+from .idle import IdleBackoff
+from .parts import WorkerParts
 
 log = logging.getLogger("resque_fork")
 
 FORK_RETRY_SECONDS = 1.0  # before the next try when no process could be had
 
 
-class Worker(Service):
+class Worker(WorkerParts):
     """A worker that serves `queues`, in order of priority.
 
     ``Worker("urgent", "*", resque=resque).work()`` is what the command line
@@ -67,33 +42,10 @@ class Worker(Service):
     as you like, ``shutdown()``, ``close()``.
     """
 
-    _performer: Performer
-    _connection: WorkerConnection
-    _renewal: Renewal | None
-
-    def __init__(
-        self,
-        *queues: str,
-        resque: Resque | None = None,
-        settings: Settings | None = None,
-        log_files: LogFiles | None = None,
-        connections: ConnectionCheck | None = None,
-    ) -> None:
-        settings = settings or load({}, os.environ)[0]
-        self.resque = resque or Resque()
-        self.queue_list = QueueList(queues or settings.queues)
-        self.backends = Backends.named(settings.failure_backend)
-        self.connections = connections or ConnectionCheck()
-        self.hostname = socket.gethostname()
-        self.job: Reservation | None = None  # the present one, or the last
-        self._first_fork_announced = False
-        super().__init__(settings, log_files)
-        self._assemble()
-
-    @property
-    def id(self) -> str:
-        """``host:pid:queues``, by which every Resque knows it."""
-        return f"{self.hostname}:{self.pid}:{self.queue_list}"
+    job: Reservation | None = None  # the present one, or the last
+    paused = False
+    _closed = False
+    _first_fork_announced = False
 
     def __str__(self) -> str:
         return self.id
@@ -138,7 +90,7 @@ class Worker(Service):
             self._write_what_is_known()
         finally:
             self._performer.close()
-            self._run_hooks("worker_exit")
+            self._hooks.run_safely("worker_exit")
             process.block_signals()
             self._connection.close()
             lifecycle.info("Worker %s has left", self.id)
@@ -157,7 +109,7 @@ class Worker(Service):
             self._performer.become_idle()
             self._run_failure_hooks()
             if worked and not self._is_paused():
-                self._run_hooks("queue_empty")
+                self._hooks.run_safely("queue_empty")
                 worked = False
             if interval == 0:
                 break
@@ -228,7 +180,7 @@ class Worker(Service):
         """Run the before_fork hooks, then `perform`; what they raise fails the job."""
         if worker_hooks.any("before_fork") and not self._stop.asked:
             try:
-                self._run_hook("before_fork", job)
+                self._hooks.run("before_fork", job)
             # a hook of the application's may raise anything, and leaving is an error too
             except BaseException as error:
                 self._finish(job, Outcome.of(FAILED, error))
@@ -284,11 +236,10 @@ class Worker(Service):
         self._log_start()
         self._connection.open_or_refuse()
         check_access(self._connection, self.resque.server, self.resque.key_names)
-        self._declare_retries()
-        self._declare_schedules()
+        self._declarations.declare()
         self.prune_dead_workers()
         if not self._first_fork_announced:  # work() may be called again
-            self._announce_first_fork()
+            self._hooks.announce_first_fork()
             self._first_fork_announced = True
         self._look_for_shared_connections()
         self._settle_memory()
@@ -341,6 +292,7 @@ class Worker(Service):
         if self._closed or self.pid != os.getpid():
             self._make_loop()
             self._assemble()
+            self.paused = self._closed = False
         if not self._signals.installed:
             self._signals.install(self._signal_table())
             self._performer.open()
@@ -358,30 +310,6 @@ class Worker(Service):
             "" if len(names) == 1 else "s",
         )
         log.info("Known jobs: %s", ", ".join(names) or "none")
-
-    def _declare_retries(self) -> None:
-        """For those that rescue jobs of ours: they may not have loaded the application."""
-        declared = registry.retries().items()
-        try:
-            self._store.declare_retries(
-                {name: retry.to_json() if retry else None for name, retry in declared}
-            )
-        except WrongKeyType as problem:
-            log.error("%s", problem)
-
-    def _declare_schedules(self) -> None:
-        """Raises SettingsError for one that is not valid, or whose ticks cannot be told here."""
-        schedules = registry.schedules()
-        for schedule in schedules:
-            schedule.check()
-        if self._renewal is None and schedules:
-            redis = BestEffort(self._connection, NOT_WAITED_FOR)
-            store = StoredSchedules(redis, self.resque.key_names)
-            seconds = self.settings.heartbeat_interval
-            self._renewal = Renewal(self._loop, store, schedules, seconds)
-            self._loop.tasks.append(self._renewal)
-        if self._renewal is not None:
-            self._renewal.declare()
 
     def _look_for_shared_connections(self) -> None:
         if self.settings.fork_per_job:
@@ -412,99 +340,6 @@ class Worker(Service):
             self._procline.paused()
         else:
             self._procline.waiting_for(self.queues(), self.queue_list.included)
-
-    # --- hooks
-
-    def _announce_first_fork(self) -> None:
-        try:
-            self._run_hook("before_first_fork")
-        except Exception:
-            raise
-        except BaseException as error:  # it would end us as if all were well, or half way
-            raise ResqueError(f"The hook before_first_fork raised {error!r}.") from error
-
-    def _run_hooks(self, name: str, *args: object) -> None:
-        """Hooks at whose failure there is no job to fail."""
-        try:
-            self._run_hook(name, *args)
-        except BaseException as error:  # whatever it is, it is not what ends a worker
-            log.error("The hook %s raised %r", name, error)
-
-    def _run_hook(self, name: str, *args: object) -> None:
-        """The application's hooks; what they raise is raised."""
-        if worker_hooks.any(name):
-            try:
-                with self._harmless_output:
-                    worker_hooks.run(name, *args)
-            finally:
-                self._restorer.after(f"The hook {name}")
-
-    # --- its parts
-
-    def _assemble(self) -> None:
-        """Make all parts. They hold no descriptor and no connection yet."""
-        keys, settings, loop = self.resque.key_names, self.settings, self._loop
-        self.paused = self._closed = False
-        self._restorer = Restorer(loop, self._signals)
-        self._harmless_output = HarmlessOutput()
-        self._performer = self._make_performer()
-        self._connection = WorkerConnection(
-            self.resque.server,
-            loop,
-            keys.queues,
-            self._stop.deadline,
-            self._performer.run_in_subprocess,
-        )
-        self._listener = QueueListener(self._connection, keys)
-        self._idler = Idler(loop, self._listener, self._stop)
-        best_effort = BestEffort(self._connection)
-        identity = Identity.here().to_fields()
-        self._store = WorkerStore(
-            self._connection, keys, self.id, identity, settings.max_attempts, best_effort
-        )
-        entries = FailedEntries(self.backends, keys)
-        self._pruner = Pruner(Workers(best_effort, keys), settings, entries, loop.sleep)
-        queues = self.queue_list.included
-        self._maintenance = Maintenance(
-            loop, self._store, self._pruner, settings, queues, self._listener.note_push
-        )
-        loop.tasks.append(self._maintenance)
-        self._clock = self._make_clock(entries)
-        self._renewal = None
-        self._reserver = Reserver(self._store, self.queue_list, settings)
-        self._finisher = Finisher(settings, entries, self.id, self._performer, self._stop)
-
-    def _make_clock(self, entries: FailedEntries) -> Clock | None:
-        """None in a worker that is not there for long, or whose jobs hold up its loop."""
-        settings = self.settings
-        if not settings.clock or not settings.fork_per_job or settings.interval == 0:
-            return None
-        redis = BestEffort(self._connection, NOT_WAITED_FOR)
-        keys, prefix = self.resque.key_names, settings.scheduler_lock_prefix
-        delayed = DelayedSet(redis, keys, self.id, prefix)
-        clock = Clock(
-            self._loop,
-            Mover(self._loop, delayed, entries, self._performer.run_in_subprocess),
-            Ticker(StoredSchedules(redis, keys, prefix)),
-            self._stop,
-            self._listener.note_push,
-        )
-        self._loop.tasks.append(clock)
-        return clock
-
-    def _make_performer(self) -> Performer:
-        settings = self.settings
-        if settings.fork_per_job:
-            return ForkedPerformer(self._loop, settings, self.backends, self.id, self._stop)
-        return InPlacePerformer(
-            settings, self.backends, self.id, self._beat_from_a_thread, self._restorer
-        )
-
-    def _beat_from_a_thread(self) -> None:
-        try:
-            self._store.on(self.resque.client).heartbeat()
-        except ResqueError as error:
-            log.warning("A heartbeat could not be sent: %s", error)
 
     # --- signals
 
@@ -550,7 +385,7 @@ class Worker(Service):
 
     def _begin_shutdown(self) -> None:
         if self._ask_to_stop():
-            self._run_hooks("shutdown", self)
+            self._hooks.run_safely("shutdown", self)
 
     def kill_child(self) -> None:
         """Stop the running job and go on with the next."""
@@ -564,7 +399,7 @@ class Worker(Service):
     def pause_processing(self) -> None:
         """Take no new job until told to go on."""
         lifecycle.info("USR2 received; pausing job processing")
-        self._run_hooks("before_pause", self)
+        self._hooks.run_safely("before_pause", self)
         self.paused = True
         self._idler.wake()
 
@@ -573,4 +408,4 @@ class Worker(Service):
         lifecycle.info("CONT received; resuming job processing")
         self.paused = False
         self._idler.wake()
-        self._run_hooks("after_pause", self)
+        self._hooks.run_safely("after_pause", self)
