@@ -105,16 +105,16 @@ def test_keys_are_documented() -> None:
     keys = Keys("ns")
     found = {value for value in vars(keys).values() if isinstance(value, str)}
     found -= {keys.namespace, keys.prefix, keys.kept_prefix, keys.retry_prefix}
-    found -= {keys.delayed_prefix, keys.timestamps_prefix}
+    found -= {keys.delayed_prefix, keys.timestamps_prefix, keys.ask_prefix}
     found |= {
         keys.stat(name, whose) for name in ("processed", "failed") for whose in (None, "<id>")
     }
     found |= {keys.queue("<queue>"), keys.failed_list("<queue>_failed")}
     methods = {name for name in vars(Keys) if not name.startswith("_")}
-    found |= {keys.rescued("<token>"), keys.kept("<name>"), keys.retry("<digest>")}
+    found |= {keys.rescued("<token>"), keys.answer("<token>"), keys.kept("<name>"), keys.retry("<digest>")}
     found |= {f"{keys.delayed_prefix}<time>", f"{keys.timestamps_prefix}<job>"}
     found.add(keys.scheduler_lock().replace("ns:ns:", "ns:<namespace>:"))
-    named = {"stat", "queue", "failed_list", "rescued", "kept", "retry"}
+    named = {"stat", "queue", "failed_list", "rescued", "answer", "kept", "retry"}
     for name in methods - named - {"delayed", "timestamps", "scheduler_lock"}:
         found.add(getattr(keys, name)("<id>"))
     section = text_of("docs/operations.md").partition("\n## Keys\n")[2]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from ..errors import ResqueError
 from ..system import process
@@ -27,6 +28,11 @@ def children_with_jobs(worker: int) -> list[int]:
     except OSError:
         return []
     return [pid for pid in map(int, found) if _file_of(pid) and not is_spare(_title_of(pid))]
+
+
+def stacks_of_job(worker: int) -> list[dict[str, Any]]:
+    """The stacks of a worker's running job: {"child", "stack"} for each of its children."""
+    return [{"child": pid, "stack": stacks_of(pid)} for pid in children_with_jobs(worker)]
 
 
 def stacks_of(child: int) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..child.stacks import children_with_jobs, stacks_of
+from ..child.stacks import stacks_of_job
 from .app import App, pass_app
 from .command import Listing, command
 from .output import note, say, to_json
-from .workers import process_of, worker_argument
+from .workers import asked, is_elsewhere, process_of, worker_argument
 
 
 @command(cls=Listing)
@@ -15,16 +15,18 @@ from .workers import process_of, worker_argument
 def stacks(app: App, worker: str) -> None:
     """Show the Python stacks of a worker's running job, innermost frame first.
 
-    The job is not disturbed. Run this on the worker's own host. With --json: an
-    array of {"child", "stack"}.
+    The job is not disturbed. A busy worker on another host answers within
+    seconds. With --json: an array of {"child", "stack"}.
     """
-    children = children_with_jobs(process_of(app, worker).pid)
-    found = [(child, stacks_of(child)) for child in children]
+    if is_elsewhere(app, worker):
+        found = asked(app, worker, "stacks")
+    else:
+        found = stacks_of_job(process_of(app, worker).pid)
     if app.json:
-        say(to_json([{"child": child, "stack": stack} for child, stack in found]))
+        say(to_json(found))
         return
     if not found:
         note(f"{worker} has no job at the moment.")
-    for _, stack in found:
-        for line in stack:
+    for job in found:
+        for line in job["stack"]:
             say(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import Any
 
 import click
 import psutil
@@ -11,6 +12,7 @@ import psutil
 from ..errors import ResqueError
 from ..failure import Backends, FailedEntries
 from ..logs import silenced
+from ..store.requests import Requests
 from ..store.workers import WorkerId
 from ..system.identity import Identity, is_alive
 from ..text import duration
@@ -62,11 +64,17 @@ def list_workers(app: App) -> None:
 @worker_argument
 @pass_app
 def kill(app: App, worker: str) -> None:
-    """Kill a worker of this host together with its job.
+    """Kill a worker of this host together with its job, or stop one of another host.
 
     The job is rescued first: --on-lost decides whether it fails or is queued
-    again. The process is killed only if it certainly is that worker.
+    again. The process is killed only if it certainly is that worker. A worker on
+    another host is asked to stop at once, as by TERM; a busy one takes seconds to
+    hear of it.
     """
+    if is_elsewhere(app, worker):
+        asked(app, worker, "shutdown_now")
+        say(f"{worker} runs on another host. It stops now, and its job too.")
+        return
     process = process_of(app, worker)
     try:
         process.suspend()  # it cannot take another job between the rescue and its end
@@ -157,8 +165,21 @@ def _check_registered(app: App, worker: str) -> None:
         raise ResqueError(f"No worker is registered as {worker}: see resque-fork list.")
 
 
+def is_elsewhere(app: App, worker: str) -> bool:
+    """Whether it is a worker of resque-fork that runs on another host."""
+    _check_registered(app, worker)
+    parts, identity = WorkerId.parse(worker), Identity.from_fields(app.workers.process(worker))
+    return identity is not None and not WorkerReport(app).is_here(parts, identity)
+
+
+def asked(app: App, worker: str, action: str) -> Any:
+    """What a worker on another host answers."""
+    note(f"Asking {worker} on its host; a busy worker takes some seconds to answer.")
+    return Requests(app.resque.client, app.resque.key_names).ask(worker, action)
+
+
 def process_of(app: App, worker: str) -> psutil.Process:
-    """Its process. Raises ResqueError if it is not certain which that is."""
+    """The process of a worker of this host. Raises ResqueError if it is not certain which it is."""
     _check_registered(app, worker)
     parts = WorkerId.parse(worker)
     identity = Identity.from_fields(app.workers.process(worker))
@@ -166,8 +187,6 @@ def process_of(app: App, worker: str) -> psutil.Process:
         raise ResqueError(
             f"{worker} is not a worker of resque-fork, so its process cannot be identified."
         )
-    if not WorkerReport(app).is_here(parts, identity):
-        raise ResqueError(f"{worker} runs on another host: run this command there.")
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(parts.pid)  # from here on psutil notices if the pid is used again
         if Identity.of(parts.pid) == identity:

@@ -21,15 +21,19 @@ class QueueListener:
     """Notified of every push, and of the loss of the connection, after which pushes go unnoticed.
 
     `queues_changed` is set too if the set of known queues may have changed; whoever reads
-    that set again clears it.
+    that set again clears it. `asked` is set, and nothing else, if somebody may have asked for
+    something of the worker whose requests stand under the key `requests`.
     """
 
-    def __init__(self, connection: WorkerConnection, keys: Keys) -> None:
+    def __init__(self, connection: WorkerConnection, keys: Keys, requests: str) -> None:
         self.queues_changed = True
+        self.asked = False
         self._notified = self._muted = False
         self._ignored = 0  # notifications, while it is muted
         self._connection = connection
         self._queues_key = to_bytes(keys.queues)
+        self._ask_prefix = to_bytes(keys.ask_prefix)
+        self._requests_key = to_bytes(requests)
         self._subscribed_on: object = None
         prefixes = [part for prefix in keys.listener_prefixes for part in ("PREFIX", prefix)]
         self._subscribe_command = ("CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP", *prefixes)
@@ -83,6 +87,9 @@ class QueueListener:
         self._subscribed_on = None
 
     def _notify(self, keys: list[bytes] | None) -> None:
+        if keys is not None and all(key.startswith(self._ask_prefix) for key in keys):
+            self.asked = self.asked or self._requests_key in keys
+            return
         self._notified = True
         if self._muted:
             self._ignored += 1

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from ..errors import NameTaken, RedisRefused
 from ..wire.failed import entry_with
 from ..wire.keys import Keys, to_text
+from ..wire.request import Answer
 from ..wire.times import run_time, started_time
 from ..wire.unreadable import reference
 from . import scripts
@@ -26,6 +27,8 @@ from .retries import Comeback, RetryState, retry_keys, retry_state
 from .scripts import Commands, Packs
 
 log = logging.getLogger("resque_fork")
+
+ANSWER_SECONDS = 60  # for which an answer to a request stays in Redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class WorkerStore:
         self.token = os.urandom(8).hex()
         self._redis = redis
         self._best_effort = best_effort or redis
+        self.requests: list[bytes] = []  # to this worker, still to be answered
         self._number = 0  # of the last step that went through
         self._held: Step | None = None  # the job on record
         self.counted_by = b""  # the payload by whose bytes losses of that job are counted
@@ -260,6 +264,18 @@ class WorkerStore:
             self._step_keys = self._redis.pack(keys) if isinstance(self._redis, Packs) else keys
             self._queues = queues
         return self._step_keys
+
+    def look(self) -> list[str]:
+        """The ids of all workers, sorted; what is asked of this one is added to `requests`."""
+        keys = [self._keys.workers, self._keys.own_workers, self._keys.ask(self.worker_id)]
+        ids, requests = scripts.run(self._best_effort, "look", keys, [])
+        self.requests += requests
+        return sorted(map(to_text, ids))
+
+    def answer(self, token: str, answer: Answer) -> None:
+        """Answer a request; nobody may wait for it any more."""
+        key = self._keys.answer(token)
+        scripts.run(self._best_effort, "post", [key], [answer.to_json(), ANSWER_SECONDS])
 
     def known_queues(self) -> list[str]:
         """The names of all known queues, sorted."""

@@ -45,8 +45,10 @@ class Keys:
         self.renewals = f"{namespace}:fork:schedules:renewed"
         self.paused_schedules = f"{namespace}:fork:schedules:paused"
         self.ticks = f"{namespace}:fork:ticks"
-        # what the server announces changes of: `queues` and every `queue:<name>`, and the pause
-        self.listener_prefixes = (f"{namespace}:queue", self.pause)
+        self.ask_prefix = f"{namespace}:fork:ask:"
+        # what the server announces changes of: `queues` and every `queue:<name>`, the pause, and
+        # requests to workers
+        self.listener_prefixes = (f"{namespace}:queue", self.pause, self.ask_prefix)
 
     def queue(self, name: str) -> str:
         """List of payloads, taken from the left."""
@@ -92,6 +94,14 @@ class Keys:
     def unread(self, worker_id: str) -> str:
         """Hash: a job on record that is not fit for ``worker:<id>``, byte for byte."""
         return f"{self.namespace}:fork:unread:{worker_id}"
+
+    def ask(self, worker_id: str) -> str:
+        """List of requests to a worker; expires."""
+        return self.ask_prefix + worker_id
+
+    def answer(self, token: str) -> str:
+        """List of one: the answer to the request with this token; expires."""
+        return f"{self.namespace}:fork:answer:{token}"
 
     def rescued(self, token: str) -> str:
         """String: the step whose job was taken off the record of the process with this token."""

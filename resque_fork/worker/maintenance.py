@@ -64,7 +64,8 @@ class Maintenance:
     def prune_here(self) -> None:
         """Rescue what dead workers of this host have left."""
         self._look_due = self._loop.clock() + self._pruner.pause()
-        self._note(self._pruner.prune_here(self._queues, but=self._store.worker_id))
+        ids, ours = self._store.look(), self._store.worker_id
+        self._note(self._pruner.prune_here(self._queues, ids, but=ours))
 
     def prune_fleet(self) -> None:
         """Rescue what others have left, unless another worker looks for them these days."""

@@ -77,7 +77,7 @@ class WorkerParts(Service):
             self._stop.deadline,
             self._performer.run_in_subprocess,
         )
-        self._listener = QueueListener(self._connection, keys)
+        self._listener = QueueListener(self._connection, keys, keys.ask(self.id))
         self._idler = Idler(loop, self._listener, self._stop)
         best_effort = BestEffort(self._connection)
         identity = Identity.here().to_fields()

@@ -83,11 +83,15 @@ class Pruner:
 
     def prune(self, queues: Sequence[str] = ("*",)) -> list[tuple[str, str]]:
         """Rescue all that are found dead now: ids, each with one of the words of `WHAT_BECAME`."""
-        return self.prune_here(queues) + self.prune_everywhere()
+        return self.prune_here(queues, self._workers.all_ids()) + self.prune_everywhere()
 
-    def prune_here(self, queues: Sequence[str], but: str = "") -> list[tuple[str, str]]:
-        """Rescue workers of this host whose processes are gone. `but` is the asking worker."""
-        ids = self._workers.all_ids()
+    def prune_here(
+        self, queues: Sequence[str], ids: Sequence[str], but: str = ""
+    ) -> list[tuple[str, str]]:
+        """Rescue those of all workers that ran on this host and whose processes are gone.
+
+        `but` is the asking worker.
+        """
         self.fleet = max(1, len(ids))
         here = [w for w in map(WorkerId.parse, ids) if w.host == self._hostname and w.text != but]
         self.neighbours = 1 + len(here)

@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
+from ..child.stacks import stacks_of_job
 from ..errors import NotOnMainThread, ResqueError
 from ..job.hooks import worker_hooks
 from ..job.registry import registry
@@ -23,6 +25,7 @@ from ..system.signals import can_handle_signals
 from ..version import __version__
 from .idle import IdleBackoff
 from .parts import WorkerParts
+from .requests import RequestDesk
 
 log = logging.getLogger("resque_fork")
 
@@ -295,6 +298,7 @@ class Worker(WorkerParts):
             self.paused = self._closed = False
         if not self._signals.installed:
             self._signals.install(self._signal_table())
+            self._loop.tasks.append(RequestDesk(self._store, self._listener, self._actions()))
             self._performer.open()
 
     def _log_start(self) -> None:
@@ -364,6 +368,21 @@ class Worker(WorkerParts):
             signal.SIGHUP: self.reopen_logs,
             signal.SIGCHLD: self._performer.reap,
         }
+
+    def _actions(self) -> dict[str, Callable[[], Any]]:
+        """What operators may ask for from any host."""
+        actions = (
+            *(self.shutdown, self.shutdown_now, self.kill_child),
+            *(self.pause_processing, self.unpause_processing, self.stacks),
+        )
+        return {action.__name__: action for action in actions}
+
+    def stacks(self) -> list[dict[str, Any]]:
+        """Where the running job is: for its child the pid, and the stack, innermost frame first."""
+        found: list[dict[str, Any]] = self._performer.run_in_subprocess(
+            lambda: stacks_of_job(self.pid), self._loop.wait
+        )
+        return found
 
     def shutdown(self) -> None:
         """Stop as soon as the running job is finished."""

@@ -22,7 +22,7 @@ class Worker:
     def __init__(self, server: RedisURL, keys: Keys) -> None:
         self.loop = Loop()
         self.connection = WorkerConnection(server, self.loop, keys.queues)
-        self.listener = QueueListener(self.connection, keys)
+        self.listener = QueueListener(self.connection, keys, keys.ask("here:1:mail"))
 
     def hears(self) -> bool:
         """Whether it is notified, of what has happened so far."""
@@ -53,6 +53,17 @@ def test_notified_of_whoever_pushes(worker: Worker, redis: Redis, command: tuple
     assert not worker.hears()
     redis.execute_command(*command)
     wait_for(worker.loop, lambda: worker.listener.notified)
+
+
+def test_hears_of_requests(worker: Worker, redis: Redis) -> None:
+    """What is asked of this worker is no push; what is asked of others is nothing at all."""
+    assert worker.listener.subscribe()
+    redis.rpush("resque:fork:ask:there:1:mail", "{}")
+    assert not worker.hears()
+    assert not worker.listener.asked
+    redis.rpush("resque:fork:ask:here:1:mail", "{}")
+    assert not worker.hears()
+    assert worker.listener.asked
 
 
 def test_is_silent_for_the_rest(worker: Worker, redis: Redis) -> None:

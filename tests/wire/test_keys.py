@@ -33,7 +33,7 @@ def test_names_are_resques() -> None:
 def test_own_names_stay_out_of_the_way() -> None:
     """Our own keys all begin with `fork:`, which no other implementation looks at."""
     keys = Keys("ours")
-    own = [keys.attempts, keys.own_workers, keys.fork(ID), keys.unread(ID)]
+    own = [keys.attempts, keys.own_workers, keys.fork(ID), keys.unread(ID), keys.ask(ID)]
     assert all(name.startswith("ours:fork:") for name in own)
 
 
@@ -47,9 +47,9 @@ def test_namespace_is_the_prefix() -> None:
 
 
 def test_notifications_cover_queues_and_pause() -> None:
-    """Notifications cover the set of queues, every queue and the pause, and no worker."""
+    """Notifications cover all queues, their set, the pause and requests, and no worker."""
     keys = Keys()
-    for key in (keys.queues, keys.queue("x"), keys.pause):
+    for key in (keys.queues, keys.queue("x"), keys.pause, keys.ask(ID)):
         assert key.startswith(keys.listener_prefixes)
     for key in (keys.workers, keys.worker(ID), keys.failed, keys.fork(ID)):
         assert not key.startswith(keys.listener_prefixes)

@@ -77,6 +77,13 @@ class Fleet:
         self.redis.delete(f"resque:worker:{worker_id}", f"resque:worker:{worker_id}:started")
         return worker_id
 
+    def prune_here(self, queues: list[str]) -> list[tuple[str, str]]:
+        return self.looking_here(self.pruner, queues)
+
+    def looking_here(self, pruner: Pruner, queues: list[str]) -> list[tuple[str, str]]:
+        ids = Workers(self.resque.client, self.resque.key_names).all_ids()
+        return pruner.prune_here(queues, ids)
+
     def failed(self) -> list[tuple[Any, ...]]:
         jobs = self.resque.failed().page()
         return [(j.exception, j.error, j.class_name, j.worker, j.queue) for j in jobs]
@@ -160,7 +167,7 @@ def test_lock_holds_others_off(fleet: Fleet) -> None:
 def test_leftover_record_is_dirty_exit(fleet: Fleet, gone: tuple[int, Identity]) -> None:
     """A worker of this host whose process is gone is pruned at once, whatever its queues."""
     worker_id = fleet.ours(*gone, queues="email,other")
-    assert fleet.pruner.prune_here(["unrelated"]) == [(worker_id, "failed")]
+    assert fleet.prune_here(["unrelated"]) == [(worker_id, "failed")]
     assert fleet.failed() == [
         ("Resque::DirtyExit", "Job still being processed", "Mail", worker_id, "email")
     ]
@@ -170,7 +177,7 @@ def test_leftover_record_is_dirty_exit(fleet: Fleet, gone: tuple[int, Identity])
 def test_requeued(fleet: Fleet, gone: tuple[int, Identity]) -> None:
     """If so set, a dead worker's job goes back to its queue, and nobody is told of a failure."""
     worker_id = fleet.ours(*gone)
-    assert fleet.looking(on_lost="requeue").prune_here(["*"]) == [(worker_id, "requeued")]
+    assert fleet.looking_here(fleet.looking(on_lost="requeue"), ["*"]) == [(worker_id, "requeued")]
     assert fleet.resque.pop("email") == {"class": "Mail", "args": [7]}
     assert fleet.told == fleet.failed() == []
 
@@ -186,7 +193,7 @@ def test_same_host_dead_worker_rules(fleet: Fleet, gone: tuple[int, Identity]) -
     ]
     reused = fleet.ours(os.getpid(), Identity(here.boot, here.pid_namespace, "1"), "c")
     for _ in range(2):
-        pruned = fleet.pruner.prune_here(["*"])
+        pruned = fleet.prune_here(["*"])
         assert pruned in ([(reused, "failed")], [])
     assert sorted(fleet.resque.workers()) == sorted([living, *elsewhere])
 
@@ -200,11 +207,11 @@ def test_foreign_workers_of_this_host(fleet: Fleet, gone: tuple[int, Identity]) 
     fleet.foreign(f"{HOST}:{os.getpid()}:a,b", 121)  # alive
     fleet.foreign(f"{HOST}:{pid}-0:a,b", 121)  # goworker's pids are none
     fleet.foreign(f"otherhost:{pid}:a,b", 121)
-    assert fleet.pruner.prune_here(["a", "b"]) == [(dead, "failed")]
+    assert fleet.prune_here(["a", "b"]) == [(dead, "failed")]
     fresh = fleet.foreign(f"{HOST}:{pid}:b,a", 119)
-    assert fleet.pruner.prune_here(["a", "b"]) == []
+    assert fleet.prune_here(["a", "b"]) == []
     fleet.foreign(fresh, 121)
-    assert len(fleet.pruner.prune_here(["*"])) == 3
+    assert len(fleet.prune_here(["*"])) == 3
 
 
 # --- after a Ruby worker
@@ -214,7 +221,7 @@ def test_dead_here_that_ruby_took_off(fleet: Fleet, gone: tuple[int, Identity]) 
     """A job that Ruby cannot read is rescued by process, though Ruby found its worker first."""
     worker_id = fleet.taken_off_by_ruby(fleet.ours(*gone, raw=UNFIT))
     fleet.taken_off_by_ruby(fleet.ours(os.getpid(), Identity.here(), raw=UNFIT))  # alive
-    assert fleet.pruner.prune_here(["unrelated"]) == [(worker_id, "failed")]
+    assert fleet.prune_here(["unrelated"]) == [(worker_id, "failed")]
     assert [job[:2] for job in fleet.failed()] == [
         ("Resque::DirtyExit", "Job still being processed")
     ]
@@ -232,7 +239,7 @@ def test_dead_elsewhere_that_ruby_took_off(fleet: Fleet) -> None:
     for worker_id, ago in zip(ids, (301, 299, 301), strict=True):
         beat = datetime.fromtimestamp(now - ago, UTC).isoformat()
         fleet.redis.hset(f"resque:fork:{worker_id}", "beat", beat)
-    assert fleet.pruner.prune_here(["*"]) == []
+    assert fleet.prune_here(["*"]) == []
     assert fleet.pruner.prune_everywhere(but=ids[2]) == [(ids[0], "failed")]
     ((exception, *_),) = fleet.failed()
     assert exception == "Resque::PruneDeadWorkerDirtyExit"
