@@ -111,7 +111,12 @@ def test_keys_are_documented() -> None:
     }
     found |= {keys.queue("<queue>"), keys.failed_list("<queue>_failed")}
     methods = {name for name in vars(Keys) if not name.startswith("_")}
-    found |= {keys.rescued("<token>"), keys.answer("<token>"), keys.kept("<name>"), keys.retry("<digest>")}
+    found |= {
+        keys.rescued("<token>"),
+        keys.answer("<token>"),
+        keys.kept("<name>"),
+        keys.retry("<digest>"),
+    }
     found |= {f"{keys.delayed_prefix}<time>", f"{keys.timestamps_prefix}<job>"}
     found.add(keys.scheduler_lock().replace("ns:ns:", "ns:<namespace>:"))
     named = {"stat", "queue", "failed_list", "rescued", "answer", "kept", "retry"}

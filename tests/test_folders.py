@@ -47,6 +47,8 @@ LATE = {
     ("cli/app", "resque_fork.store.workers"),
     ("cli/options", "click.shell_completion"),
     ("cli/program", "difflib"),  # from here on: it costs memory, and so makes every fork slower
+    ("cli/top", "termios"),  # Windows has neither
+    ("cli/top", "tty"),
     ("client/resque", "resque_fork.store.client"),  # only a connection takes redis
     ("job/declare", "resque_fork.client.default"),
     ("job/registry", "difflib"),

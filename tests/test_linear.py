@@ -34,7 +34,7 @@ from resque_fork.wire.delayed import digest_of, due_of, payload_of
 from resque_fork.wire.job import MAX_PAYLOAD, MOST_DECODED, Payload
 from resque_fork.wire.keys import to_text
 from resque_fork.wire.queue_list import QueueList
-from resque_fork.wire.record import WorkerRecord
+from resque_fork.wire.record import RecordHead, WorkerRecord
 from resque_fork.wire.times import read_time, zone_of
 from resque_fork.wire.unreadable import key_of, unwrapped
 
@@ -172,6 +172,7 @@ READERS: dict[str, tuple[Callable[[bytes], object], int]] = {
     "schedule": (_schedule, 1 << 18),
     "last tick": (Tick.parse, 1 << 20),
     "record": (WorkerRecord.parse, MAX_PAYLOAD),
+    "head of a record": (RecordHead.parse, 1 << 20),
     "payload as it is shown": (_shown, 1 << 20),
     "payload for backends": (payload_object, 1 << 20),
     "failed entry": (_failed, 1 << 20),

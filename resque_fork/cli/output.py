@@ -49,7 +49,7 @@ def listing(
         else:
             _print_as_they_come(rows)
     elif rows := list(rows):
-        echo("\n".join(_table(rows, columns, wrap=wrap)))
+        echo("\n".join(table(rows, columns, wrap=wrap)))
     else:
         note(empty)
 
@@ -130,7 +130,8 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _table(rows: Sequence[Row], columns: Sequence[Column], *, wrap: bool) -> Iterator[str]:
+def table(rows: Sequence[Row], columns: Sequence[Column], *, wrap: bool = False) -> Iterator[str]:
+    """The lines of a table, its head first."""
     texts = [[printable(column.text(row)) for column in columns] for row in rows]
     for line in texts:  # the last may be long: nothing stands behind it
         line[:-1] = [cut(text, WIDEST) for text in line[:-1]]

@@ -19,6 +19,28 @@ _RECORD_HEAD = re.compile(
 )
 
 
+# the class of a payload, wherever another language puts it
+_CLASS = re.compile(rb'"class"\s*:\s*("(?:[^"\\]|\\.){0,1000}+")', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordHead:
+    """What a record says in its first bytes; ``?`` is what cannot be read there."""
+
+    queue: str
+    run_at: str
+    class_name: str
+
+    @classmethod
+    def parse(cls, beginning: bytes) -> RecordHead:
+        """Of any bytes, of which `LONGEST_HEAD` are enough; nothing here raises."""
+        beginning = beginning[:LONGEST_HEAD]
+        head, class_name = _RECORD_HEAD.match(beginning), _CLASS.search(beginning)
+        return cls(
+            _text(head and head[1]), _text(head and head[2]), _text(class_name and class_name[1])
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
     """``worker:<id>``: queue, time of reservation (``2026-11-23T06:51:50Z``), payload's bytes."""
@@ -50,6 +72,13 @@ class WorkerRecord:
         if raw is None or not _says(raw, payload):  # Node has its payload elsewhere
             raw = encode(payload)
         return cls(item["queue"], str(item.get("run_at", "")), raw)
+
+
+def _text(quoted: bytes | None) -> str:
+    try:
+        return str(json.loads(quoted or b'"?"'))
+    except ValueError:
+        return "?"
 
 
 def _behind(head: re.Match[bytes], record: bytes) -> bytes:

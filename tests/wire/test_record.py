@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resque_fork.wire.json import encode
-from resque_fork.wire.record import WorkerRecord
+from resque_fork.wire.record import RecordHead, WorkerRecord
 from resque_fork.wire.times import run_time
 from wire.examples import MOMENT, text, values
 
@@ -74,3 +74,26 @@ def test_large_record_in_another_form(record: bytes) -> None:
     """It is none."""
     with pytest.raises(ValueError, match="too large to be read, and not in Resque's own form"):
         WorkerRecord.parse(record)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "head"),
+    [
+        (
+            b'{"queue":"mail","run_at":"now","payload":{"class":"A","args":["\xff',
+            ("mail", "now", "A"),
+        ),
+        (
+            b'{"queue":"m\\u00fcll","run_at":"","payload":{"args":[],"class":"B"}}',
+            ("müll", "", "B"),
+        ),
+        (b'{"run_at":"now","queue":"q","payload":{"class":"C"}}', ("?", "?", "C")),
+        (b'{"queue":"\xff","run_at":"now","payload":7}', ("?", "now", "?")),
+        (b"\xff", ("?", "?", "?")),
+        (b"", ("?", "?", "?")),
+    ],
+)
+def test_a_head_is_read_of_any_bytes(beginning: bytes, head: tuple[str, str, str]) -> None:
+    """The first bytes are enough; what they do not say is a question mark."""
+    found = RecordHead.parse(beginning)
+    assert (found.queue, found.run_at, found.class_name) == head

@@ -1,0 +1,107 @@
+"""Queues, workers and counters as they are at one moment, for whoever looks again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ResqueError
+from ..wire.keys import Keys, to_text
+from ..wire.record import LONGEST_HEAD, RecordHead
+
+if TYPE_CHECKING:
+    from .client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`at` is the server's clock in seconds; `queues` has the number of jobs by name.
+
+    `workers` has by id what each performs, None if it is idle. `processed` and `failed` count
+    jobs since the beginning, `failures` what stands in the failed list.
+    """
+
+    at: float
+    paused: bool
+    queues: dict[str, int]
+    workers: dict[str, RecordHead | None]
+    processed: int
+    failed: int
+    failures: int
+    retrying: int
+
+
+class Snapshots:
+    """Each costs one round trip, and the first two: it asks for what the one before has named."""
+
+    def __init__(self, redis: Client, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._queues: Sequence[str] = ()
+        self._workers: Sequence[str] = ()
+        self._begun = False
+
+    def take(self) -> Snapshot:
+        """What is there. A key of the wrong type counts as missing."""
+        if not self._begun:
+            self._look()
+            self._begun = True
+        return self._look()
+
+    def _look(self) -> Snapshot:
+        keys, queues, workers = self._keys, self._queues, self._workers
+        replies = self._redis.execute_many(
+            [
+                ("TIME",),
+                ("GET", keys.pause),
+                ("GET", keys.stat("processed")),
+                ("GET", keys.stat("failed")),
+                ("LLEN", keys.failed),
+                ("ZCARD", keys.retries),
+                ("SMEMBERS", keys.queues),
+                ("SUNION", keys.workers, keys.own_workers),
+                *(("LLEN", keys.queue(name)) for name in queues),
+                *(("GETRANGE", keys.worker(i), 0, LONGEST_HEAD) for i in workers),
+                *(("HMGET", keys.fork(i), "queue", "run_at") for i in workers),
+                *(("HGET", keys.unread(i), "class") for i in workers),
+            ],
+            errors=True,
+        )
+        if isinstance(replies[0], ResqueError):
+            raise replies[0]
+        found: list[Any] = [None if isinstance(reply, ResqueError) else reply for reply in replies]
+        time, pause, processed, failed, failures, retrying, names, ids, *rest = found
+        sizes, rest = rest[: len(queues)], rest[len(queues) :]
+        heads, jobs, classes = (rest[i * len(workers) : (i + 1) * len(workers)] for i in range(3))
+        doing = map(_doing, heads, jobs, classes)
+        self._queues = sorted(map(to_text, names or ()))
+        self._workers = sorted(map(to_text, ids or ()))
+        return Snapshot(
+            at=int(time[0]) + int(time[1]) / 1e6,
+            paused=(pause or b"").strip().lower() == b"true",
+            queues={name: size or 0 for name, size in zip(queues, sizes, strict=True)},
+            workers=dict(zip(workers, doing, strict=True)),
+            processed=_number(processed),
+            failed=_number(failed),
+            failures=failures or 0,
+            retrying=retrying or 0,
+        )
+
+
+def _number(value: bytes | None) -> int:
+    try:
+        return int(value or 0)
+    except ValueError:
+        return 0
+
+
+def _doing(
+    record: bytes | None, job: list[Any] | None, class_name: bytes | None
+) -> RecordHead | None:
+    if record:
+        return RecordHead.parse(record)
+    queue, run_at = job or (None, None)
+    if queue is None:
+        return None
+    return RecordHead(to_text(queue), to_text(run_at or b""), to_text(class_name or b"?"))
