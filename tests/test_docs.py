@@ -101,7 +101,7 @@ def signal_table() -> str:
 
 
 def test_keys_are_documented() -> None:
-    """The page on operations has a row for each key in Redis and for nothing else."""
+    """The page on keys has a row for each key in Redis and for nothing else."""
     keys = Keys("ns")
     found = {value for value in vars(keys).values() if isinstance(value, str)}
     found -= {keys.namespace, keys.prefix, keys.kept_prefix, keys.retry_prefix}
@@ -122,8 +122,7 @@ def test_keys_are_documented() -> None:
     named = {"stat", "queue", "failed_list", "rescued", "answer", "kept", "retry"}
     for name in methods - named - {"delayed", "timestamps", "scheduler_lock"}:
         found.add(getattr(keys, name)("<id>"))
-    section = text_of("docs/operations.md").partition("\n## Keys\n")[2]
-    assert first_cells(section) == {key.removeprefix("ns:") for key in found}
+    assert first_cells(text_of("docs/keys.md")) == {key.removeprefix("ns:") for key in found}
 
 
 def test_failures_are_documented() -> None:
@@ -242,7 +241,7 @@ def test_python_runs(page: Path, code: str, tmp_path: Path, environment: dict[st
 
 def access_rules() -> dict[str, str]:
     """The command that makes each user."""
-    page = text_of("docs/operations.md")
+    page = text_of("docs/redis.md")
     return dict(re.findall(r"<!-- acl (\w+) -->\n```text\n(.*?)^```$", page, re.M | re.S))
 
 
