@@ -1,5 +1,7 @@
 """Every exception of resque-fork.
 
+::
+
     ResqueError
     ├── NoQueueError                   a job without a queue
     ├── NoClassError                   a job without a class

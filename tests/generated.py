@@ -129,22 +129,20 @@ def commands_table() -> str:
     return f"| Command | |\n| --- | --- |\n{rows}"
 
 
-def readme() -> str:
-    """``README.md`` with its tables between their marks."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    for name, make in (("commands", commands_table), ("settings", settings_table)):
-        head, mark, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, tail = rest.partition(f"<!-- /{name} -->\n")
-        assert mark, f"README.md has no <!-- {name} -->"
-        assert end, f"README.md has no <!-- /{name} -->"
-        text = f"{head}{mark}{make()}{end}{tail}"
-    return text
+def commands_page() -> str:
+    """``docs/commands.md`` with its table between its marks."""
+    text = (ROOT / "docs/commands.md").read_text("utf-8")
+    head, mark, rest = text.partition("<!-- commands -->\n")
+    _, end, tail = rest.partition("<!-- /commands -->\n")
+    assert mark, "docs/commands.md has no <!-- commands -->"
+    assert end, "docs/commands.md has no <!-- /commands -->"
+    return f"{head}{mark}{commands_table()}{end}{tail}"
 
 
 FILES: dict[str, Callable[[], str]] = {
     "conf/resque-fork.toml": config_file,
+    "docs/commands.md": commands_page,
     "docs/settings.md": settings_page,
-    "README.md": readme,
 }
 
 

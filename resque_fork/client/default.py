@@ -12,7 +12,7 @@ _chosen: Resque | None = None
 
 
 def default_resque() -> Resque:
-    """The one that was set, or that of the environment as it is now."""
+    """The Resque of ``job.enqueue()``: the one that was set, or that of the environment now."""
     if _chosen is not None:
         return _chosen
     redis = value_of("redis", None, os.environ)
@@ -21,7 +21,7 @@ def default_resque() -> Resque:
 
 
 def set_default_resque(resque: Resque | None) -> None:
-    """Have jobs go to this one from now on, in all threads; None for that of the environment."""
+    """Send ``job.enqueue()`` to this one, in all threads; with None to that of the environment."""
     global _chosen
     _chosen = resque
 

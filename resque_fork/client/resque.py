@@ -117,7 +117,7 @@ class Resque:
 
     @shared_property
     def stats(self) -> Stats:
-        """The counters."""
+        """The counters; ``stats.get("processed")`` and ``stats.get("failed")`` are those of all."""
         return Stats(self.client, self.key_names)
 
     # --- jobs
@@ -183,12 +183,12 @@ class Resque:
         return enqueued
 
     def enqueue_at(self, when: When, job: Any, /, *args: Any, **kwargs: Any) -> bool:
-        """Have a declared job wait until a time, then go to its own queue; see `enqueue_at_to`."""
+        """Queue a declared job on its own queue when a time has come; see `enqueue_at_to`."""
         declaration = declaration_of(job)
         return self._delay(_queue_name(None, declaration), declaration, args, kwargs, when=when)
 
     def enqueue_at_to(self, queue: str, when: When, job: Any, /, *args: Any, **kwargs: Any) -> bool:
-        """Have a job wait until a time, then go to a queue of your choice.
+        """Queue a job on a queue of your choice when a time has come.
 
         `when` is a datetime with a time zone, or seconds since the epoch; a job whose time has
         passed is queued at once. Runs the schedule hooks; False if one of them stopped it.
@@ -198,14 +198,14 @@ class Resque:
         return self._delay(_queue_name(queue), declaration_of(job), args, kwargs, when=when)
 
     def enqueue_in(self, delay: Time, job: Any, /, *args: Any, **kwargs: Any) -> bool:
-        """Have a declared job wait for so long, then go to its own queue; see `enqueue_in_to`."""
+        """Queue a declared job on its own queue after a delay; see `enqueue_in_to`."""
         declaration = declaration_of(job)
         return self._delay(_queue_name(None, declaration), declaration, args, kwargs, delay=delay)
 
     def enqueue_in_to(
         self, queue: str, delay: Time, job: Any, /, *args: Any, **kwargs: Any
     ) -> bool:
-        """Have a job wait for so long, by the clock of Redis, then go to a queue of your choice.
+        """Queue a job on a queue of your choice after a delay, by the clock of Redis.
 
         `delay` is in seconds, a timedelta, or text such as ``"10m"``. The rest is as for
         `enqueue_at_to`.

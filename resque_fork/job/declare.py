@@ -82,7 +82,7 @@ class FunctionJob(Generic[P, R]):
         return default_resque().enqueue(self, *args, **kwargs)
 
     def enqueue_in(self, delay: Time, /, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Queue it so much later; see `Resque.enqueue_in`."""
+        """Queue it after a delay; see `Resque.enqueue_in`."""
         from ..client.default import default_resque
 
         return default_resque().enqueue_in(delay, self, *args, **kwargs)
@@ -90,7 +90,7 @@ class FunctionJob(Generic[P, R]):
     def enqueue_at(
         self, when: datetime.datetime | float, /, *args: P.args, **kwargs: P.kwargs
     ) -> bool:
-        """Queue it at a time; see `Resque.enqueue_at`."""
+        """Queue it when a time has come; see `Resque.enqueue_at`."""
         from ..client.default import default_resque
 
         return default_resque().enqueue_at(when, self, *args, **kwargs)
@@ -117,8 +117,8 @@ def job(
 ) -> Any:
     """Declare a function as a job.
 
-    `queue` is where it goes unless told; `name` is what it is called on the
-    wire (the function's own name unless told); `hooks` are classes whose
+    `queue` is where it goes unless a call names another; `name` is its class
+    name in Redis, by default that of the function; `hooks` are classes whose
     methods are its hooks; `options` are those of `JobOptions`. Raises
     DuplicateJobError if another job has the name, SettingsError for an option
     that makes no sense, NoClassError for a function that is async or yields.

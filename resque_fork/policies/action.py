@@ -13,7 +13,9 @@ DECIDED_IN_CHILD = ("done", "back", "later")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One verb of the step, and the failure that it writes.
+    """What is done about a job that has ended: one verb of the step, and the failure it writes.
+
+    A policy of the application returns ``Action.DONE`` or ``Action.PUT_BACK``.
 
     ``done`` counts the job as performed. ``back`` puts it in front of its queue, and counts
     nothing. ``failed`` writes its failed entry. ``lost`` puts it in front of its queue, or
