@@ -1,4 +1,4 @@
-"""The documents name all there is and nothing else, and what they show works as written."""
+"""The documents name all there is and nothing else; tests/test_pages.py runs what they show."""
 
 import os
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import generated
 import pytest
+from pages import PAGES, ROOT
 from redis import Redis
 
 from resque_fork import Resque, errors
@@ -20,12 +21,10 @@ from resque_fork.job.hooks import JOB_HOOKS, WORKER_HOOKS
 from resque_fork.wire.keys import Keys
 from resque_fork.worker.worker import Worker
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-TIMEOUT = 60  # seconds for a worker to empty its queues
+TIMEOUT = 60  # seconds for a worker to register
 
 # Options in the documents that are other programs'.
-FOREIGN_OPTIONS = {"--data", "--max-tasks-per-child", "--time"}
+FOREIGN_OPTIONS = {"--data", "--max-tasks-per-child", "--pool", "--time", "--with-scheduler"}
 
 # Those of the project's own programs, of which importing one would declare its jobs.
 PROGRAMS = ("bench/__main__.py", "bench/doors.py")
@@ -33,11 +32,6 @@ PROGRAMS = ("bench/__main__.py", "bench/doors.py")
 
 def text_of(name: str) -> str:
     return (ROOT / name).read_text("utf-8")
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """The code blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
 
 
 def first_cells(text: str) -> set[str]:
@@ -83,15 +77,13 @@ def test_hooks_are_documented() -> None:
 
 
 def test_signals_are_documented() -> None:
-    """The page on signals has a row for each that a worker handles, the README for a person's."""
+    """The page on signals has a row for each that a worker handles."""
     handled = re.findall(r"^ *((?:[A-Z]+[0-9]?, )*[A-Z]+[0-9]?)  ", signal_table(), re.MULTILINE)
     names = {name for line in handled for name in line.split(", ")}
     assert {"TERM", "QUIT", "USR1", "HUP", "CHLD"} <= names
     assert all(hasattr(signal, f"SIG{name}") for name in names)
     rows = re.findall(r"^\| ([A-Z][A-Z0-9, ]+) \|", text_of("docs/signals.md"), re.MULTILINE)
     assert set(rows) == names
-    rows = re.findall(r"^\| ([A-Z][A-Z0-9, ]+) \|", text_of("README.md"), re.MULTILINE)
-    assert {name for row in rows for name in row.split(", ")} == names - {"CHLD"}
 
 
 def signal_table() -> str:
@@ -126,14 +118,14 @@ def test_keys_are_documented() -> None:
 
 
 def test_failures_are_documented() -> None:
-    """The README explains each exception that we write to the failed list in our own name."""
+    """The page on failures explains each exception that we write to the list in our own name."""
     names = {
         error.wire_name
         for error in vars(errors).values()
         if isinstance(error, type) and hasattr(error, "wire_name")
     }
     names -= {errors.JobLost.wire_name}  # the base of others
-    assert {cell for cell in first_cells(text_of("README.md")) if "::" in cell} == names
+    assert {cell for cell in first_cells(text_of("docs/failures.md")) if "::" in cell} == names
 
 
 def test_readme_begins_with_code() -> None:
@@ -163,80 +155,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(path), target
 
 
-# --- what is shown, done
-
-
-@pytest.fixture
-def environment(tmp_path: Path, redis_url: str) -> dict[str, str]:
-    """In which `resque-fork` and `python` are ours, and Redis is the tests'."""
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    for name, arguments in (("resque-fork", "-m resque_fork"), ("python", "")):
-        command = commands / name
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
-        command.chmod(0o755)
-    path = f"{commands}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "RESQUE_REDIS": redis_url}
-
-
-def quit_when_done(worker: subprocess.Popen[str], resque: Resque) -> None:
-    """Send QUIT to a worker once it has taken the last job."""
-    late = time.monotonic() + TIMEOUT
-    while resque.info()["pending"] and worker.poll() is None and time.monotonic() < late:
-        time.sleep(0.02)
-    worker.send_signal(signal.SIGQUIT)
-
-
-@pytest.mark.timeout(300)
-def test_readme_commands_run_as_written(
-    tmp_path: Path, environment: dict[str, str], redis_url: str
-) -> None:
-    """With the README's application as app.py, each of its command lines does what it says."""
-    app = blocks(ROOT / "README.md", "python")[0]
-    assert app.startswith("# app.py\n")
-    (tmp_path / "app.py").write_text(app)
-    lines = "".join(blocks(ROOT / "README.md", "console")).splitlines()
-    assert len(lines) > 8
-    said = ""
-    for line in lines:
-        assert line.startswith("$ ")
-        process = subprocess.Popen(
-            ["bash", "-c", f"exec {line[2:]}"],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        with process:
-            if " work " in line and "--interval=0" not in line:
-                quit_when_done(process, Resque(redis_url))
-            output, _ = process.communicate(timeout=TIMEOUT)
-        assert process.returncode == 0, f"{line}\n{output}"
-        said += output
-    assert "goodbye to ada@example.com" in said
-    assert "welcome to ada@example.com\n" in said
-    assert "TypeError" in said
-    assert '"processed": 2' in said
-    assert "Queued 1 failed job again." in said
-
-
-@pytest.mark.parametrize(
-    ("page", "code"),
-    [pytest.param(page, code, id=page.name) for page in PAGES for code in blocks(page, "python")],
-)
-def test_python_runs(page: Path, code: str, tmp_path: Path, environment: dict[str, str]) -> None:
-    """Every piece of Python can be run by itself."""
-    (tmp_path / "shown.py").write_text(code)
-    done = subprocess.run(
-        ["python", "-W", "error", "shown.py"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, f"{page.name}: {done.stderr}"
+# --- what is promised, done
 
 
 def access_rules() -> dict[str, str]:

