@@ -50,6 +50,7 @@ LATE = {
     ("cli/top", "termios"),  # Windows has neither
     ("cli/top", "tty"),
     ("client/resque", "resque_fork.store.client"),  # only a connection takes redis
+    ("client/resque", "resque_fork.store.url_of_client"),
     ("job/declare", "resque_fork.client.default"),
     ("job/registry", "difflib"),
     ("job/schedule", "resque_fork.job.cron"),

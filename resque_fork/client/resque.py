@@ -43,6 +43,7 @@ from .later import When, moment_of, new_item, refuse_unless_for_others, seconds_
 
 if TYPE_CHECKING:
     from ..store.client import Client
+    from ..store.url_of_client import RedisClient
 
 INLINE = "RESQUE_INLINE"
 BULK = 1000  # payloads a round trip
@@ -57,6 +58,10 @@ class Resque:
     used; may be shared by threads and survives a fork. With `inline`, by
     default if ``RESQUE_INLINE`` is set, jobs are performed where they are enqueued, for tests.
 
+    Instead of a URL it takes a client of redis-py: one of a server, of Sentinel (``master_for``)
+    or of a Cluster. It connects by itself, with the client's address, login, timeouts and TLS, and
+    neither uses the client nor closes it.
+
     `timeout` is the longest time in seconds that enqueueing waits for Redis,
     connecting included; by default the URL's ``socket_timeout``, or 3. Other
     methods wait that long for each reply.
@@ -67,13 +72,13 @@ class Resque:
 
     def __init__(
         self,
-        url: str | None = None,
+        url: str | RedisClient | None = None,
         *,
         namespace: str | None = None,
         inline: bool | None = None,
         timeout: float | None = None,
     ) -> None:
-        self.server = RedisURL(value_of("redis", url, os.environ))
+        self.server = RedisURL(value_of("redis", _as_url(url), os.environ))
         self.timeout = self.server.timeout(timeout)
         self.key_names = Keys(value_of("namespace", namespace, os.environ))
         self.server.check_namespace(self.key_names.namespace)
@@ -518,6 +523,14 @@ class Resque:
 
 def _nothing_more_than(before: int) -> str:
     return f"Nothing was queued after the first {before} jobs." if before else "Nothing was queued."
+
+
+def _as_url(given: str | RedisClient | None) -> str | None:
+    if given is None or isinstance(given, str):
+        return given
+    from ..store.url_of_client import url_of_client
+
+    return url_of_client(given)
 
 
 def inline_of_environment() -> bool:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from resque_fork import ArgumentsError, NoClassError, Resque, UnreadablePayload
 from resque_fork.wire.record import WorkerRecord
@@ -183,3 +184,18 @@ def test_environment_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESQUE_REDIS", "redis://first.example.com")
     assert str(Resque().server) == "redis://first.example.com"
     assert str(Resque("unix:///tmp/x").server) == "unix:///tmp/x"
+
+
+def test_a_client_of_redis_py(redis_url: str) -> None:
+    """A Resque connects as a client of redis-py does, and leaves that client as it was."""
+    with Redis.from_url(redis_url, decode_responses=True, max_connections=1) as client:
+        resque = Resque(client)
+        client.rpush("resque:queue:q", b'{"class":"A","args":["\xc3\xa9"]}')
+        client.client_id()
+        mine = client.connection_pool.get_connection()  # the only one that it may have
+        resque.enqueue_to("q", "B")
+        assert [job["args"] for job in resque.peek("q", 0, 2)] == [["\xe9"], []]
+        resque.close()
+        client.connection_pool.release(mine)
+        assert client.lrange("resque:queue:q", 1, 1) == ['{"class":"B","args":[]}']
+        assert str(resque.server) == redis_url

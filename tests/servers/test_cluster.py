@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from life.harness import Running, Stage, until
+from redis import RedisCluster
 
 from resque_fork import MaybeEnqueued, RedisUnavailable, Resque, SettingsError
 
@@ -54,6 +55,23 @@ def test_all_that_a_client_does(clustered: Resque) -> None:
     assert resque.stats.incr("sent", 2) == 2
     info = resque.info()
     assert (info["queues"], info["pending"], info["servers"]) == (2, 0, [str(resque.server)])
+
+
+def test_a_client_of_redis_py(cluster: Cluster, clustered: Resque) -> None:
+    """A Resque finds the Cluster as a client of redis-py does; what nobody can say is refused."""
+    host, port = cluster.url.rpartition("/")[2].split(",")[0].split(":")
+    with RedisCluster(host=host, port=int(port), socket_timeout=2.5) as client:
+        resque = Resque(client, namespace="{resque}")
+        assert resque.enqueue_to("mail", "Mail", 1)
+        resque.close()
+        assert resque.timeout == 2.5
+        assert clustered.peek("mail") == {"class": "Mail", "args": [1]}
+    for option in ("redis_connect_func", "address_remap"):
+        with (
+            RedisCluster(host=host, port=int(port), **{option: lambda it: it}) as client,
+            pytest.raises(SettingsError, match=f"has the option {option}, which"),
+        ):
+            Resque(client, namespace="{resque}")
 
 
 def test_a_worker_and_its_failures(cluster: Cluster, clustered: Resque, on: Stages) -> None:

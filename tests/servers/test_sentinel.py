@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from life.harness import Stage, until
+from redis.sentinel import Sentinel
 
 from resque_fork import AccessRefused, MaybeEnqueued, RedisUnavailable, Resque
 
@@ -42,6 +43,17 @@ def enqueue(resque: Resque, name: str) -> None:
             return False
 
     until(accepted)
+
+
+def test_a_client_of_redis_py(guarded: Sentinels) -> None:
+    """A Resque asks the Sentinels of a redis-py client, and logs in to them as it does."""
+    hosts = [("127.0.0.1", port) for port in guarded.ports]
+    asked = Sentinel(hosts, sentinel_kwargs={"password": PASSWORD})
+    resque = Resque(asked.master_for(PRIMARY, decode_responses=True))
+    assert resque.enqueue_to("jobs", "quick")
+    assert guarded.primary.redis.llen("resque:queue:jobs") == 1
+    resque.clear_queue("jobs")
+    resque.close()
 
 
 def test_the_primary_dies_while_the_worker_is_idle(sentinels: Sentinels, on: Stages) -> None:

@@ -7,6 +7,8 @@ mypy reports those that it does not need.
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, assert_type
 
+from redis import Redis, RedisCluster
+
 from resque_fork import (
     Backend,
     DontPerform,
@@ -146,6 +148,9 @@ def a_client_enqueues() -> None:
     assert_type(resque.dequeue(bare, 7), int)
     resque.push("reports", {"class": "Daily::Report", "args": ["today"]})
 
+    Resque(Redis(decode_responses=True), namespace="shop")
+    Resque(RedisCluster(host="localhost"))
+    Resque(7)  # type: ignore[arg-type]
     Resque(timeuot=0.5)  # type: ignore[call-arg]
     Resque(timeout="0.5")  # type: ignore[arg-type]
     resque.enqueue_to(7, Mail)  # type: ignore[arg-type]
