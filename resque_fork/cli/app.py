@@ -95,5 +95,6 @@ def completing(names: Callable[[Resque], list[str]]) -> Any:
 
 
 complete_queue = completing(lambda resque: resque.queues())
+complete_paused = completing(lambda resque: resque.paused_queues())
 complete_worker = completing(lambda resque: resque.workers())
 complete_failed_list = completing(lambda resque: resque.failed().names())

@@ -12,6 +12,7 @@ from ..store.worker_connection import WorkerConnection
 from ..system.loop import Loop
 from .app import App
 from .checks import FAIL, OK, WARN, Finding, Judgement, looked_at
+from .output import counted
 
 SKEW, WRONG_CLOCK = 2.0, 60.0  # seconds
 
@@ -109,6 +110,10 @@ def _clock(app: App) -> Judgement:
 def _pause(app: App) -> Iterator[Finding]:
     if app.resque.paused():
         yield Finding("pause", WARN, "All workers are paused: resque-fork resume ends it.")
+    for queue in app.resque.paused_queues():
+        jobs = counted(app.resque.size(queue), "job")
+        text = f"{queue} is paused, with {jobs}: resque-fork resume {queue} ends it."
+        yield Finding("pause", WARN, text)
 
 
 def _keys(app: App) -> Iterator[Finding]:
@@ -125,6 +130,7 @@ def _keys(app: App) -> Iterator[Finding]:
         keys.delayed_times: "zset",
         keys.retries: "zset",
         keys.jobs: "hash",
+        keys.paused_queues: "set",
     }
     if types_of(redis, [keys.queues]) == ["set"]:
         kinds |= {keys.queue(name): "list" for name in app.resque.queues()}

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
+
+import click
 
 from .. import settings
+from ..errors import ResqueError
 from ..store.masking import without_secrets
 from ..system import pinned_pages
-from .app import App, pass_app
+from ..text import did_you_mean
+from .app import App, complete_paused, complete_queue, pass_app
 from .command import Listing, command
 from .options import shown
 from .output import Column, Row, listing, note, print_json, say
@@ -29,22 +35,58 @@ def info(app: App) -> None:
         say(f"{name + ':':<11} {text}")
     if app.resque.paused():
         say("All workers are paused; resque-fork resume ends it.")
+    if paused := app.resque.paused_queues():
+        say(f"Paused queues: {', '.join(paused)}; resque-fork resume QUEUE ends it.")
 
 
 @command()
+@click.argument("queues", metavar="[QUEUE]...", nargs=-1, shell_complete=complete_queue)
 @pass_app
-def pause(app: App) -> None:
-    """Stop all workers, on every host, from taking new jobs."""
-    app.resque.pause()
-    say("Paused: no worker takes a new job until resque-fork resume.")
+def pause(app: App, queues: Sequence[str]) -> None:
+    """Stop all workers, on every host, from taking new jobs, or only those of QUEUE.
+
+    A queue need not exist yet. Workers of Ruby and Node do not know of paused
+    queues; they know of the pause of all workers.
+    """
+    if not queues:
+        app.resque.pause()
+        say("Paused: no worker takes a new job until resque-fork resume.")
+        return
+    known = app.resque.queues()
+    for queue in queues:
+        if queue not in known and re.search(r"[*?\[\],!]", queue):
+            raise ResqueError(
+                f"{queue!r} is not the name of a queue: name each queue that is to be paused, as "
+                "in resque-fork pause mail low."
+            )
+    for queue in queues:
+        app.resque.pause(queue)
+        say(f"Paused {queue}: its jobs wait until resque-fork resume {queue}.")
+        if queue not in known:
+            note(f"There is no queue {queue} yet{did_you_mean(queue, known)}")
 
 
 @command()
+@click.argument("queues", metavar="[QUEUE]...", nargs=-1, shell_complete=complete_paused)
 @pass_app
-def resume(app: App) -> None:
-    """End a pause of all workers."""
-    app.resque.resume()
-    say("Resumed: workers take jobs again.")
+def resume(app: App, queues: Sequence[str]) -> None:
+    """End a pause of all workers, or that of QUEUE."""
+    if not queues:
+        app.resque.resume()
+        say("Resumed: workers take jobs again.")
+        if paused := app.resque.paused_queues():
+            names = " ".join(paused)
+            note(f"Not from the queues that are paused: resque-fork resume {names} ends that.")
+        return
+    paused = app.resque.paused_queues()
+    for queue in queues:
+        if queue not in paused:
+            raise ResqueError(f"The queue {queue} is not paused{did_you_mean(queue, paused)}")
+    for queue in queues:
+        app.resque.resume(queue)
+        say(f"Resumed {queue}: workers take its jobs again.")
+    if app.resque.paused():
+        note("All workers are still paused: resque-fork resume ends that.")
 
 
 @command(cls=Listing)

@@ -22,14 +22,21 @@ queue_argument = click.argument("queue", shell_complete=complete_queue)
 def queues(ctx: click.Context, app: App) -> None:
     """Show every queue with its number of jobs.
 
-    With --json: an array of {"queue", "size"}.
+    With --json: an array of {"queue", "size", "paused" (true or false)}. Queues that
+    are paused and do not exist yet are among them.
     """
     if ctx.invoked_subcommand:
         return
-    rows = [{"queue": name, "size": size} for name, size in app.resque.queue_sizes().items()]
+    paused = app.resque.paused_queues()
+    sizes = {**dict.fromkeys(paused, 0), **app.resque.queue_sizes()}
+    rows = [
+        {"queue": name, "size": size, "paused": name in paused}
+        for name, size in sorted(sizes.items())
+    ]
     columns = [
         Column("QUEUE", lambda row: row["queue"]),
         Column("JOBS", lambda row: str(row["size"]), right=True),
+        Column("", lambda row: "paused" if row["paused"] else ""),
     ]
     listing(app, rows, columns, "There are no queues.")
 

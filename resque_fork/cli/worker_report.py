@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 
 from ..client.resque import Resque
+from ..errors import NoQueueError
 from ..store.workers import WorkerId, Workers
 from ..system.identity import Identity, is_alive
+from ..wire.queue_list import QueueList
 from ..wire.record import WorkerRecord
 from ..wire.times import read_time, run_time
 from .app import App
@@ -29,7 +31,8 @@ class WorkerReport:
         ids = self._workers.all_ids()
         beats = self._workers.heartbeats()
         now = self._workers.now()
-        return [self._row(i, i in records, records.get(i), beats.get(i), now) for i in ids]
+        pauses = _Pauses(self._resque)
+        return [self._row(i, i in records, records.get(i), beats.get(i), now, pauses) for i in ids]
 
     def process(self, worker_id: str) -> str:
         """Whether its process is ``alive`` or ``gone``, if that can be told here."""
@@ -46,6 +49,7 @@ class WorkerReport:
         record: WorkerRecord | None,
         beat: float | None,
         now: float,
+        pauses: _Pauses,
     ) -> Row:
         worker = WorkerId.parse(worker_id)
         process = self._workers.process(worker_id)
@@ -56,13 +60,14 @@ class WorkerReport:
             class_name = job_row(0, record.raw)["class"]
         elif queue:
             class_name = self._workers.class_unread(worker_id)
+        working = busy or bool(queue)
         since = read_time(run_at)
         return {
             "id": worker_id,
             "host": worker.host,
             "pid": worker.pid,
             "queues": list(worker.queues),
-            "state": "working" if busy or queue else "idle",
+            "state": "working" if working else "paused" if pauses.of(worker, process) else "idle",
             "queue": queue,
             "class": class_name,
             "run_at": _moment(since),
@@ -80,6 +85,25 @@ class WorkerReport:
         if identity is None:  # another implementation's: all there is to go by is the pid
             return ALIVE if is_alive(worker.pid) else GONE
         return GONE if identity.has_exited(worker.pid) else ALIVE
+
+
+class _Pauses:
+    """What is paused now."""
+
+    def __init__(self, resque: Resque) -> None:
+        self._all = resque.paused()
+        self._queues = set(resque.paused_queues())
+        self._known = resque.queues() if self._queues else []
+
+    def of(self, worker: WorkerId, process: dict[str, str]) -> bool:
+        """Whether a worker takes no job. Only ours know of paused queues."""
+        if self._all or not (process and self._queues):
+            return self._all
+        try:
+            served = set(QueueList(worker.queues).over(self._known))
+        except NoQueueError:  # an id may say anything
+            return False
+        return bool(served) and served <= self._queues
 
 
 def _moment(seconds: float | None) -> str | None:

@@ -40,8 +40,8 @@ worker_argument = click.argument("worker", shell_complete=complete_worker)
 def list_workers(app: App) -> None:
     """Show every worker and its job.
 
-    With --json: an array of {"id", "host", "pid", "queues", "state" (working or
-    idle), "queue", "class", "run_at", "running_seconds", "started_at",
+    With --json: an array of {"id", "host", "pid", "queues", "state" (working,
+    idle or paused), "queue", "class", "run_at", "running_seconds", "started_at",
     "heartbeat_at", "heartbeat_age", "process" (alive, gone or elsewhere)}.
     """
     styles = {"gone": {"fg": "red"}, "alive": {"fg": "green"}}

@@ -423,16 +423,29 @@ class Resque:
         escaped = prefix.translate({ord(c): f"\\{c}" for c in "*?[]\\^-"})
         return sorted(to_text(key)[len(prefix) :] for key in self.client.scan(f"{escaped}*"))
 
-    def pause(self) -> None:
-        """Keep every worker of every host from taking new jobs."""
-        self._queues.pause()
+    def pause(self, queue: str | None = None) -> None:
+        """Keep every worker of every host from taking new jobs, or only those of one queue.
 
-    def resume(self) -> None:
-        """End a pause of all workers."""
-        self._queues.resume()
+        The queue need not exist yet. Only workers of resque-fork know of a paused queue.
+        """
+        if queue is None:
+            self._queues.pause_all()
+        else:
+            self._queues.pause(_queue_name(queue))
+
+    def resume(self, queue: str | None = None) -> None:
+        """End a pause of all workers, or that of one queue."""
+        if queue is None:
+            self._queues.resume_all()
+        else:
+            self._queues.resume(_queue_name(queue))
 
     def paused(self) -> bool:
         """Whether all workers are paused."""
+        return self._queues.all_paused()
+
+    def paused_queues(self) -> list[str]:
+        """The names of the paused queues, sorted."""
         return self._queues.paused()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Queues: the set of their names, one list of payloads each, and the pause of them all."""
+"""Queues: the set of their names, one list of payloads each, and pauses of some or of all."""
 
 from __future__ import annotations
 
@@ -95,17 +95,36 @@ class Queues:
                 progress(len(page))
         return changes.done
 
-    # --- the pause
+    # --- pauses
 
-    def pause(self) -> None:
+    def pause(self, queue: str) -> bool:
+        """Keep our workers from taking jobs of a queue; False if it is paused already."""
+        paused = f"{queue!r} may have been paused."
+        return bool(
+            self._redis.execute_command("SADD", self._keys.paused_queues, queue, perhaps=paused)
+        )
+
+    def resume(self, queue: str) -> bool:
+        """End the pause of a queue; False if it is not paused."""
+        ended = f"The pause of {queue!r} may have been ended."
+        return bool(
+            self._redis.execute_command("SREM", self._keys.paused_queues, queue, perhaps=ended)
+        )
+
+    def paused(self) -> list[str]:
+        """The names of the paused queues, sorted."""
+        names = self._redis.execute_command("SMEMBERS", self._keys.paused_queues)
+        return sorted(map(to_text, names))
+
+    def pause_all(self) -> None:
         """Keep every worker from taking jobs."""
         paused = "Workers may have been paused."
         self._redis.execute_command("SET", self._keys.pause, "true", perhaps=paused)
 
-    def resume(self) -> None:
+    def resume_all(self) -> None:
         ended = "The pause may have been ended."
         self._redis.execute_command("DEL", self._keys.pause, perhaps=ended)
 
-    def paused(self) -> bool:
+    def all_paused(self) -> bool:
         value = self._redis.execute_command("GET", self._keys.pause) or b""
         return bool(value.strip().lower() == b"true")

@@ -89,7 +89,7 @@ class Step(NamedTuple):
     or too large to tell), ``empty``, ``paused`` or ``none``; `queue`, `run_at`
     and `raw` are the job's. `known` counts the known queues, `more` says whether
     the queue has another job, `retries` whether any job at all has failed and is retried;
-    `wrong` names keys that should be lists.
+    `paused` names all paused queues, `wrong` keys that should be lists.
     """
 
     finish: str
@@ -100,6 +100,7 @@ class Step(NamedTuple):
     known: int = 0
     more: bool = False
     retries: bool = False
+    paused: Sequence[str] = ()
     wrong: Sequence[str] = ()
 
 
@@ -150,6 +151,7 @@ class WorkerStore:
             keys.attempts,
             keys.workers,
             keys.started(worker_id),
+            keys.paused_queues,
             *retry_keys(keys),
         ]
 
@@ -200,7 +202,7 @@ class WorkerStore:
                 finish, self._held = GONE if finish is not NOTHING else NOTHING, None
         if reply[0] == b"taken":
             raise NameTaken(self.worker_id)
-        done, found, queue, run_at, raw, known, more, retries, *wrong = reply
+        done, found, queue, run_at, raw, known, more, retries, paused, *wrong = reply
         step = Step(
             GONE.verb if finish is GONE else done.decode(),
             found.decode(),
@@ -210,7 +212,8 @@ class WorkerStore:
             known,
             bool(more),
             bool(retries),
-            tuple(to_text(key) for key in wrong),
+            tuple(map(to_text, paused)),
+            tuple(map(to_text, wrong)),
         )
         self._number += 1
         self._held = step if step.found in ("job", "unread") else None

@@ -34,6 +34,7 @@ class Keys:
         # ours
         self.own_workers = f"{namespace}:fork:workers"
         self.attempts = f"{namespace}:fork:attempts"
+        self.paused_queues = f"{namespace}:fork:queues:paused"
         self.access = f"{namespace}:fork:access"
         self.own_pruning_lock = f"{namespace}:fork:pruning"
         self.kept_prefix = f"{namespace}:fork:kept:"
@@ -46,9 +47,14 @@ class Keys:
         self.paused_schedules = f"{namespace}:fork:schedules:paused"
         self.ticks = f"{namespace}:fork:ticks"
         self.ask_prefix = f"{namespace}:fork:ask:"
-        # what the server announces changes of: `queues` and every `queue:<name>`, the pause, and
+        # what the server announces changes of: `queues` and every `queue:<name>`, the pauses, and
         # requests to workers
-        self.listener_prefixes = (f"{namespace}:queue", self.pause, self.ask_prefix)
+        self.listener_prefixes = (
+            f"{namespace}:queue",
+            self.pause,
+            self.paused_queues,
+            self.ask_prefix,
+        )
 
     def queue(self, name: str) -> str:
         """List of payloads, taken from the left."""

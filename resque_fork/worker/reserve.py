@@ -20,6 +20,7 @@ from ..wire.delayed import digest_of
 from ..wire.job import Payload
 from ..wire.queue_list import QueueList
 from ..wire.unreadable import WRAPPED, key_of, unwrapped
+from .pauses import Pauses
 
 log = logging.getLogger("resque_fork")
 
@@ -36,18 +37,19 @@ class Reserver:
     come back was lost or tried too often, and fail it: then `if_failed`, that job with its
     error, is put into `failed`.
 
-    `paused` says whether the last look found all workers paused by the key, `more` whether it
-    left jobs in the queue that it took one from.
+    `paused` says whether the last look found all workers paused by the key, or all queues of this
+    one, `more` whether it left jobs in the queue that it took one from.
     """
 
     def __init__(self, store: WorkerStore, queue_list: QueueList, settings: Settings) -> None:
         self.finish = NOTHING
         self.if_failed: tuple[Reservation, BaseException] | None = None
         self.failed: list[tuple[Reservation, BaseException]] = []
-        self.paused = self.more = False
+        self.more = False
         self._store = store
         self._settings = settings
         self._queue_list = queue_list
+        self._pauses = Pauses()
         self._known: list[str] = []
         self._queues = queue_list.over([])
         self._stale = True  # queues may have appeared that are not known
@@ -55,8 +57,12 @@ class Reserver:
         self._unreadable = ""  # why the known queues cannot be read
 
     def queues(self) -> list[str]:
-        """The queues to look at now, in order of priority."""
-        return self._queues
+        """The queues to take jobs from now, in order of priority."""
+        return [queue for queue in self._queues if queue not in self._pauses.queues]
+
+    @property
+    def paused(self) -> bool:
+        return self._pauses.everything
 
     def finish_and_reserve(self, *, look_again: bool = False) -> Reserved | None:
         """Write the last outcome and take the next job; None if there is none to take.
@@ -70,7 +76,6 @@ class Reserver:
             if step.found in ("job", "unread"):
                 log.debug("Found job on %s", step.queue)
                 return self._read(step)
-            self.paused = step.found == "paused"
             if self.paused or self._read_known() == before:
                 return None
 
@@ -97,6 +102,8 @@ class Reserver:
                 log.error("An equal job has used up its retries: the job has failed")
             if self.if_failed is not None:
                 self.failed.append(self.if_failed)
+        if queues is not None:
+            self._pauses.note(step, queues)
         self._stale = self._stale or step.known != len(self._known)
         self.more = step.more
         if step.wrong or self._wrong:

@@ -130,8 +130,8 @@ def test_server_that_keeps_to_itself(diagnose: Diagnose) -> None:
         ("CONFIG", set()),
         ("HELLO", {"pick-up"}),
         ("TYPE", {"keys", "schedules"}),
-        ("GET", {"pause"}),
-        ("SMEMBERS", {"workers", "schedules"}),
+        ("GET", {"pause", "workers"}),
+        ("SMEMBERS", {"pause", "workers", "schedules"}),
         ("HGETALL", {"workers", "delayed jobs", "schedules"}),
         ("TTL", {"delayed jobs"}),
         ("CLIENT", set()),
@@ -188,6 +188,12 @@ def test_pause_is_told(diagnose: Diagnose, redis: Redis) -> None:
     assert diagnose()["pause"] == (
         "warn",
         "All workers are paused: resque-fork resume ends it.",
+    )
+    redis.sadd("resque:fork:queues:paused", "mail")
+    redis.rpush("resque:queue:mail", "{}")
+    assert diagnose()["pause"] == (
+        "warn",
+        "mail is paused, with 1 job: resque-fork resume mail ends it.",
     )
 
 

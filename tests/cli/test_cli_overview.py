@@ -44,6 +44,51 @@ def test_pause_and_resume(run, redis: Redis) -> None:
     assert "paused" not in run("info").stdout
 
 
+def test_pause_and_resume_a_queue(run, redis: Redis) -> None:
+    """pause and resume name queues, which need not exist; what is left paused is told."""
+    run("enqueue", "mail", "Job")
+    paused = run("pause", "mail", "mial")
+    assert paused.stdout == (
+        "Paused mail: its jobs wait until resque-fork resume mail.\n"
+        "Paused mial: its jobs wait until resque-fork resume mial.\n"
+    )
+    assert paused.stderr == "There is no queue mial yet; did you mean 'mail'?\n"
+    assert redis.smembers("resque:fork:queues:paused") == {b"mail", b"mial"}
+    assert not redis.exists("resque:pause-all-workers")
+    info = run("info").stdout
+    assert info.endswith("Paused queues: mail, mial; resque-fork resume QUEUE ends it.\n")
+
+    run("pause")
+    resumed = run("resume", "mial")
+    assert resumed.stdout == "Resumed mial: workers take its jobs again.\n"
+    assert resumed.stderr == "All workers are still paused: resque-fork resume ends that.\n"
+    still = "Not from the queues that are paused: resque-fork resume mail ends that.\n"
+    assert run("resume").stderr == still
+    assert run("resume", "mail").stderr == ""
+    assert not redis.exists("resque:fork:queues:paused")
+
+
+@pytest.mark.parametrize("name", ["mail*", "mail,low", "!mail"])
+def test_pause_takes_names_of_queues(run, redis: Redis, name: str) -> None:
+    """A pattern, or a list as --queues takes it, is refused; a queue may have such a name."""
+    assert run("pause", "low", name, status=1).stderr == (
+        f"resque-fork: {name!r} is not the name of a queue: name each queue that is to be paused, "
+        "as in resque-fork pause mail low.\n"
+    )
+    assert not redis.exists("resque:fork:queues:paused")
+    redis.sadd("resque:queues", name)
+    run("pause", name)
+    assert redis.smembers("resque:fork:queues:paused") == {name.encode()}
+
+
+def test_resume_what_is_not_paused(run, redis: Redis) -> None:
+    """resume of a queue that is not paused is an error, and resumes nothing."""
+    run("pause", "mail", "low")
+    said = run("resume", "low", "mial", status=1).stderr
+    assert said == "resque-fork: The queue mial is not paused; did you mean 'mail'?\n"
+    assert redis.scard("resque:fork:queues:paused") == 2
+
+
 def test_config_names_every_source(run, tmp_path: Path) -> None:
     """config shows each setting with its value, and whether flag, environment, file or default."""
     file = tmp_path / "resque.toml"

@@ -11,8 +11,20 @@ def test_lists_queues_with_sizes(run, redis: Redis) -> None:
     run("enqueue", "mail", "Job")
     redis.sadd("resque:queues", "low")
     assert run("queues").stdout == "QUEUE  JOBS\nlow       0\nmail      1\n"
-    rows = [{"queue": "low", "size": 0}, {"queue": "mail", "size": 1}]
+    rows = [
+        {"queue": "low", "size": 0, "paused": False},
+        {"queue": "mail", "size": 1, "paused": False},
+    ]
     assert json.loads(run("queues", "--json").stdout) == rows
+
+
+def test_lists_paused_queues(run, redis: Redis) -> None:
+    """A queue that is paused says so, also if it does not exist yet."""
+    run("enqueue", "mail", "Job")
+    run("pause", "mail", "later")
+    assert run("queues").stdout == ("QUEUE  JOBS\nlater     0  paused\nmail      1  paused\n")
+    rows = json.loads(run("queues", "--json").stdout)
+    assert [(row["queue"], row["paused"]) for row in rows] == [("later", True), ("mail", True)]
 
 
 def test_no_queues(run) -> None:

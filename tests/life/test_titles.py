@@ -80,6 +80,17 @@ def test_forked_and_processing_titles(stage: Stage) -> None:
     assert not is_alive(child)
 
 
+def test_title_while_a_queue_is_paused(stage: Stage) -> None:
+    """A worker waits for its other queues, and is ``Paused`` if it has none."""
+    worker = stage.idle("--interval", "60", queues="high,low")
+    stage.run("pause", "high")
+    until(lambda: worker.title == f"{TITLE}Waiting for low")
+    stage.run("pause", "low")
+    until(lambda: worker.title == f"{TITLE}Paused")
+    stage.run("resume", "low", "high")
+    until(lambda: worker.title == f"{TITLE}Waiting for high,low")
+
+
 def test_paused_title(stage: Stage) -> None:
     """``Paused``, by USR2 as by the key that pauses all workers."""
     worker = stage.idle()

@@ -44,6 +44,7 @@ def worker(redis_url: str, parser: type, keys: Keys) -> Iterator[Worker]:
         ("RPUSH", "resque:queue:email", "{}"),
         ("SADD", "resque:queues", "email"),
         ("SET", "resque:pause-all-workers", "true"),
+        ("SADD", "resque:fork:queues:paused", "email"),
     ],
 )
 def test_notified_of_whoever_pushes(worker: Worker, redis: Redis, command: tuple[str, ...]) -> None:

@@ -72,6 +72,29 @@ def test_pause_key_any_case(store: WorkerStore, client: Any, keys: Keys, word: b
     assert client.llen(keys.queue("email")) == 1
 
 
+def test_paused_queues_are_left_alone(store: WorkerStore, client: Any, keys: Keys) -> None:
+    """A step takes no job of a paused queue, and says which queues are paused, also repeated."""
+    push(client, "email", A)
+    push(client, "low", B)
+    client.sadd(keys.paused_queues, "email")
+    step = store.step(NOTHING, ["email", "low"])
+    assert (step.found, step.queue, step.paused) == ("job", "low", ("email",))
+    store._number -= 1
+    assert store.step(NOTHING, ["email", "low"]).paused == ("email",)
+    step = store.step(DONE, ["email", "low"])
+    assert (step.finish, step.found, step.paused) == ("done", "empty", ("email",))
+    client.srem(keys.paused_queues, "email")
+    assert store.step(NOTHING, ["email", "low"]).queue == "email"
+
+
+def test_paused_queues_in_the_way(store: WorkerStore, client: Any, keys: Keys) -> None:
+    """A key that is no set, where paused queues have theirs, pauses nothing."""
+    push(client, "email", A)
+    client.set(keys.paused_queues, "email")
+    step = store.step(NOTHING, ["email"])
+    assert (step.found, step.paused) == ("job", ())
+
+
 @pytest.mark.parametrize("word", [b"1", b"yes", b"", b"truely", b"t\0rue", b"\xff"])
 def test_pause_key_other_words(store: WorkerStore, client: Any, keys: Keys, word: bytes) -> None:
     """Any other word does not pause."""

@@ -166,6 +166,9 @@ def a_client_looks() -> None:
     assert_type(resque.workers(), list[str])
     assert_type(resque.info(), dict[str, Any])
     assert_type(resque.paused(), bool)
+    resque.pause("send_mail")
+    assert_type(resque.paused_queues(), list[str])
+    resque.resume("send_mail")
     for record in resque.working().values():
         assert record is not None
         assert_type(record.queue, str)

@@ -3,9 +3,9 @@
 -- KEYS  1 fork:<id>  2 worker:<id>  3 fork:unread:<id>
 --       4 stat:processed  5 stat:processed:<id>  6 stat:failed  7 stat:failed:<id>
 --       8 pause-all-workers  9 failed_queues  10 queues  11 fork:attempts
---       12 workers  13 worker:<id>:started
---       14..19 those of retries (see retry.lua); the last is 'queue:', no key itself
---       20.. queue:<name>, in order of priority
+--       12 workers  13 worker:<id>:started  14 fork:queues:paused
+--       15..20 those of retries (see retry.lua); the last is 'queue:', no key itself
+--       21.. queue:<name>, in order of priority
 -- ARGV  1 token of the worker's process  2 number of this step, one more than the last
 --       3 what became of the job on record: done, failed, back (to the front of
 --         its queue), lost (back, unless it was lost too often), later (it is retried, unless
@@ -22,7 +22,8 @@
 --       {'unregistered'} if none is
 --       {'forgotten'} if the job on record is gone, and no other worker has rescued it
 -- else  {finish, found, queue, run_at, payload, number of known queues,
---        1 if that queue has more jobs, 1 if any job is to be retried, wrong key...}
+--        1 if that queue has more jobs, 1 if any job is to be retried, {paused queue...},
+--        wrong key...}
 --       finish: none, gone (another worker has rescued the job: nothing was counted), or ARGV 3,
 --               but failed for a job that was lost too often, or has no retries left
 --       found: job, unread (not fit for others), empty, paused, none (not asked)
@@ -30,8 +31,8 @@
 
 local fork, worker, unread = unpack(KEYS, 1, 3)
 local processed, own_processed, failed, own_failed = unpack(KEYS, 4, 7)
-local pause, failed_queues, queues, attempts, workers, started = unpack(KEYS, 8, 13)
-local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 14, KEYS[19], 20
+local pause, failed_queues, queues, attempts, workers, started, paused_key = unpack(KEYS, 8, 14)
+local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 15, KEYS[20], 21
 local token, step, became, next_run_at, most_losses, id, losses_digest = unpack(ARGV, 1, 7)
 local RETRY_ARGS = 8
 local FIRST_ENTRY = became == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
@@ -41,12 +42,14 @@ if state['err'] then return state end
 if state[1] ~= token then return {state[1] and 'taken' or 'unregistered'} end
 local known = redis.pcall('SCARD', queues)
 if type(known) == 'table' then known = -1 end
+local paused = redis.pcall('SMEMBERS', paused_key)
+if paused['err'] then paused = {} end
 
 if tonumber(state[2]) >= tonumber(step) then
   local queue, run_at, payload, fit = on_record(fork, worker, unread)
   local found = not queue and 'empty' or fit and 'job' or 'unread'
   local retries = redis.call('EXISTS', KEYS[RETRY_KEYS])
-  return {state[3], found, queue or '', run_at or '', payload or '', known, 0, retries}
+  return {state[3], found, queue or '', run_at or '', payload or '', known, 0, retries, paused}
 end
 
 local finish, queue, payload, _ = became, nil, nil, nil
@@ -88,23 +91,25 @@ elseif finish == 'done' or finish == 'failed' or finish == 'later' then
 end
 redis.call('HSET', fork, 'step', step, 'finish', finish)
 
-if next_run_at == '' then return {finish, 'none', '', '', '', known, 0, 0} end
-local paused = redis.pcall('GET', pause)
-if type(paused) == 'string' and string.lower(string.match(paused, '^%s*(.-)%s*$')) == 'true' then
-  return {finish, 'paused', '', '', '', known, 0, 0}
+if next_run_at == '' then return {finish, 'none', '', '', '', known, 0, 0, paused} end
+local all = redis.pcall('GET', pause)
+if type(all) == 'string' and string.lower(string.match(all, '^%s*(.-)%s*$')) == 'true' then
+  return {finish, 'paused', '', '', '', known, 0, 0, paused}
 end
+local is_paused = {}
+for _, name in ipairs(paused) do is_paused[QUEUE_PREFIX .. name] = true end
 
 -- What is popped has to go on record: see that it may, while nothing is popped. There is no
 -- record now, so with XX nothing is set.
 local probe = redis.pcall('SET', worker, '', 'XX')
 if is_forbidden(probe) then return probe end
 
-local reply = {finish, 'empty', '', '', '', known, 0, 0}
+local reply = {finish, 'empty', '', '', '', known, 0, 0, paused}
 for first = FIRST_QUEUE, #KEYS, 64 do
   local last = math.min(first + 63, #KEYS)
   if first == last or redis.call('EXISTS', unpack(KEYS, first, last)) > 0 then
     for i = first, last do
-      local item = redis.pcall('LPOP', KEYS[i])
+      local item = not is_paused[KEYS[i]] and redis.pcall('LPOP', KEYS[i])
       if is_forbidden(item) then return item end
       if type(item) == 'table' then
         reply[#reply + 1] = KEYS[i]
