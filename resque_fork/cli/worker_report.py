@@ -97,8 +97,10 @@ class _Pauses:
 
     def of(self, worker: WorkerId, process: dict[str, str]) -> bool:
         """Whether a worker takes no job. Only ours know of paused queues."""
-        if self._all or not (process and self._queues):
-            return self._all
+        if self._all or "paused" in process:
+            return True
+        if not (process and self._queues):
+            return False
         try:
             served = set(QueueList(worker.queues).over(self._known))
         except NoQueueError:  # an id may say anything

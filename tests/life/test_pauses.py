@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 from .harness import Stage, until
 
@@ -90,3 +91,23 @@ def test_list_says_paused(stage: Stage) -> None:
     stage.open_gate()
     until(lambda: states()[worker.pid] == "paused")
     assert " paused " in stage.run("list")
+
+
+def test_list_says_paused_by_a_signal(stage: Stage) -> None:
+    """A worker that got USR2 is paused from the end of its job until CONT."""
+    worker, _ = stage.holding(*LONG, "--heartbeat-interval", "0.5")
+
+    def state() -> str:
+        return "".join(row["state"] for row in json.loads(stage.run("list", "--json")))
+
+    worker.send(signal.SIGUSR2)
+    worker.until_said("USR2 received")
+    assert state() == "working"
+    stage.open_gate()
+    until(lambda: state() == "paused")
+    stage.redis.flushall()
+    until(lambda: state() == "paused")
+    worker.send(signal.SIGCONT)
+    until(lambda: state() == "idle")
+    assert worker.stop() == 0
+    stage.assert_left(worker)

@@ -29,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[embedded.Server]:
 
 
 def test_parent_waits_and_goes_on(stage: Stage, server: embedded.Server) -> None:
-    """An idle worker says once that Redis is away, waits, and takes jobs again."""
+    """An idle worker says once that Redis is away, once that it is back, and takes jobs again."""
     worker = stage.idle()
     server.kill()
     worker.until_said("Trying again.")
@@ -37,7 +37,7 @@ def test_parent_waits_and_goes_on(stage: Stage, server: embedded.Server) -> None
     worker.until_said("answers again")
     stage.push("quick")
     stage.told("quick", by=worker)
-    assert worker.said.count("Trying again.") == 1
+    assert (worker.said.count("Trying again."), worker.said.count("answers again")) == (1, 1)
     assert worker.stop() == 0
     stage.assert_left(worker)
 
@@ -104,9 +104,11 @@ def test_redis_comes_back_empty(stage: Stage, server: embedded.Server) -> None:
 
 def test_the_running_job_is_not_killed(stage: Stage, server: embedded.Server) -> None:
     """Redis goes and comes while a job runs: it never notices, and is counted once."""
-    worker, child = stage.holding()
+    worker, child = stage.holding("--heartbeat-interval", "0.5")
     server.kill()
+    worker.until_said("Trying again.")
     server.start()
+    worker.until_said("answers again")
     assert is_alive(child)
     stage.open_gate()
     stage.told("done", by=worker)
@@ -115,6 +117,7 @@ def test_the_running_job_is_not_killed(stage: Stage, server: embedded.Server) ->
     stage.told("quick", by=worker)
     until(lambda: stage.stat("processed") == 2)
     assert worker.stop() == 0
+    assert (worker.said.count("Trying again."), worker.said.count("answers again")) == (1, 1)
     assert stage.failed() == []
     stage.assert_left(worker)
 
