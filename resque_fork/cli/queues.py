@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import click
 
 from ..errors import ResqueError
 from ..store.queues import Queues
+from ..text import did_you_mean
 from . import options
 from .app import App, complete_queue, pass_app
 from .command import Command, Listing, ListingGroup
@@ -63,9 +65,9 @@ def peek(app: App, queue: str, start: int, count: int | None) -> None:
         listing(app, rows, columns, "")
         return
     shown = [*rows]
-    known = shown or queue in app.resque.queues()
-    empty = f"There is no job at {start} or after in {queue}." if known else _no_queue(queue)
-    listing(app, shown, columns, empty)
+    known = app.resque.queues()
+    empty = f"There is no job at {start} or after in {queue}."
+    listing(app, shown, columns, empty if shown or queue in known else _no_queue(queue, known))
 
 
 @queues.command(cls=Command)
@@ -86,14 +88,18 @@ def clear(app: App, queue: str) -> None:
     say(f"Removed {counted(app.resque.clear_queue(queue), 'job')} from {queue}.")
 
 
-def _no_queue(queue: str) -> str:
-    return f"There is no queue {queue}; resque-fork queues shows those there are."
+def _no_queue(queue: str, known: Sequence[str]) -> str:
+    hint = did_you_mean(queue, known)
+    return f"There is no queue {queue}" + (
+        hint if hint.endswith("?") else "; resque-fork queues shows those there are."
+    )
 
 
 def refuse_unknown(app: App, queue: str) -> None:
     """Raises ResqueError if there is no such queue."""
-    if queue not in app.resque.queues() and not app.resque.size(queue):
-        raise ResqueError(_no_queue(queue))
+    known = app.resque.queues()
+    if queue not in known and not app.resque.size(queue):
+        raise ResqueError(_no_queue(queue, known))
 
 
 def _shown_args(row: Row) -> str:

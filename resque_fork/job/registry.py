@@ -168,6 +168,10 @@ class Registry:
     def names(self) -> list[str]:
         return sorted(self._jobs)
 
+    def queues(self) -> set[str]:
+        """The queues of all jobs that have one."""
+        return {job.queue for job in self._jobs.values() if job.queue is not None}
+
     def retries(self) -> dict[str, Retry | None]:
         """How each job is retried; None for those that are not."""
         return {name: declared.retry for name, declared in self._jobs.items()}

@@ -18,12 +18,16 @@ class QueueList:
     known queues that it matches, alphabetically; ``!name`` and ``!glob``
     exclude, wherever they stand. Globs are Ruby's: ``*`` and ``?`` do not match
     a leading dot, ``[^a]`` and ``[!a]`` negate, braces mean themselves.
-    Raises NoQueueError if nothing is included.
+    Raises NoQueueError if nothing is included. `named` are the plain names among them, those of
+    excluded queues too.
     """
 
     def __init__(self, given: Sequence[str]) -> None:
         names = [name.strip() for name in given if name.strip()]
         excluded = [name[1:].strip() for name in names if name.startswith("!")]
+        self.named = {
+            name for name in (n.removeprefix("!").strip() for n in names) if not GLOB.search(name)
+        }
         self.included = tuple(dict.fromkeys(n for n in names if not n.startswith("!")))
         if not self.included:
             hint = (

@@ -6,6 +6,7 @@ stays on record.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from ..job.registry import registry
 from ..job.reservation import Reservation, refuse_redacted
 from ..settings import Settings
 from ..store.worker_store import NOTHING, Step, WorkerStore
+from ..text import did_you_mean
 from ..wire.delayed import digest_of
 from ..wire.job import Payload
 from ..wire.queue_list import QueueList
@@ -63,6 +65,16 @@ class Reserver:
     @property
     def paused(self) -> bool:
         return self._pauses.everything
+
+    def warn_of_misspelt(self) -> None:
+        """Warn of a queue that was named and is not there, if its name is like that of another."""
+        named = self._queue_list.named
+        with contextlib.suppress(WrongKeyType):  # told when queues are looked for
+            known = {*self._store.known_queues(), *registry.queues()}
+            for name in sorted(named - known):
+                hint = did_you_mean(name, known - named)
+                if hint.endswith("?"):
+                    log.warning("There is no queue %s yet%s", name, hint)
 
     def finish_and_reserve(self, *, look_again: bool = False) -> Reserved | None:
         """Write the last outcome and take the next job; None if there is none to take.

@@ -241,6 +241,7 @@ class Worker(WorkerParts):
         self._connection.open_or_refuse()
         check_access(self._connection, self.resque.server, self.resque.key_names)
         self._declarations.declare()
+        self._reserver.warn_of_misspelt()
         self.prune_dead_workers()
         if not self._first_fork_announced:  # work() may be called again
             self._hooks.announce_first_fork()

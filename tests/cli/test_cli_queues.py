@@ -91,9 +91,12 @@ def test_peek_beyond_the_end(run, redis: Redis) -> None:
 )
 def test_no_such_queue(run, redis: Redis, words: list[str], status: int) -> None:
     """A queue that nobody knows is named, and nothing is said to be done."""
-    redis.sadd("resque:queues", "mail")
     result = run(*words, status=status)
     told = "There is no queue mial; resque-fork queues shows those there are.\n"
+    assert result.stderr.removeprefix("resque-fork: ") == told
+    redis.sadd("resque:queues", "mail")
+    result = run(*words, status=status)
+    told = "There is no queue mial; did you mean 'mail'?\n"
     assert result.stderr.removeprefix("resque-fork: ") == told
     assert result.stdout == ""
 

@@ -267,3 +267,13 @@ def test_as_soon_as_it_can_be_known_by_its_title(stage: Stage, number: int, larg
         worker.send(CONT)
     stage.told("quick", by=worker)
     assert worker.stop() == 0
+
+
+def test_a_misspelt_queue(stage: Stage) -> None:
+    """A worker that starts warns of it once, and serves it all the same."""
+    stage.redis.sadd("resque:queues", "mail")
+    worker = stage.idle(queues="mial")
+    stage.push("quick", queue="mial")
+    stage.told("quick", by=worker)
+    assert worker.stop() == 0
+    assert worker.said.count("WARNING: There is no queue mial yet; did you mean 'mail'?") == 1

@@ -1,0 +1,53 @@
+"""What a worker finds out about its queues before it takes a job of them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from resque_fork import Resque, Settings, job
+from resque_fork.job.registry import registry
+from resque_fork.store.worker_store import WorkerStore
+from resque_fork.wire.queue_list import QueueList
+from resque_fork.worker.reserve import Reserver
+
+
+@pytest.mark.parametrize(
+    ("queues", "warned"),
+    [
+        (["mial"], ["There is no queue mial yet; did you mean 'mail'?"]),
+        (["*", "!mial"], ["There is no queue mial yet; did you mean 'mail'?"]),
+        (["urgnet", "mail"], ["There is no queue urgnet yet; did you mean 'urgent'?"]),
+        (["mail", "mial"], []),  # both are meant
+        (["other", "m*", "mail"], []),
+        (["urgents"], []),  # a job is declared for it
+    ],
+)
+def test_misspelt_queues(
+    queues: list[str], warned: list[str], resque: Resque, redis: Redis, own_jobs: None, caplog: Any
+) -> None:
+    """A queue that is not there is warned of if its name is like one that is there or declared."""
+    redis.sadd("resque:queues", "mail", "low")
+    for queue in ("urgent", "urgents"):
+        job(queue=queue, name=uuid.uuid4().hex)(lambda: None)
+    store = WorkerStore(resque.client, resque.key_names, "vm:1:q", {})
+    Reserver(store, QueueList(queues), Settings()).warn_of_misspelt()
+    assert caplog.messages == warned
+
+
+def test_misspelt_queues_are_not_worth_an_error(resque: Resque, redis: Redis) -> None:
+    """A key that is no set, where the names of queues should be, is somebody else's to tell."""
+    redis.set("resque:queues", "x")
+    store = WorkerStore(resque.client, resque.key_names, "vm:1:q", {})
+    Reserver(store, QueueList(["mial"]), Settings()).warn_of_misspelt()
+
+
+def test_queues_of_declared_jobs(own_jobs: None) -> None:
+    """The registry knows the queues of all jobs that have one."""
+    job(queue="only_here", name=uuid.uuid4().hex)(lambda: None)
+    job(name=uuid.uuid4().hex)(lambda: None)
+    assert "only_here" in registry.queues()
+    assert None not in registry.queues()
