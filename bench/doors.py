@@ -51,9 +51,9 @@ class Sum:
 
 # tests/test_doors.py fails if a job enters more. Lower them when it enters less.
 CEILINGS = {
-    "parent": Sum(133, 35),
+    "parent": Sum(135, 37),
     "child": Sum(64, 16),
-    "parent and child": Sum(181, 41),
+    "parent and child": Sum(183, 43),
     "enqueueing": Sum(27, 10),
     "with enqueueing": Sum(211, 46),
 }

@@ -127,7 +127,7 @@ class WorkerStore:
         self.requests: list[bytes] = []  # to this worker, still to be answered
         self._number = 0  # of the last step that went through
         self._held: Step | None = None  # the job on record
-        self._paused = False  # by a signal
+        self.paused = False  # by a signal, as Redis knows it
         self.counted_by = b""  # the payload by whose bytes losses of that job are counted
         self._started = started_time(time.time())
         self._identity = [part for pair in identity.items() for part in pair]
@@ -180,7 +180,7 @@ class WorkerStore:
             ],
             [
                 *(self.worker_id, self.token, self._number, self._started, *self._identity),
-                *(("paused", 1) if self._paused else ()),
+                *(("paused", 1) if self.paused else ()),
             ],
         )
         if answer == b"taken":
@@ -317,10 +317,9 @@ class WorkerStore:
 
     def note_pause(self, paused: bool) -> None:
         """Let those who look at workers know whether a signal has paused this one."""
-        if paused != self._paused:
-            self._paused = paused
-            args = [self.token, int(paused)]
-            scripts.run(self._best_effort, "note_pause", [self._own[0]], args)
+        self.paused = paused
+        args = [self.token, int(paused)]
+        scripts.run(self._best_effort, "note_pause", [self._own[0]], args)
 
     def redeem(self, key: str) -> bytes | None:
         """The payload that stands under a key of its own, now on record; None if it is gone."""

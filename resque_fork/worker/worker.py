@@ -154,7 +154,8 @@ class Worker(WorkerParts):
         What cannot be a job here is failed on the way.
         """
         self._idler.before_look()
-        self._store.note_pause(self.paused)
+        if self.paused != self._store.paused:
+            self._store.note_pause(self.paused)
         if self.paused:
             self.done_working()
             return None
