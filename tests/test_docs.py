@@ -14,10 +14,12 @@ import pytest
 from pages import PAGES, ROOT
 from redis import Redis
 
+import resque_fork
 from resque_fork import Resque, errors
 from resque_fork.cli import program
 from resque_fork.embedded import Server
 from resque_fork.job.hooks import JOB_HOOKS, WORKER_HOOKS
+from resque_fork.job.registry import JobOptions
 from resque_fork.wire.keys import Keys
 from resque_fork.worker.worker import Worker
 
@@ -126,6 +128,15 @@ def test_failures_are_documented() -> None:
     }
     names -= {errors.JobLost.wire_name}  # the base of others
     assert {cell for cell in first_cells(text_of("docs/failures.md")) if "::" in cell} == names
+
+
+def test_reference_is_whole() -> None:
+    """The reference shows every public name, and has a row for each option of a job."""
+    page = text_of("docs/reference.md")
+    shown = set(re.findall(r"^\.\. auto\w+:: resque_fork\.(\w+)\b(?!\.)", page, re.MULTILINE))
+    assert shown >= {*resque_fork.__all__} - {"__version__"}
+    assert "`resque_fork.__version__`" in page
+    assert first_cells(page) == {"queue", "name", "hooks", *JobOptions.__annotations__}
 
 
 def test_readme_begins_with_code() -> None:
