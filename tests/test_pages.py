@@ -13,10 +13,8 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,10 +23,9 @@ import pytest
 from pages import PAGES, ROOT, Block, all_blocks
 from transcript import commands_of, in_terminal, is_as_printed
 
-from resque_fork import Resque
 from resque_fork.cli import program
 
-TIMEOUT = 60  # seconds for a worker to empty its queues
+TIMEOUT = 60  # seconds for a program
 
 # Other languages, and why nothing runs them here.
 NOT_RUN = {
@@ -113,19 +110,9 @@ def run_console(block: Block, directory: Path, environment: Mapping[str, str]) -
     """Each command must end well, and print what stands beneath it if anything does."""
     for command, printed in commands_of(block.code):
         with in_terminal(command, directory, environment) as (process, lines):
-            if " work " in command and "--interval=0" not in command:
-                quit_when_done(process, Resque(environment["RESQUE_REDIS"]))
             shown = "".join(lines)
         assert process.returncode == 0, f"$ {command}\n{shown}"
         assert not printed or is_as_printed(printed, shown), f"$ {command}\n{shown}"
-
-
-def quit_when_done(worker: subprocess.Popen[bytes], resque: Resque) -> None:
-    """Send QUIT to a worker once it has taken the last job."""
-    late = time.monotonic() + TIMEOUT
-    while resque.info()["pending"] and worker.poll() is None and time.monotonic() < late:
-        time.sleep(0.02)
-    worker.send_signal(signal.SIGQUIT)
 
 
 def check_commands(block: Block) -> None:

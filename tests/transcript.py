@@ -25,7 +25,7 @@ VARIES = (
     (r"resque-fork \d\S*", "resque-fork VERSION"),
     (r"\S+://\S+", "URL"),
     (r"\bin \d+\.\d+ s\b", "in SECONDS"),
-    (r"\b(?=[0-9a-f]*\d)[0-9a-f]{8}\b", "ID"),
+    (r"\b[0-9a-f]{8}\b", "ID"),
     (r"(?m)^.*\[[#-]{36}\].*\n", ""),  # a bar of progress
     (r"\b\d+[dhms](?: \d+[hms])?\b", "SPAN"),
     (r"[ \t]+", " "),  # columns are as wide as what stands in them
