@@ -1,5 +1,6 @@
 """The documents name all there is and nothing else; tests/test_pages.py runs what they show."""
 
+import ast
 import os
 import re
 import signal
@@ -137,6 +138,18 @@ def test_reference_is_whole() -> None:
     assert shown >= {*resque_fork.__all__} - {"__version__"}
     assert "`resque_fork.__version__`" in page
     assert first_cells(page) == {"queue", "name", "hooks", *JobOptions.__annotations__}
+
+
+def test_messages_are_ours() -> None:
+    """What the page on troubleshooting quotes from a worker's log is in the code."""
+    trees = [ast.parse(path.read_text("utf-8")) for path in ROOT.glob("resque_fork/**/*.py")]
+    constants = (node for tree in trees for node in ast.walk(tree) if type(node) is ast.Constant)
+    said = "\n".join(node.value for node in constants if isinstance(node.value, str))
+    table = text_of("docs/troubleshooting.md").partition("| In the log |")[2]
+    quoted = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    assert len(quoted) > 10
+    for line in quoted:
+        assert [part for part in line.split("...") if part.strip() not in said] == [], line
 
 
 def test_readme_begins_with_code() -> None:
