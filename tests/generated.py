@@ -1,4 +1,4 @@
-"""The files that are made from the tables of settings and commands.
+"""The files that are made from the tables of settings and commands, and what `config` prints.
 
 `bin/python tests/generated.py` writes them anew; tests hold them against the table.
 """
@@ -6,44 +6,14 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from resque_fork.cli import program
+from resque_fork.cli import examples, program
 from resque_fork.cli.options import shown
-from resque_fork.settings import BOOLEAN, flag, table, variables
+from resque_fork.settings import flag, table, variables
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# What the config file shows for settings that have no value unless they are set.
-EXAMPLES: dict[str, Any] = {
-    "min_interval": 1.0,
-    "max_interval": 30.0,
-    "backoff_interval": 0.1,
-    "timeout": 300.0,
-    "memory": "512M",
-    "cpu": 60.0,
-    "pidfile": "/run/resque-fork/worker.pid",
-    "logfile": "/var/log/resque-fork/worker.log",
-}
-
-CONFIG_HEAD = """\
-# Settings of resque-fork, for resque-fork --config FILE or RESQUE_CONFIG=FILE.
-#
-# Flags and environment variables take precedence over this file. Each setting is shown with its
-# default, or with an example if it has no default. Keep passwords of Redis in the environment
-# instead (RESQUE_REDIS). Times are in seconds, or have a unit: "10m". resque-fork config shows the
-# values in use.
-"""
-
-CONFIG_TAIL = """\
-# A schedule, of which there may be any number. Each has a name of its own; see docs/schedules.md.
-# [schedule.nightly]
-# cron = "30 2 * * * Europe/Berlin"
-# class = "Cleanup"
-# queue = "low"
-"""
 
 SETTINGS_HEAD = """\
 # Settings
@@ -70,19 +40,6 @@ The glossary explains the words in the table: [worker](glossary.md#worker),
 [child](glossary.md#child), [fork ahead](glossary.md#fork-ahead), [lost](glossary.md#lost), [poison
 pill](glossary.md#poison-pill) and [heartbeat](glossary.md#heartbeat).
 """
-
-
-def config_file() -> str:
-    """``conf/resque-fork.toml``."""
-    parts = [CONFIG_HEAD]
-    for setting in table():
-        if setting.default is None:
-            value, note = EXAMPLES[setting.name], " Not set by default."
-        else:
-            value, note = setting.default, ""
-        line = f"# {setting.name} = {_toml(setting, value)}\n"
-        parts.append(f"# {setting.metadata['help']}{note}\n{line}")
-    return "\n".join([*parts, CONFIG_TAIL])
 
 
 def settings_table() -> str:
@@ -140,21 +97,13 @@ def commands_page() -> str:
 
 
 FILES: dict[str, Callable[[], str]] = {
-    "conf/resque-fork.toml": config_file,
+    "conf/Procfile": lambda: examples.PROCFILE,
+    "conf/resque-fork.service": examples.unit,
+    "conf/resque-fork@.service": lambda: examples.unit(template=True),
+    "conf/resque-fork.toml": examples.config_file,
     "docs/commands.md": commands_page,
     "docs/settings.md": settings_page,
 }
-
-
-def _toml(setting: Any, value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
-    if isinstance(value, str):
-        return f'"{value}"'
-    if setting.metadata["kind"] is BOOLEAN or isinstance(value, float):
-        return str(value).lower()
-    text = shown(setting, value)
-    return text if text.isdecimal() else f'"{text}"'
 
 
 if __name__ == "__main__":

@@ -1,39 +1,35 @@
 """The examples in conf/ are what the program takes."""
 
-import configparser
+import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import generated
 import pytest
+import shipped
+from shipped import CONF
 
 from resque_fork.cli.app import App
 from resque_fork.cli.work import work
 from resque_fork.settings import Settings, load, schedules_in, table
+from resque_fork.text import parse_size
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
 
-
-def check_command(command: str) -> dict[str, object]:
+def settings_of(command: list[str], env: dict[str, str]) -> Settings:
     """The settings that a command line of `work` gives; it must be one that is understood."""
-    name, *args = shlex.split(command.removeprefix("exec "))
+    name, *args = command
     assert Path(name).name == "resque-fork"
     args.remove("work")
     app = App()
     with work.make_context("work", args, obj=app):
-        assert app.settings.queues
-        assert app.settings.require
-    return app.flags
-
-
-def test_config_file_is_current() -> None:
-    """The config file has every setting with its default and its help, in the table's order."""
-    stale = "bin/python tests/generated.py writes it anew"
-    assert (CONF / "resque-fork.toml").read_text() == generated.config_file(), stale
+        settings, _ = load(app.flags, env)
+    assert settings.queues
+    assert settings.require
+    return settings
 
 
 def test_config_file_loads(tmp_path: Path) -> None:
@@ -56,29 +52,80 @@ def test_config_file_loads(tmp_path: Path) -> None:
             assert value == setting.default, setting.name
 
 
+def seconds_to_stop(settings: Settings) -> float:
+    """How long a stop takes at most while Redis answers."""
+    return settings.pre_shutdown_timeout + settings.term_timeout
+
+
 def test_procfile_commands_are_understood() -> None:
-    """Each line of the Procfile is a name and a command of ours, run without a shell in between."""
-    lines = (CONF / "Procfile").read_text().splitlines()
-    commands = dict(line.split(": ", 1) for line in lines if not line.startswith("#"))
+    """Each line is a command of ours without a shell in between, and stops before it is killed."""
+    commands = shipped.procfile()
     assert set(commands) == {"urgent", "worker"}
-    for command in commands.values():
-        assert command.startswith("exec ")
-        check_command(command)
-    assert check_command(commands["worker"])["queues"] == ("urgent,*",)
+    for name, command in commands.items():
+        first, *words = shlex.split(command)
+        assert first == "exec"
+        settings = settings_of(words, {})
+        assert settings.queues == {"urgent": ("urgent",), "worker": ("urgent", "*")}[name]
+        assert settings.on_term == "requeue"
+        assert seconds_to_stop(settings) < 5  # when honcho kills
 
 
-def test_unit_is_understood() -> None:
-    """The systemd unit starts a command of ours, and leaves it time for both of its timeouts."""
-    unit = configparser.ConfigParser(interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment, method-assign]
-    unit.read(CONF / "resque-fork.service")
-    service = unit["Service"]
-    flags = check_command(service["ExecStart"].replace("/etc/resque-fork", str(CONF)))
-    assert flags["queues"] == ("urgent,*",)
-    assert "'" not in service["ExecStart"]
-    settings, _ = load(flags, {})
-    assert service["KillMode"] == "mixed"
-    assert float(service["TimeoutStopSec"]) > settings.term_timeout + settings.pre_shutdown_timeout
+@pytest.mark.parametrize("name", shipped.UNITS)
+def test_unit_is_understood(name: str) -> None:
+    """A unit starts a command of ours, has no quotes for a shell, and gives it time to stop."""
+    unit = shipped.Unit(name)
+    settings = settings_of(unit.command, unit.environment)
+    assert settings.queues == (("mail",) if "@" in name else ("urgent", "*"))
+    assert "'" not in unit["ExecStart"]
+    assert unit["SendSIGKILL"] == "yes"
+    assert float(unit["TimeoutStopSec"]) >= 300
+    # the stop of a job, and the wait for a Redis that is away
+    assert float(unit["TimeoutAbortSec"]) > seconds_to_stop(settings) + settings.term_timeout
+    assert all(file.startswith("-") for file in unit.all("EnvironmentFile"))
+
+
+@pytest.mark.parametrize("name", shipped.UNITS)
+def test_systemd_takes_the_unit(name: str, tmp_path: Path) -> None:
+    """systemd has nothing to say against any line of it, as far as this version knows it."""
+    verify = shutil.which("systemd-analyze")
+    if verify is None:
+        missing = "NOT TESTED for want of systemd-analyze: apt-get install systemd"
+        if os.environ.get("CI") and sys.platform == "linux":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    program = shipped.Unit(name).command[0]
+    text = (CONF / name).read_text().replace(program, "/bin/true")
+    (tmp_path / name).write_text(text)
+    path = tmp_path / name.replace("@", "@mail")
+    done = subprocess.run([verify, "verify", path], capture_output=True, text=True)
+    assert done.stdout + done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_dockerfile_is_understood() -> None:
+    """The image runs a command of ours, not as root, and stops it before it is killed."""
+    container = shipped.Container()
+    settings = settings_of(container.command, container.environment)
+    assert seconds_to_stop(settings) < container.grace
+    image = shipped.dockerfile()
+    assert "ENTRYPOINT" not in image
+    assert int(image["USER"]) > 0
+    assert f"--uid {image['USER']} " in image["RUN"]
+
+
+def test_kubernetes_manifest_is_understood() -> None:
+    """The deployment runs a command of ours, not as root, and leaves it time to stop."""
+    document, pod = shipped.deployment(), shipped.pod()
+    assert (document["apiVersion"], document["kind"]) == ("apps/v1", "Deployment")
+    labels = document["spec"]["template"]["metadata"]["labels"]
+    assert document["spec"]["selector"]["matchLabels"] == labels
+    container = shipped.Container(pod)
+    settings = settings_of(container.command, container.environment)
+    assert seconds_to_stop(settings) + settings.term_timeout < container.grace
+    assert pod["securityContext"]["runAsUser"] == int(shipped.dockerfile()["USER"])
+    memory = pod["containers"][0]["resources"]["limits"]["memory"]
+    assert settings.memory is not None
+    assert settings.memory < parse_size(memory.removesuffix("i"))
 
 
 def test_logrotate_sends_hup(tmp_path: Path) -> None:

@@ -114,6 +114,13 @@ print(*sorted(file.name for file in package.joinpath("store/lua").iterdir()))
     assert scripts.split() == sorted(file.name for file in PACKAGE.glob("store/lua/*.lua"))
 
 
+def test_installed_command_prints_its_unit(installed: Path, tmp_path: Path) -> None:
+    """`config --systemd` names the installed program and where it is called."""
+    unit = run(installed / "resque-fork", "config", "--systemd", cwd=tmp_path)
+    assert f"\nWorkingDirectory={tmp_path}\n" in unit
+    assert f"\nExecStart={installed / 'resque-fork'} work " in unit
+
+
 def test_modules_for_frameworks(installed: Path, tmp_path: Path) -> None:
     """They are there without the frameworks: who asks for Django's is told what is missing."""
     run(installed / "python", "-c", "import resque_fork.contrib.sqlalchemy", cwd=tmp_path)

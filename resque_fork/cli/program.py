@@ -41,7 +41,7 @@ COMMANDS = {
     "clock": ("clock:clock", "Move delayed jobs that are due, and keep schedules."),
     "prune": ("workers:prune", "Rescue the jobs of dead workers now."),
     "stacks": ("stacks:stacks", "Show where a running job is."),
-    "config": ("overview:config", "Show every setting and where it came from."),
+    "config": ("config:config", "Show every setting and where it came from."),
     "redis": ("embedded:redis", "Run a Redis server in the foreground."),
     "doctor": ("doctor:doctor", "Check for common problems."),
 }

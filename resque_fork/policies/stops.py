@@ -16,8 +16,11 @@ class NotStarted(Policy):
 
 
 class OnTerm(Policy):
-    """``--on-term=requeue``: a job that was stopped because its worker stops."""
+    """``--on-term=requeue``: a job that was stopped because its worker stops.
+
+    Some platforms send TERM to all processes, and the child may get it before its worker does.
+    """
 
     def of_end(self, job: Reservation, outcome: Outcome) -> Action | None:
-        by_worker = outcome.kind == STOPPED and outcome.worker_stops
-        return Action.PUT_BACK if by_worker else None
+        stopped = outcome.kind == STOPPED or outcome.by_term
+        return Action.PUT_BACK if stopped and outcome.worker_stops else None

@@ -1,13 +1,20 @@
 """`info`, `pause`, `resume` and `config`."""
 
 import json
+import os
+import pwd
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from resque_fork import settings
+from resque_fork.cli import examples
 from resque_fork.system import pinned_pages
+
+CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 
 
 def test_info(run, redis: Redis, redis_url: str) -> None:
@@ -170,3 +177,54 @@ def test_config_hides_passwords(run) -> None:
         assert "secret" not in text
         assert "redis://user:***@localhost:1/0" in text
     assert "secret" not in run("info", "--redis", url, status=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "file"), [("--example", "resque-fork.toml"), ("--procfile", "Procfile")]
+)
+def test_config_prints_a_file_to_begin_with(run, option: str, file: str) -> None:
+    """config --example and --procfile print what conf/ has."""
+    assert run("config", option).stdout == (CONF / file).read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "file"),
+    [("--systemd", "resque-fork.service"), ("--systemd-template", "resque-fork@.service")],
+)
+def test_config_prints_a_unit_for_here(tmp_path: Path, option: str, file: str) -> None:
+    """config --systemd and --systemd-template name this program, this directory and this user."""
+    directory = tmp_path / "100% ours"
+    directory.mkdir()
+    script = directory / "resque-fork"
+    script.write_text(f"#!{sys.executable}\nfrom resque_fork.cli import main\nmain()\n")
+    script.chmod(0o755)
+    done = subprocess.run(
+        [script, "config", option], cwd=directory, capture_output=True, text=True, check=True
+    )
+    escaped = str(directory).replace("%", "%%")
+    expected = (CONF / file).read_text()
+    for ours, here in (
+        ("User=app", f"User={pwd.getpwuid(os.getuid()).pw_name}"),
+        ("/srv/app/.venv/bin/resque-fork", f'"{escaped}/resque-fork"'),
+        ("/srv/app", escaped),
+    ):
+        expected = expected.replace(ours, here)
+    assert done.stdout == expected
+    root = "User=root: jobs would run as root. Change it to the user of the application.\n"
+    assert done.stderr == (root if os.getuid() == 0 else "")
+
+
+def test_a_unit_for_a_program_that_is_started_as_a_module(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It then starts the interpreter with the module."""
+    monkeypatch.setattr(sys, "argv", ["/x/resque_fork/__main__.py"])
+    assert f"\nExecStart={sys.executable} -m resque_fork work " in examples.unit_of_here()
+
+
+def test_config_has_no_json_of_a_file(run) -> None:
+    """A file to begin with is not a listing."""
+    result = run("config", "--procfile", "--json", status=2)
+    assert result.stderr == (
+        "resque-fork: --procfile prints a file, which has no JSON. See resque-fork config --help.\n"
+    )

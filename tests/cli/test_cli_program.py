@@ -62,7 +62,7 @@ SURFACE = {
     "resume": [],
     "prune": ["--json", "--on-lost", "--prune-interval", "--heartbeat-interval"],
     "stacks": ["--json"],
-    "config": ["--json"],
+    "config": ["--json", "--example", "--systemd", "--systemd-template", "--procfile"],
     "redis": ["--port"],
     "doctor": ["--json", "--require", "-r"],
     "work": [

@@ -261,6 +261,18 @@ def test_on_term_requeue_also_after_kill(stage: Stage) -> None:
     assert stage.failed() == []
 
 
+def test_on_term_requeue_if_the_child_gets_term_first(stage: Stage) -> None:
+    """Where a platform sends TERM to all processes, the job goes back too."""
+    worker, child = stage.holding("--on-term", "requeue")
+    worker.send(signal.SIGSTOP)
+    os.kill(child, TERM)
+    stage.told("stopped", by=worker)
+    worker.send(TERM, CONT)
+    assert worker.ended() == 0
+    assert stage.queue() == [b'{"class":"hold","args":[]}']
+    assert stage.failed() == []
+
+
 def test_usr1_stops_the_job_and_the_worker_goes_on(stage: Stage) -> None:
     """USR1: the job fails with TermException, whatever --on-term says; the next one begins."""
     worker, child = stage.holding("--on-term", "requeue")

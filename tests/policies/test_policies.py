@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -22,6 +23,7 @@ FAILURE = Failure("ValueError", "why")
 DEATH = DirtyExit("it is gone")
 LOST = Outcome.of("lost", DEATH)
 STOPPED = Outcome("stopped", FAILURE)
+BY_TERM = Outcome("failed", FAILURE, by_term=True)
 
 
 @pytest.fixture
@@ -45,6 +47,8 @@ def added() -> Iterator[None]:
         (STOPPED, {"on_term": "requeue"}, Action("failed", FAILURE)),
         (Outcome("stopped", FAILURE, worker_stops=True), {}, Action("failed", FAILURE)),
         (Outcome("stopped", FAILURE, worker_stops=True), {"on_term": "requeue"}, Action.PUT_BACK),
+        (BY_TERM, {"on_term": "requeue"}, Action("failed", FAILURE)),
+        (replace(BY_TERM, worker_stops=True), {"on_term": "requeue"}, Action.PUT_BACK),
         (LOST, {}, Action("failed", Failure.of(DEATH))),
     ],
     ids=lambda value: getattr(value, "kind", None),
