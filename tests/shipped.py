@@ -1,14 +1,17 @@
-"""What conf/ ships, as those read it who run it."""
+"""What conf/ and docs/deploying.md ship, as those read it who run it."""
 
+import configparser
 import json
 import re
 import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
 UNITS = ("resque-fork.service", "resque-fork@.service")
 
 
@@ -52,20 +55,60 @@ def dockerfile() -> dict[str, str]:
     return dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
 
 
-class Container:
-    """How the image, or the deployment with it, starts and ends a container."""
+@dataclass(frozen=True)
+class Platform:
+    """How one starts a worker, and stops it: by a signal, and after `grace` seconds by KILL."""
 
-    def __init__(self, pod: dict[str, Any] | None = None) -> None:
-        image = dockerfile()
-        self.command: list[str] = json.loads(image["CMD"])
-        self.environment = _variables(image["ENV"].split())
-        self.stop_signal = image["STOPSIGNAL"]
-        self.grace = 10.0  # Docker's own
-        if pod is not None:
-            (container,) = pod["containers"]
-            self.command = container["args"]
-            self.environment |= {one["name"]: one["value"] for one in container["env"]}
-            self.grace = pod["terminationGracePeriodSeconds"]
+    command: list[str]
+    environment: dict[str, str]
+    signal: str
+    grace: float
+
+
+def docker() -> Platform:
+    """A container of the image, with the grace that `docker stop` has by default."""
+    image = dockerfile()
+    environment = _variables(image["ENV"].split())
+    return Platform(json.loads(image["CMD"]), environment, image["STOPSIGNAL"], 10)
+
+
+def compose() -> Platform:
+    """The service of the page."""
+    image, service = docker(), yaml.safe_load(block("yaml"))["services"]["worker"]
+    grace = float(service["stop_grace_period"].removesuffix("s"))
+    return replace(image, environment=image.environment | service["environment"], grace=grace)
+
+
+def kubernetes() -> Platform:
+    """The container of the deployment."""
+    image, (container,) = docker(), pod()["containers"]
+    environment = image.environment | {one["name"]: one["value"] for one in container["env"]}
+    grace = float(pod()["terminationGracePeriodSeconds"])
+    return Platform(container["args"], environment, image.signal, grace)
+
+
+def supervisord() -> Platform:
+    """The program of the page."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(block("ini", "[program:"))
+    program = parser["program:resque-fork"]
+    return Platform(
+        shlex.split(program["command"]),
+        _variables(shlex.split(program["environment"])),
+        f"SIG{program['stopsignal']}",
+        float(program["stopwaitsecs"]),
+    )
+
+
+PLATFORMS = (docker, compose, kubernetes, supervisord)
+
+
+def block(language: str, beginning: str = "") -> str:
+    """The only code block of the page in this language that begins so."""
+    page = (ROOT / "docs" / "deploying.md").read_text()
+    found = re.findall(rf"^```{language}\n(.*?)^```$", page, re.M | re.S)
+    (code,) = (code for code in found if code.startswith(beginning))
+    return str(code)
 
 
 def deployment() -> dict[str, Any]:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,26 +103,28 @@ def test_systemd_takes_the_unit(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_dockerfile_is_understood() -> None:
-    """The image runs a command of ours, not as root, and stops it before it is killed."""
-    container = shipped.Container()
-    settings = settings_of(container.command, container.environment)
-    assert seconds_to_stop(settings) < container.grace
+@pytest.mark.parametrize("platform", shipped.PLATFORMS, ids=lambda one: one.__name__)
+def test_platforms_are_understood(platform: Callable[[], shipped.Platform]) -> None:
+    """Each starts a command of ours, and gives it time to stop."""
+    ours = platform()
+    assert seconds_to_stop(settings_of(ours.command, ours.environment)) < ours.grace
+
+
+def test_image_is_not_for_root() -> None:
+    """It runs as a user that it makes, and with no program in front of the worker."""
     image = shipped.dockerfile()
     assert "ENTRYPOINT" not in image
     assert int(image["USER"]) > 0
     assert f"--uid {image['USER']} " in image["RUN"]
 
 
-def test_kubernetes_manifest_is_understood() -> None:
-    """The deployment runs a command of ours, not as root, and leaves it time to stop."""
+def test_kubernetes_manifest_fits_the_image() -> None:
+    """Its pods have the user of the image, and a job's limit of memory below the container's."""
     document, pod = shipped.deployment(), shipped.pod()
     assert (document["apiVersion"], document["kind"]) == ("apps/v1", "Deployment")
     labels = document["spec"]["template"]["metadata"]["labels"]
     assert document["spec"]["selector"]["matchLabels"] == labels
-    container = shipped.Container(pod)
-    settings = settings_of(container.command, container.environment)
-    assert seconds_to_stop(settings) + settings.term_timeout < container.grace
+    settings = settings_of(shipped.kubernetes().command, shipped.kubernetes().environment)
     assert pod["securityContext"]["runAsUser"] == int(shipped.dockerfile()["USER"])
     memory = pod["containers"][0]["resources"]["limits"]["memory"]
     assert settings.memory is not None

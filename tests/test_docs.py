@@ -27,7 +27,10 @@ from resque_fork.worker.worker import Worker
 TIMEOUT = 60  # seconds for a worker to register
 
 # Options in the documents that are other programs'.
-FOREIGN_OPTIONS = {"--data", "--max-tasks-per-child", "--pool", "--time", "--with-scheduler"}
+FOREIGN_OPTIONS = {
+    *("--appendonly", "--data", "--kill-who", "--max-tasks-per-child", "--no-block"),
+    *("--now", "--pool", "--stop-timeout", "--time", "--with-scheduler"),
+}
 
 # Those of the project's own programs, of which importing one would declare its jobs.
 PROGRAMS = ("bench/__main__.py", "bench/doors.py")
