@@ -1,4 +1,4 @@
-"""What ``config --example`` and its kin print: files to begin with, which conf/ has too."""
+"""Files to begin with: ``config --example`` and its like print them, and conf/ has them too."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def unit(
 
 
 def unit_of_here(*, template: bool = False) -> str:
-    """The unit for this installation, this directory and whoever runs the command."""
+    """The unit for this program, this directory and this user."""
     script = os.path.abspath(sys.argv[0])
     if os.path.basename(script) == "resque-fork":
         program = _word(script)
@@ -180,9 +180,16 @@ def unit_of_here(*, template: bool = False) -> str:
     return unit(
         program=program,
         directory=os.getcwd(),
-        user=pwd.getpwuid(os.getuid()).pw_name,
+        user=_user(),
         template=template,
     )
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in many containers; systemd takes numbers too
+        return str(os.getuid())
 
 
 def _word(text: str) -> str:

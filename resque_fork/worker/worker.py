@@ -30,6 +30,7 @@ from .requests import RequestDesk
 log = logging.getLogger("resque_fork")
 
 FORK_RETRY_SECONDS = 1.0  # before the next try when no process could be had
+STOP_SECONDS = 2.0  # for our own TERM after that of the child: some platforms send it to both
 
 
 class Worker(WorkerParts):
@@ -202,9 +203,16 @@ class Worker(WorkerParts):
         outcome = self._performer.perform(job, self._read_by_child, more=self._reserver.more)
         if outcome.kind != DONE:  # a stop that has come to all processes of the group counts
             self._loop.poll()
+        if outcome.by_term:
+            self._wait_for_stop()
         self._finish(self.job, outcome)
         if outcome.kind == NOT_STARTED:
             self._idler.sleep(FORK_RETRY_SECONDS)
+
+    def _wait_for_stop(self) -> None:
+        until = self._loop.clock() + STOP_SECONDS
+        while not self._stop.asked and self._loop.clock() < until:
+            self._loop.idle(until)
 
     def done_working(self) -> None:
         """Write what became of the last job, if that is still to be written."""

@@ -222,6 +222,12 @@ def test_a_unit_for_a_program_that_is_started_as_a_module(
     assert f"\nExecStart={sys.executable} -m resque_fork work " in examples.unit_of_here()
 
 
+def test_a_unit_for_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It then names the user by number."""
+    monkeypatch.setattr(os, "getuid", lambda: 3_999_999)
+    assert "\nUser=3999999\n" in examples.unit_of_here()
+
+
 def test_config_has_no_json_of_a_file(run) -> None:
     """A file to begin with is not a listing."""
     result = run("config", "--procfile", "--json", status=2)
