@@ -203,13 +203,14 @@ class Worker(WorkerParts):
         outcome = self._performer.perform(job, self._read_by_child, more=self._reserver.more)
         if outcome.kind != DONE:  # a stop that has come to all processes of the group counts
             self._loop.poll()
-        if outcome.by_term:
+        if outcome.kind == FAILED and outcome.by_term:
             self._wait_for_stop()
         self._finish(self.job, outcome)
         if outcome.kind == NOT_STARTED:
             self._idler.sleep(FORK_RETRY_SECONDS)
 
     def _wait_for_stop(self) -> None:
+        """Somebody else has sent TERM to the child, and may be about to send it to us."""
         until = self._loop.clock() + STOP_SECONDS
         while not self._stop.asked and self._loop.clock() < until:
             self._loop.idle(until)
