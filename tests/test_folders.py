@@ -31,11 +31,11 @@ ORDER = [
     "worker",
     "pool",
     "reload",
-    "contrib",
     "embedded",
     "testing",
     "pytest_plugin",
     "cli",
+    "contrib",
     "__main__",
 ]
 
@@ -185,6 +185,7 @@ def test_imports_stand_at_the_top() -> None:
         ("click", ("cli/",)),
         ("pytest", ("pytest_plugin",)),
         ("django", ("contrib/",)),
+        ("sentry_sdk", ("contrib/",)),
         ("sqlalchemy", ("contrib/",)),
     ],
 )

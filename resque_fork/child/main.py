@@ -322,7 +322,8 @@ def failure_handled(
         return report.Handled(Failure.of(error), saved=False)
     if declaration is not None:
         error = run_failure_hooks(declaration, error, reservation.args)
-    saved = backends.save(error, worker_id, reservation.queue, reservation.redacted)
+    attempt = reservation.failures + 1
+    saved = backends.save(error, worker_id, reservation.queue, reservation.redacted, attempt)
     return report.Handled(Failure.of(error), saved)
 
 

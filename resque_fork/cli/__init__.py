@@ -10,8 +10,10 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
 
 from ..wire.procline import make_room
+from .app import App
 from .program import program
 
 __all__ = ["main", "program"]
@@ -27,10 +29,11 @@ def _open_missing() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
-def main() -> None:
-    """What ``resque-fork`` runs. Ends the process."""
+def main(args: Sequence[str] | None = None, *, preloaded: Sequence[str] = ()) -> None:
+    """What ``resque-fork`` runs. Ends the process. For `preloaded` see `App`."""
     _open_missing()
-    works = program.named_by(sys.argv[1:]) == "work" and hasattr(os, "fork")
+    args = sys.argv[1:] if args is None else args
+    works = program.named_by(args) == "work" and hasattr(os, "fork")
     if works:
         from . import starting  # no other command needs it
 
@@ -40,7 +43,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        program.main()
+        program.main(args, obj=App(preloaded))
     except SystemExit as end:
         if works and isinstance(end.code, int):
             starting.leave(end.code)

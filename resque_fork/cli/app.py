@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,13 @@ class App:
 
     What needs redis is imported when a command asks for it, and not to show help.
     `uses` are the settings that the command has options for: only those are taken
-    from the environment and the file, and only those are checked.
+    from the environment and the file, and only those are checked. `preloaded` are
+    modules of an application that is loaded already, at least in part: they are
+    required before those that the settings name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, preloaded: Sequence[str] = ()) -> None:
+        self.preloaded = tuple(preloaded)
         self.flags: dict[str, Any] = {}
         self.uses = {s.name for s in table() if s.metadata["group"] == "common"}
         self.config: Path | None = None
@@ -33,7 +37,9 @@ class App:
 
     @functools.cached_property
     def _loaded(self) -> tuple[Settings, dict[str, str]]:
-        return load(self.flags, os.environ, self.config, self.uses)
+        settings, sources = load(self.flags, os.environ, self.config, self.uses)
+        require = tuple(dict.fromkeys([*self.preloaded, *settings.require]))
+        return dataclasses.replace(settings, require=require), sources
 
     @property
     def settings(self) -> Settings:

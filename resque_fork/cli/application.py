@@ -8,15 +8,17 @@ import os
 import select
 import sys
 import traceback
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import ResqueError
-from ..settings import Settings
+from ..settings import Settings, value_of
+from ..store.masking import without_secrets
 from ..system.loop import new_poll
 
 PACKAGE = str(Path(__file__).parent.parent) + os.sep
 OF_DJANGO = "resque_fork.contrib.django"
+BY_MANAGE = ", or start it by manage.py resque_fork"
+SHARED = ("redis", "namespace")  # what an application and its workers have in common
 LIBRARY = str(Path(os.__file__).parent) + os.sep
 INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
@@ -51,6 +53,9 @@ def directory_problem() -> str:
 def prepare(settings: Settings) -> None:
     """Let the application import from here, and let its ``Resque()`` be the same as ours.
 
+    A variable that says the same already, or would say the default, is left as it is: the
+    application may come with settings of its own, and `load` compares them.
+
     Raises ResqueError if the working directory is gone, and there is something to import.
     """
     if settings.require:
@@ -59,14 +64,23 @@ def prepare(settings: Settings) -> None:
         here = os.getcwd()
         if here not in sys.path:
             sys.path.insert(0, here)
-    os.environ["RESQUE_REDIS"] = settings.redis
-    os.environ["RESQUE_NAMESPACE"] = settings.namespace
+    for name in SHARED:
+        if value_of(name, None, os.environ) != getattr(settings, name):
+            os.environ[f"RESQUE_{name.upper()}"] = getattr(settings, name)
 
 
-def load(modules: Iterable[str]) -> None:
-    """Import the modules. Raises ResqueError that says what is wrong, and where."""
-    for name in modules:
+def load(settings: Settings) -> None:
+    """Import the modules to require. Raises ResqueError that says what is wrong, and where."""
+    for name in settings.require:
         _load(name)
+    for name in SHARED:
+        theirs, ours = value_of(name, None, os.environ), getattr(settings, name)
+        if theirs != ours:
+            raise ResqueError(
+                f"The application's {name} is {without_secrets(theirs)}, and this program's is "
+                f"{without_secrets(ours)}. Name the application's with --{name} or "
+                f"RESQUE_{name.upper()}{BY_MANAGE if OF_DJANGO in sys.modules else ''}."
+            )
     if new_poll and not hasattr(select, "poll"):
         # eventlet has taken it away from redis-py, which has seen it and goes on to use it
         select.poll = new_poll  # type: ignore[misc]
@@ -77,15 +91,22 @@ def _load(name: str) -> None:
         module = name.removesuffix(".py").strip("./").replace("/", ".")
         raise ResqueError(f"--require takes the name of a module: {module}, not {name}.")
     try:
-        importlib.import_module(name)
+        loaded = importlib.import_module(name)
+        if name == OF_DJANGO:
+            loaded.load_jobs()  # not by its import: views import it too
     except ModuleNotFoundError as error:
         raise ResqueError(_not_found(name, error)) from error
     # an application may do anything while it is imported, and leaving is an error too
     except (Exception, SystemExit) as error:
+        place = _where(error)
+        if _needs_django(error):
+            raise ResqueError(
+                f"{name} needs Django, which is not set up{place}. Use manage.py resque_fork, or "
+                f"--require={OF_DJANGO}: both set it up, and load the jobs of all apps."
+            ) from error
         kind = "" if isinstance(error, ResqueError) else f"{type(error).__name__}: "
         told = str(error).strip().partition("\n")[0].removesuffix(".")
-        place, hint = _where(error), _hint(name, error)
-        raise ResqueError(f"{name} cannot be loaded: {kind}{told}{place}.{hint}") from error
+        raise ResqueError(f"{name} cannot be loaded: {kind}{told}{place}.") from error
 
 
 def _not_found(name: str, error: ModuleNotFoundError) -> str:
@@ -100,11 +121,11 @@ def _not_found(name: str, error: ModuleNotFoundError) -> str:
     return f"{name} cannot be loaded: it needs {missing}, which is not installed{_where(error)}."
 
 
-def _hint(module: str, error: BaseException) -> str:
-    unready = type(error).__name__ in ("AppRegistryNotReady", "ImproperlyConfigured")
-    if not unready or module == OF_DJANGO or OF_DJANGO in sys.modules:
-        return ""
-    return f" Django is set up by --require={OF_DJANGO}, which also loads each app's jobs."
+def _needs_django(error: BaseException) -> bool:
+    """Whether this is what Django says if it has not been set up."""
+    kind = type(error).__name__
+    unready = kind == "ImproperlyConfigured" and "settings are not configured" in str(error)
+    return OF_DJANGO not in sys.modules and (unready or kind == "AppRegistryNotReady")
 
 
 def _hidden(directory: str) -> str:

@@ -126,9 +126,9 @@ def _application(app: App) -> Iterator[Finding]:
     """The threads and connections that it has once it is loaded; no child gets a sound copy."""
     application.prepare(app.settings)
     modules = app.settings.require
-    connections = ConnectionCheck(known=open_sockets())
+    connections = ConnectionCheck(known=() if app.preloaded else open_sockets())
     try:
-        application.load(modules)
+        application.load(app.settings)
     except ResqueError as error:
         yield Finding("threads at fork", FAIL, str(error))
         return

@@ -98,8 +98,8 @@ class Program(click.Group):
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
     ) -> Any:
-        app = App()
-        extra |= {"prog_name": PROGRAM, "obj": app}
+        app = extra.setdefault("obj", App())
+        extra["prog_name"] = PROGRAM
         try:
             status = super().main(args, standalone_mode=False, **extra) or 0
         except click.Abort:

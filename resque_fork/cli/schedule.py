@@ -122,7 +122,7 @@ def check(app: App, /, file: Path) -> int:
     The exit status is 1 if one of them is not valid.
     """
     application.prepare(app.settings)
-    application.load(app.settings.require)
+    application.load(app.settings)
     declare_schedules(file)
     schedules = registry.schedules()
     problems = 0

@@ -117,8 +117,9 @@ def _work(app: App, settings: Settings, starting: Starting) -> int:
     with pidfile or contextlib.nullcontext():
         with starting.interruptible():
             application.prepare(settings)
-            connections = ConnectionCheck(known=open_sockets())
-            application.load(settings.require)
+            # of an application that is loaded already there may be some among them
+            connections = ConnectionCheck(known=() if app.preloaded else open_sockets())
+            application.load(settings)
             declare_schedules(config)
             # one that cannot be loaded is found here, not in each worker
             Backends.named(settings.failure_backend)

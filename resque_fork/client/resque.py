@@ -133,12 +133,7 @@ class Resque:
         Raises NoQueueError if it has none.
         """
         declaration = declaration_of(job)
-        if declaration.queue is None:
-            raise NoQueueError(
-                f'{declaration.wire_name} has no queue: declare it with queue="...", '
-                "or use enqueue_to(queue, ...)."
-            )
-        return self._enqueue(declaration.queue, declaration, args, kwargs)
+        return self._enqueue(own_queue(declaration), declaration, args, kwargs)
 
     def enqueue_to(self, queue: str, job: Any, /, *args: Any, **kwargs: Any) -> bool:
         """Queue a job on a queue of your choice; `job` may be just its name on the wire.
@@ -549,6 +544,16 @@ def _as_url(given: str | RedisClient | None) -> str | None:
 def inline_of_environment() -> bool:
     """Whether ``RESQUE_INLINE`` asks for it. Raises SettingsError."""
     return bool(value_of_variable(INLINE, BOOLEAN, os.environ, default=False))
+
+
+def own_queue(declaration: Declaration) -> str:
+    """The queue that a job has declared. Raises NoQueueError."""
+    if declaration.queue is None:
+        raise NoQueueError(
+            f'{declaration.wire_name} has no queue: declare it with queue="...", '
+            "or use enqueue_to(queue, ...)."
+        )
+    return declaration.queue
 
 
 def _queue_name(queue: Any, declaration: Declaration | None = None) -> str:

@@ -80,7 +80,11 @@ class Backend(ABC):
     exception; for a dead child in a short-lived process of the worker's, with
     the exception that explains the death. What `save` raises is logged. If no
     backend that is a list has the failure, it goes to the list ``failed``.
+
+    `attempt` is 1 unless the job was retried before.
     """
+
+    attempt = 1
 
     def __init__(
         self, exception: BaseException, worker: str, queue: str, payload: Mapping[str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import SettingsError
 from ..store.worker_store import FailedEntry
 from ..wire.keys import Keys
-from .base import ListBackend, payload_object
+from .base import Backend, ListBackend, payload_object
 from .log import LogBackend
 from .redis import RedisBackend
 from .redis_multi_queue import RedisMultiQueueBackend
@@ -49,12 +49,17 @@ class Backends:
                 log.error("The failure backend %s raised %r", type(backend).__name__, problem)
         return [*found, RedisBackend().entry(entry, keys, queue)] if missing else found
 
-    def save(self, error: BaseException, worker: str, queue: str, raw: bytes) -> bool:
+    def save(
+        self, error: BaseException, worker: str, queue: str, raw: bytes, attempt: int = 1
+    ) -> bool:
         """Hand a failure to the savers; False if one of them raised, which is logged."""
         saved = True
         for kind in self.savers:
             try:
-                kind(error, worker, queue, payload_object(raw)).save()
+                backend = kind(error, worker, queue, payload_object(raw))
+                if isinstance(backend, Backend):
+                    backend.attempt = attempt
+                backend.save()
             except Exception as problem:  # a user's class may raise anything
                 saved = False
                 log.error("The failure backend %s raised %r", kind.__name__, problem)

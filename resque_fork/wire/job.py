@@ -16,6 +16,10 @@ from .json import DEPTH_FOR_OTHERS, MAX_DEPTH, decode, depth_of, encode
 from .unreadable import UNREADABLE
 
 MAX_PAYLOAD = 8 * 1024 * 1024
+PASS_JSON = "pass strings, numbers, booleans, None, lists or dictionaries with string keys"
+PASS_KEY = "pass its primary key, and load it in the job"
+OF_MODEL = "which stands for a row of a database"
+MARKS_OF_MODELS = ("_meta", "__mapper__")  # of Django's, of SQLAlchemy's
 MOST_DECODED = 64 * 1024  # bytes that a parent decodes: reading JSON takes 24 times its size
 
 
@@ -138,9 +142,9 @@ def check_arguments(class_name: str, args: Iterable[Any]) -> None:
         where, problem = _not_json(argument, "", 3) or ("", "")  # in an array in an object
         if problem:
             inside = f" at {where}" if where else ""
+            pass_this = PASS_KEY if problem.endswith(OF_MODEL) else PASS_JSON
             raise ArgumentsError(
-                f"{class_name}: argument {position}{inside} {problem}; "
-                f"pass strings, numbers, booleans, None, lists or dictionaries with string keys."
+                f"{class_name}: argument {position}{inside} {problem}; {pass_this}."
             )
 
 
@@ -173,7 +177,8 @@ def _not_json(value: Any, path: str, depth: int) -> tuple[str, str] | None:
                 return path, f"has the key {key!r}, a {_type_name(key)} and not a string"
         inside = value.items()
     else:
-        return path, f"is a {_type_name(value)}, which is not JSON"
+        of_model = any(hasattr(value.__class__, mark) for mark in MARKS_OF_MODELS)
+        return path, f"is a {_type_name(value)}, {OF_MODEL if of_model else 'which is not JSON'}"
     for key, item in inside:
         found = _not_json(item, f"{path}[{key!r}]", depth + 1)
         if found:
@@ -182,6 +187,6 @@ def _not_json(value: Any, path: str, depth: int) -> tuple[str, str] | None:
 
 
 def _type_name(value: Any) -> str:
-    kind = type(value)
+    kind: type = value.__class__  # of a proxy that of what it stands for
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return module + kind.__qualname__

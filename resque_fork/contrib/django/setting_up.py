@@ -1,9 +1,4 @@
-"""A Django project as the application of a worker: ``--require=resque_fork.contrib.django``.
-
-Sets Django up by DJANGO_SETTINGS_MODULE, and imports the module ``jobs`` of each
-installed app that has one. Connections to databases and caches are closed before a
-worker forks; a job finds none that is broken or too old.
-"""
+"""Django set up where nobody else has done it, and the jobs of its apps."""
 
 from __future__ import annotations
 
@@ -12,33 +7,23 @@ import os
 import django
 from django.apps import apps
 from django.conf import settings
-from django.core.cache import caches
-from django.db import close_old_connections, connections
 from django.utils.module_loading import autodiscover_modules
 
-from ..errors import SettingsError
-from ..job.hooks import after_fork
-from ..job.reservation import Reservation
-from ..system.closers import closers
+from ...errors import SettingsError
 
 
-def close_connections() -> None:
-    """Close all connections of this process to databases, pooled ones too, and to caches."""
-    for connection in connections.all(initialized_only=True):
-        connection.close()
-        if hasattr(connection, "close_pool"):
-            connection.close_pool()
-    caches.close_all()
+def load_jobs() -> None:
+    """Import the module ``jobs`` of each installed app that has one."""
+    autodiscover_modules("jobs")
 
 
-@after_fork
-def leave_no_stale_connection(reservation: Reservation) -> None:
-    """With ``--jobs-per-fork`` the job before may have left one that is broken or too old."""
-    close_old_connections()
+def set_up() -> None:
+    """Set Django up by DJANGO_SETTINGS_MODULE.
 
-
-def _set_up() -> None:
-    if apps.ready:  # the application has done it
+    Does nothing if that is done, or is being done: the apps of a project may import this.
+    Raises SettingsError for settings that are not there.
+    """
+    if apps.ready or apps.loading:
         return
     name = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     if not (name or settings.configured):
@@ -65,8 +50,3 @@ def _named_by_settings(name: str, missing: str) -> str:
         if f"{entry}.".startswith(f"{missing}."):
             return f"INSTALLED_APPS of {name} has {entry}"
     return ""
-
-
-_set_up()
-closers.add(close_connections)
-autodiscover_modules("jobs")
