@@ -28,8 +28,9 @@ TIMEOUT = 60  # seconds for a worker to register
 
 # Options in the documents that are other programs'.
 FOREIGN_OPTIONS = {
-    *("--appendonly", "--data", "--kill-who", "--max-tasks-per-child", "--no-block"),
-    *("--now", "--pool", "--stop-timeout", "--time", "--with-scheduler"),
+    *("--app", "--appendonly", "--data", "--deploy", "--kill-who"),
+    *("--max-tasks-per-child", "--no-block", "--now", "--pool", "--stop-timeout", "--tag"),
+    *("--time", "--with-scheduler"),
 }
 
 # Those of the project's own programs, of which importing one would declare its jobs.

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -169,6 +170,40 @@ def test_application_given_as_a_file(call, given: str, module: str) -> None:
     """Who gives a file is told the module's name."""
     expected = f"--require takes the name of a module: {module}, not {given}."
     assert sentence(call(*DRAIN, "-r", given)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "ours"),
+    [
+        ("namespace", "shop", "resque"),
+        ("redis", "redis://user:***@elsewhere/1", "redis://localhost:6379/0"),
+    ],
+)
+def test_application_that_goes_elsewhere(
+    run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, theirs: str, ours: str
+) -> None:
+    """An application that brings a Redis of its own, say in a .env file, is not served by another.
+
+    What was given to the worker holds for the application too.
+    """
+    variable, value = f"RESQUE_{name.upper()}", theirs.replace("***", "hunter2")
+    source = f"import os\nos.environ.setdefault({variable!r}, {value!r})\n"
+    module = f"goes_elsewhere_{name}"
+    (tmp_path / f"{module}.py").write_text(source)
+    (tmp_path / "none.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(variable, "gone after the test")
+    monkeypatch.delenv(variable)
+    result = run("schedule", "check", "-r", module, "none.toml", status=1)
+    assert result.stderr.endswith(
+        f"resque-fork: The application's {name} is {theirs}, and this program's is {ours}. "
+        f"Name the application's with --{name} or {variable}.\n"
+    )
+    sys.modules.pop(module)
+    monkeypatch.delenv(variable)
+    run("schedule", "check", "-r", module, f"--{name}", "redis://given/2", "none.toml")
+    assert os.environ[variable] == "redis://given/2"
 
 
 def test_application_without_jobs(call) -> None:

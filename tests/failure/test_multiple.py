@@ -59,6 +59,21 @@ def test_backend_that_inherits_from_nothing() -> None:
     assert Good.taken == [(error, "w", "q", {"class": "A"})]
 
 
+def test_backends_know_the_attempt() -> None:
+    """A Backend has the number of the attempt; a class of another kind need not take it."""
+
+    class Attempts(Backend):
+        told: ClassVar[list[int]] = []
+
+        def save(self) -> None:
+            self.told.append(self.attempt)
+
+    backends = Backends([Attempts, Plain])
+    assert backends.save(ValueError(), "w", "q", b"{}")
+    assert backends.save(ValueError(), "w", "q", b"{}", attempt=3)
+    assert Attempts.told == [1, 3]
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

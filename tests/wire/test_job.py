@@ -62,6 +62,35 @@ def test_argument_that_is_not_json(argument: Any, message: str) -> None:
     )
 
 
+class Order:
+    """As models of Django's are."""
+
+    _meta = None
+
+
+class Row:
+    """As models of SQLAlchemy's are."""
+
+    __mapper__ = None
+
+
+class Lazy:
+    """As ``request.user``, which stands for what it loads."""
+
+    __class__ = Order  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(("model", "name"), [(Order(), "Order"), (Row(), "Row"), (Lazy(), "Order")])
+def test_argument_that_is_a_model(model: object, name: str) -> None:
+    """For the instance of a model its primary key is asked for, wherever it stands."""
+    with pytest.raises(ArgumentsError) as caught:
+        Payload.of("mail", [[model]])
+    assert str(caught.value) == (
+        f"mail: argument 1 at [0] is a {__name__}.{name}, which stands for a row of a database; "
+        "pass its primary key, and load it in the job."
+    )
+
+
 def test_argument_that_refers_to_itself() -> None:
     """A list in itself, or one nested too deep for a reader, is refused when it is enqueued."""
     loop: list[Any] = []
