@@ -26,7 +26,7 @@ FLUSH_SECONDS = 0.8  # less than what logging handlers have at the end of a chil
 class Sentry(Backend):
     """Captures a failure with its stack, and with the job's queue, class, attempt and arguments.
 
-    Arguments that the job declares secret are left out, and all local variables of such a job.
+    Arguments that the job declares secret are left out, and the local variables in its stack.
     """
 
     def save(self) -> None:
