@@ -30,7 +30,7 @@ TIMEOUT = 60  # seconds for a program
 # Other languages, and why nothing runs them here.
 NOT_RUN = {
     "text": "what is printed, and the commands for Redis that tests/test_docs.py gives to a server",
-    "ini": "for systemd and supervisord; tests/test_deploying.py has units, and supervisord's signals",
+    "ini": "for systemd and supervisord, whose stops tests/test_deploying.py does",
     "yaml": "for Docker Compose; tests/test_conf.py reads it",
     "py": "a module of a project, which tests/databases run with its framework",
     "{eval-rst}": "for Sphinx, which bin/docs runs",
