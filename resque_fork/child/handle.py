@@ -287,7 +287,7 @@ class ChildHandle:
             return True
         try:
             while self._unsent:
-                self._unsent = self._unsent[os.write(self._jobs, self._unsent) :]
+                self._unsent = self._unsent[process.write(self._jobs, self._unsent) :]
         except BlockingIOError:
             self._loop.watch(self._jobs, self._send_rest, WRITABLE)
             return True

@@ -186,7 +186,7 @@ class Outbox:
             process.leave(0)
         if _inode(self._fd) != self._pipe:
             if self._stderr is not None and _inode(2) == self._stderr:
-                os.write(2, CUT_OFF)
+                process.write(2, CUT_OFF)
             process.leave(process.CRASHED)
         report.send(self._fd, report.packed(message))
 

@@ -16,7 +16,6 @@ closes its end: there is none.
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 from ..failure import Failure
 from ..job.reservation import Reservation
 from ..policies.action import Action
+from ..system import process
 from ..wire.job import Payload
 
 LONGEST = 1024 * 1024  # of a report; a job's output does not travel here
@@ -165,7 +165,7 @@ def send(fd: int, body: bytes) -> None:
     """Write one message, however long that takes."""
     data = memoryview(framed(body))
     while data:
-        data = data[os.write(fd, data) :]
+        data = data[process.write(fd, data) :]
 
 
 # --- reports
@@ -282,7 +282,7 @@ class Inbox:
         Sets `closed` at the end of the pipe. Raises BrokenReport.
         """
         try:
-            data = os.read(self.fd, 65536)
+            data = process.read(self.fd, 65536)
         except BlockingIOError:
             return []
         if not data:

@@ -45,13 +45,14 @@ set_mask = _signal.pthread_sigmask
 pending_signals = _signal.sigpending
 SIG_DFL, SIG_IGN = _signal.SIG_DFL, _signal.SIG_IGN  # it takes no others
 
-# The system's own calls, whatever a library such as gevent has put into `os` in their place: that
-# has an event loop of its own hear of children, and of descriptors that are closed.
+# The system's own calls, whatever a library has put into `os` in their place: that of gevent has an
+# event loop of its own hear of children, and of descriptors that are closed; that of eventlet waits
+# in one, deaf to signals, where there is nothing to read yet.
 if TYPE_CHECKING:
     system = os
 else:
     system = sys.modules.get("posix", os)
-close = system.close
+close, read, write = system.close, system.read, system.write
 
 
 class End(NamedTuple):
@@ -284,7 +285,7 @@ def raise_oom_score() -> None:
     except OSError:
         return
     try:
-        score = int(os.read(fd, 16))
+        score = int(read(fd, 16))
         os.pwrite(fd, b"%d" % min(1000, score + CHILD_OOM_SCORE), 0)
     except (OSError, ValueError):
         pass  # a container may forbid it; then the kernel chooses
@@ -308,7 +309,7 @@ def daemonize() -> Callable[[], None]:
     if system.fork():
         close(told)
         try:
-            ready = os.read(waiting, 1)
+            ready = read(waiting, 1)
         except KeyboardInterrupt:  # the other will find nobody to tell, and leave too
             ready = b""
         leave(0 if ready else 1)
@@ -323,7 +324,7 @@ def daemonize() -> Callable[[], None]:
             os.dup2(null, fd)
         if null > 2:
             close(null)
-        os.write(told, b".")
+        write(told, b".")
         close(told)
 
     return detach

@@ -138,11 +138,11 @@ class Signals:
             missed.add(signal.SIGCHLD)
         self._missed += [*arrived, *missed]
         self._noted.clear()
-        os.write(self._writer, b"\0")  # no signal: it wakes the loop
+        process.write(self._writer, b"\0")  # no signal: it wakes the loop
 
     def _read(self, most: int) -> bytes:
         try:
-            return os.read(self._reader, most)
+            return process.read(self._reader, most)
         except BlockingIOError:
             return b""
 

@@ -83,7 +83,7 @@ class Stream:
 
     def _read(self) -> bytes:
         try:
-            data = os.read(self._reader, self._chunk)
+            data = process.read(self._reader, self._chunk)
         except BlockingIOError:
             return b""
         self._note(data)
@@ -96,7 +96,8 @@ class Stream:
         self._waiting += data
         try:
             while self._waiting and self._room.poll(0):
-                self._waiting = self._waiting[os.write(self._fd, self._waiting[: self._chunk]) :]
+                written = process.write(self._fd, self._waiting[: self._chunk])
+                self._waiting = self._waiting[written:]
         except BlockingIOError:  # whoever shares it with us has made it so
             pass
         except OSError as error:

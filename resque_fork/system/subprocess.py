@@ -75,7 +75,7 @@ def _answer(work: Callable[[], Any]) -> tuple[Any, Exception | None, BaseExcepti
 def _heard(loop: Loop, pid: int, reader: int, wait: Callable[[], None]) -> bytes:
     """All that the child writes until its end."""
     pieces: list[bytes] = []
-    loop.watch(reader, lambda: pieces.append(os.read(reader, 65536)))
+    loop.watch(reader, lambda: pieces.append(process.read(reader, 65536)))
     try:
         while not pieces or pieces[-1]:
             wait()

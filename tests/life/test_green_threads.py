@@ -11,7 +11,7 @@ from .harness import Stage, until
 
 # What eventlet.monkey_patch() does to the modules that a worker uses.
 PATCHED = """
-import select, threading
+import os, select, sys, threading
 
 class GreenThread:
     name = "green"
@@ -24,6 +24,15 @@ for name in ("poll", "epoll"):
     if hasattr(select, name):
         delattr(select, name)
 select.select = never
+
+def green(function):
+    def call(*arguments):
+        if sys._getframe(1).f_globals["__name__"].startswith("resque_fork"):
+            never()  # what jobs call may be green
+        return function(*arguments)
+    return call
+
+os.read, os.write = green(os.read), green(os.write)
 
 import jobs
 """
