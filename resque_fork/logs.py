@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from select import select  # now: libraries such as eventlet replace it
 
+from .errors import ResqueError
 from .text import printable
 
 LONGEST_WAIT = 1.0  # seconds for a stderr that nobody reads
@@ -199,8 +200,12 @@ def append_output_to(path: str) -> None:
 
 
 def check_writable(path: str) -> None:
-    """Raises OSError, with its reason, if `path` cannot be opened for output."""
-    os.close(_open(path))
+    """Raises ResqueError, with the system's reason, if `path` cannot be opened for output."""
+    try:
+        os.close(_open(path))
+    except OSError as error:
+        text = f"The logfile {path} cannot be written: {error.strerror}."
+        raise ResqueError(text) from error
 
 
 def _append(path: str, fd: int) -> None:

@@ -101,7 +101,10 @@ def test_an_embedded_server_there() -> None:
 def test_a_missing_file_in_a_directory_that_is_there(tmp_path: Path) -> None:
     """Then the directory is not blamed."""
     ended = call(*WORK, "--logfile", f"{tmp_path}/absent/log")
-    assert ended.stderr == f"resque-fork: {tmp_path}/absent/log: No such file or directory.\n"
+    assert ended.stderr == (
+        f"resque-fork: The logfile {tmp_path}/absent/log cannot be written: No such file or "
+        "directory.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_a_missing_file_in_a_directory_that_is_there(tmp_path: Path) -> None:
             "There is no module app to --require: it is neither in {here} (which cannot be read: "
             "Permission denied) nor installed.",
         ),
-        ((*WORK, "--logfile", "log"), "log: Permission denied."),
+        ((*WORK, "--logfile", "log"), "The logfile log cannot be written: Permission denied."),
         (
             (*WORK, "--pidfile", "pid"),
             "The pidfile {here}/pid cannot be written: Permission denied.",
