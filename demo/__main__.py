@@ -7,6 +7,7 @@ processes as ps shows them until all is done, then tells what came of it.
 import argparse
 import io
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -106,7 +107,9 @@ def run(folder: Path, stay: bool) -> int:
         resque = Resque()
         enqueued = enqueue_everything(resque)
         count = sum(enqueued.values())
-        click.secho(f"{count} jobs queued. $ resque-fork {' '.join(WORK)}\n", bold=True)
+        click.echo(f"{count} jobs are queued. Some crash, hang, leak memory or are retried.")
+        click.echo("One worker forks a child for each; this is what ps shows of them:\n")
+        click.secho(f"$ resque-fork {shlex.join(WORK)}\n", bold=True)
         with worker(folder) as process:
             if watch(resque, process, count + RETRIES) and not stay:
                 process.send_signal(signal.SIGQUIT)
@@ -139,9 +142,10 @@ def main() -> int:
     try:
         return run(folder, options.stay)
     except KeyboardInterrupt:
-        shutil.rmtree(folder)
         click.echo("Stopped: worker, server and files are gone.")
         return 130
+    finally:
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def send_mail(to: str, subject: str = "Three centuries of sunspots") -> None:
     write(Path("outbox", f"{to}.eml"), message.as_bytes())
 
 
-@job(queue="reports")
+@job(queue="reports", every="1d")
 def chart(width: int = 960, height: int = 320) -> None:
     """Draw the number of sunspots of each year as a PNG."""
     numbers = sunspots.by_year()

@@ -25,10 +25,11 @@ FAILURES: dict[str, tuple[str, set[object], str]] = {
 RETRIES = 2  # attempts of the forecast that fail, and are no failures
 
 LOOK_FURTHER = (
-    ("bin/demo --stay", "the same, with server and worker kept, for:"),
+    ("bin/demo --stay", "server, worker and files stay, to try:"),
     ("bin/resque-fork failed", "the failed jobs"),
     ("bin/resque-fork failed show 3", "all that is known of the crash"),
     ("bin/resque-fork failed requeue 0", "let the first of them try again"),
+    ("bin/resque-fork schedule", "the chart is also drawn once a day"),
     ("bin/resque-fork list", "the worker"),
     ("bin/resque-fork info", "the numbers"),
 )
@@ -53,7 +54,8 @@ class Summary:
         click.secho("\nTo look further", bold=True)
         for command, what in LOOK_FURTHER[stayed:]:
             click.echo(f"  {command:<38}{what}")
-        click.echo(f"\nThe files are in {self._folder}, with the worker's log.")
+        if stayed:
+            click.echo(f"\nThe files are in {self._folder}, with the worker's log.")
         if self.problems:
             click.secho("\nThis is not as it should be:", fg="red", bold=True)
             click.echo("\n".join([*self.problems, "The worker's log ends:", *self._log[-5:]]))
@@ -85,7 +87,7 @@ class Summary:
         _heading("2 of them came back", "green")
         for line in self._log:
             if "forecast" in line and "Attempt" in line:
-                click.echo(f"       {line.partition(' failed: ')[2]}")
+                click.echo(f"       {line.partition(' failed: ')[2].partition(' (')[0]}")
         click.echo(f"       remind {self._text_of('reminder.txt')}")
 
     def _show_failed(self) -> None:
@@ -166,7 +168,7 @@ def _told(job: FailedJob) -> list[str]:
     frames = [line.strip() for line in job.forensics.get("stack", []) if "File" in line]
     told += [f"at {_short(line)}" for line in frames if str(HERE) in line][:1]
     told += [f"stderr: {line}" for line in job.forensics.get("stderr", [])[-1:]]
-    if "user_ms" in job.forensics:
+    if job.forensics.get("user_ms", 0) > 500:
         told.append(
             f"used {job.forensics['user_ms']} ms of the CPU in {job.forensics['wall_ms']} ms"
         )

@@ -15,6 +15,20 @@ from resque_fork.wire.procline import is_spare
 
 WIDTH_OF_BAR = 30
 
+# What is to be seen while a job runs.
+CAPTIONS = {
+    "charge": "raises an exception, as most jobs that fail do",
+    "chart": "draws a picture",
+    "Report": "computes, and writes a page",
+    "send_mail": "24 mails, each written by a child of its own",
+    "forecast": "fails twice, and is tried again",
+    "remind": "was queued for this time",
+    "leak": "takes 100 MB and keeps them, until they go with its child",
+    "spin": "uses up the CPU time that it may have, and the kernel kills it",
+    "crash": "reads address 0, of which its child dies, and the worker goes on",
+    "hang": "never ends, until the worker is sent USR1, which stops this job alone",
+}
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -24,6 +38,12 @@ class Shown:
     depth: int
     megabytes: int
     title: str
+
+    @property
+    def caption(self) -> str:
+        """What the job that it performs does, in words; empty if it performs none."""
+        job = re.search(r"Processing .*\[(\w+)\]$", self.title)
+        return f"{job[1]}: {CAPTIONS[job[1]]}" if job and job[1] in CAPTIONS else ""
 
     @property
     def waits(self) -> bool:
@@ -49,7 +69,7 @@ def family(pid: int) -> list[Shown]:
             megabytes = process.memory_info().rss // 2**20
         except psutil.Error:
             continue
-        if title:  # a process that has just ended has none
+        if title.startswith("resque"):  # not that of a process that has just begun, or ended
             found.append(Shown(process.pid, int(process is not parent), megabytes, title))
     return found
 
@@ -59,13 +79,17 @@ def of_this_terminal(total: int) -> "LiveView | LineView":
     return LiveView(total) if sys.stdout.isatty() else LineView(total)
 
 
+def _caption(processes: Sequence[Shown]) -> str:
+    return next((process.caption for process in processes if process.caption), "")
+
+
 class LineView:
-    """Prints a line whenever the processes are doing something else than before."""
+    """Prints the processes whenever they are at another kind of job than before."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._started = time.monotonic()
-        self._last: object = None
+        self._last = ""
 
     def __enter__(self) -> Self:
         return self
@@ -75,11 +99,12 @@ class LineView:
 
     def show(self, processes: Sequence[Shown], done: int, failed: int) -> None:
         processes = [process for process in processes if not process.waits]
-        doing = [re.sub(r"\d{3,}", "", process.title) for process in processes]
-        if doing == self._last:
+        caption = _caption(processes)
+        if caption in ("", self._last):
             return
-        self._last = doing
+        self._last = caption
         seconds = time.monotonic() - self._started
+        click.echo(caption)
         for process in processes:
             click.echo(f"{seconds:5.1f} s  {done:>2}/{self._total}  {process}")
 
@@ -109,7 +134,7 @@ class LiveView:
         bar = click.style("█" * full, fg="green")
         rest = click.style("░" * (WIDTH_OF_BAR - full), dim=True)
         told = f"{done} of {self._total} jobs, " + click.style(f"{failed} failed", fg="red")
-        lines += ["", f"{bar}{rest}  {told}"]
+        lines += [click.style(_caption(processes), bold=True), f"{bar}{rest}  {told}"]
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
         click.echo(f"{up}\r\x1b[J" + "\n".join(lines))
         self._drawn = len(lines)
