@@ -26,12 +26,13 @@ class Pauses:
             lifecycle.info("All workers are paused: this one takes no job until they are resumed")
         elif self._fleet and not fleet:
             lifecycle.info("All workers are resumed")
-        paused = [queue for queue in queues if queue in step.paused] if step.paused else []
+        all_paused = set(step.paused)
+        paused = [queue for queue in queues if queue in all_paused] if all_paused else []
         for queue in paused:
             if queue not in self.queues:
                 lifecycle.info("The queue %s is paused: its jobs wait until it is resumed", queue)
         for queue in self.queues:
-            if queue not in step.paused:
+            if queue not in all_paused:
                 lifecycle.info("The queue %s is resumed", queue)
         self.queues, self._fleet = paused, fleet
         self.everything = fleet or (bool(queues) and len(paused) == len(queues))

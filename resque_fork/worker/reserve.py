@@ -88,7 +88,7 @@ class Reserver:
             if step.found in ("job", "unread"):
                 log.debug("Found job on %s", step.queue)
                 return self._read(step)
-            if self.paused or self._read_known() == before:
+            if step.found == "paused" or self._read_known() == before:
                 return None
 
     def finish_last(self) -> None:

@@ -15,6 +15,21 @@ from resque_fork.wire.queue_list import QueueList
 from resque_fork.worker.reserve import Reserver
 
 
+def test_a_queue_that_appears_while_all_others_are_paused(resque: Resque, redis: Redis) -> None:
+    """It is looked at within the same look, though nobody has told of it."""
+    redis.sadd("resque:queues", "mail")
+    redis.sadd("resque:fork:queues:paused", "mail")
+    store = WorkerStore(resque.client, resque.key_names, "vm:1:*", {})
+    store.heartbeat()
+    reserver = Reserver(store, QueueList(["*"]), Settings())
+    assert reserver.finish_and_reserve() is None
+    assert reserver.paused
+    resque.enqueue_to("low", "nobody.knows")
+    reserved = reserver.finish_and_reserve()
+    assert reserved is not None
+    assert reserved.job.queue == "low"
+
+
 @pytest.mark.parametrize(
     ("queues", "warned"),
     [
