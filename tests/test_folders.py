@@ -22,6 +22,7 @@ ORDER = [
     "logs",
     "system",
     "store",
+    "metrics",
     "job",
     "failure",
     "policies",

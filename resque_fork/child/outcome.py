@@ -7,9 +7,21 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..errors import DirtyExit, JobTimeout, TermException
+from ..errors import DirtyExit, JobTimeout, TermException, signal_name
 from ..failure import Failure
-from ..policies.outcome import DONE, FAILED, LOST, STOPPED, Outcome
+from ..policies.outcome import (
+    BROKEN,
+    BY_MEMORY,
+    BY_STOP,
+    BY_TIMEOUT,
+    DONE,
+    EXIT,
+    FAILED,
+    LOST,
+    STOPPED,
+    UNKNOWN,
+    Outcome,
+)
 from ..system import process
 from .report import Done, Failed, Handled
 
@@ -63,15 +75,16 @@ def outcome_of(end: ChildEnd) -> Outcome:
     """
     if end.broken and not isinstance(end.report, Failed):
         what = f"what it sent to its worker is not a report ({end.broken})"
-        return Outcome.of(FAILED, DirtyExit(f"Child process {end.pid} was killed: {what}"))
+        return Outcome.of(FAILED, DirtyExit(f"Child process {end.pid} was killed: {what}"), BROKEN)
     if isinstance(end.report, Failed):
         return _reported(end, end.report)
     if end.report is not None:
         return replace(_done(end), used=end.report.used)
     if end.exceeded and end.may_have_died_of(signal.SIGTERM, signal.SIGKILL, process.LIMIT_SIGNAL):
-        return Outcome.of(FAILED, _over_limit(end))
+        over = _over_limit(end)
+        return Outcome.of(FAILED, over, BY_TIMEOUT if isinstance(over, JobTimeout) else BY_MEMORY)
     if end.stopped and end.may_have_died_of(signal.SIGTERM, signal.SIGKILL):
-        return Outcome.of(STOPPED, _stop(end))
+        return Outcome.of(STOPPED, _stop(end), BY_STOP)
     return _lost(end)
 
 
@@ -123,4 +136,7 @@ def _over_limit(end: ChildEnd) -> BaseException:
 
 
 def _lost(end: ChildEnd) -> Outcome:
-    return Outcome.of(LOST, DirtyExit.of(end.pid, end.wait_status, end.near_limit))
+    cause, status = UNKNOWN, end.wait_status
+    if status is not None:
+        cause = signal_name(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else EXIT
+    return Outcome.of(LOST, DirtyExit.of(end.pid, status, end.near_limit), cause)

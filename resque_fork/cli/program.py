@@ -36,6 +36,8 @@ COMMANDS = {
     "schedule": ("schedule:schedule", "Show schedules, run, pause, resume or remove them."),
     "top": ("top:top", "Show queues and workers, again and again."),
     "info": ("overview:info", "Show the numbers."),
+    "metrics": ("metrics:metrics", "Print all numbers for Prometheus."),
+    "health": ("health:health", "See whether this host has a worker that is alive."),
     "pause": ("overview:pause", "Stop all workers from taking jobs."),
     "resume": ("overview:resume", "End a pause."),
     "clock": ("clock:clock", "Move delayed jobs that are due, and keep schedules."),

@@ -6,7 +6,7 @@ import datetime
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import (
@@ -24,6 +24,8 @@ from ..job.reservation import Reservation
 from ..job.retry import Time
 from ..job.schedule import CATCH_UP, Schedule
 from ..lazy import shared_property
+from ..metrics.collect import JobLabels, by_minute, collect
+from ..metrics.names import Metric
 from ..settings import BOOLEAN, value_of, value_of_variable
 from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
@@ -411,6 +413,17 @@ class Resque:
             "working": len(self._workers.records(workers)),
             "servers": [str(self.server)],
         }
+
+    def metrics(self) -> list[Metric]:
+        """All numbers as Prometheus has them, as values: see docs/metrics.md."""
+        return collect(self.client, self.key_names)
+
+    def jobs_by_minute(self, minutes: int = 60) -> dict[int, Mapping[JobLabels, int]]:
+        """How jobs ended in each of the last minutes, of which a day is kept; the newest is last.
+
+        By the second since the epoch at which a minute began, then by queue, class and outcome.
+        """
+        return by_minute(self.client, self.key_names, minutes)
 
     def keys(self) -> list[str]:
         """Every key of the namespace, without it. Walks the whole database."""

@@ -14,6 +14,7 @@ from ..failure import FailedEntries
 from ..logs import LogFiles, lifecycle
 from ..settings import Settings
 from ..store.delayed import DelayedSet
+from ..store.metrics import QueueMarks
 from ..store.redis_url import RedisURL
 from ..store.schedules import StoredSchedules
 from ..store.worker_connection import BestEffort, WorkerConnection
@@ -49,6 +50,7 @@ class ClockAlone(Service):
             Mover(self._loop, DelayedSet(redis, keys, name, prefix), entries, _here),
             Ticker(StoredSchedules(redis, keys, prefix)),
             self._stop,
+            mark=QueueMarks(redis, keys).mark,
         )
 
     def run(self) -> int:

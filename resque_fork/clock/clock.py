@@ -28,7 +28,9 @@ NOT_WAITED_FOR = ("WRONGTYPE", "NOPERM")  # refusals: others may be allowed to m
 
 
 class Clock:
-    """`pushed` is called when jobs have gone to their queues."""
+    """`pushed` is called when jobs have gone to their queues, `mark` each second, by the clock that
+    holds the lease: it marks jobs that wait, so that it is known for how long.
+    """
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class Clock:
         ticker: Ticker,
         stop: Stop,
         pushed: Callable[[], None] = lambda: None,
+        mark: Callable[[], None] = lambda: None,
     ) -> None:
         self.holds = False  # the lease
         self._allowed = False  # by Redis to do what it has to; found out once
@@ -45,6 +48,7 @@ class Clock:
         self._ticker = ticker
         self._stop = stop
         self._pushed = pushed
+        self._mark = mark
         self._due = loop.clock()
         self._shield = Shield()
         self._state = ""
@@ -102,6 +106,7 @@ class Clock:
             self._errors.log("%s", WrongKeyType(key))
         if self._push(look):
             self._pushed()
+        self._mark()
 
     def _push(self, look: Look) -> int:
         """Push jobs to their queues; how many."""

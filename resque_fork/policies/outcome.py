@@ -11,6 +11,11 @@ from .action import Action
 
 DONE, FAILED, STOPPED, LOST, NOT_STARTED = "done", "failed", "stopped", "lost", "not started"
 
+# What a job's process died of: its own ``exit``, a signal by its name, or one of these. It was
+# stopped, exceeded a limit, sent what is no report, or its worker died, which ends it too.
+BY_STOP, BY_TIMEOUT, BY_MEMORY, BY_WORKER = "stopped", "timeout", "memory", "worker"
+OOM, BROKEN, EXIT, UNKNOWN = "oom", "broken", "exit", "unknown"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -22,7 +27,8 @@ class Outcome:
     itself, or for one that its child has left to the worker to handle. `by_term` if the job
     ended by a TERM, whoever sent it; `worker_stops` if the worker had been told to stop by then.
     `saved` says that hooks and other backends have had the failure. `action` is what a policy
-    has decided in the child, `used` what the job has used.
+    has decided in the child, `used` what the job has used. `cause` is what the job's process died
+    of, in a word; empty if it did not.
     """
 
     kind: str
@@ -34,13 +40,20 @@ class Outcome:
     worker_stops: bool = False
     action: Action | None = None
     used: Mapping[str, Any] = field(default_factory=dict)
+    cause: str = ""
 
     @classmethod
-    def of(cls, kind: str, error: BaseException) -> Outcome:
+    def of(cls, kind: str, error: BaseException, cause: str = "") -> Outcome:
         """One that an exception explains."""
-        return cls(kind, Failure.of(error), error)
+        return cls(kind, Failure.of(error), error, cause=cause)
+
+    @property
+    def usage(self) -> Mapping[str, Any]:
+        """What the job has used, as far as that is known, however it ended."""
+        return {**self.used, **(self.failure.forensics if self.failure else {})}
 
     def explained(self, forensics: Mapping[str, Any]) -> Outcome:
         """The same outcome with what is known of the dead process."""
         failure = self.failure.explained(forensics) if self.failure else None
-        return replace(self, failure=failure)
+        cause = OOM if "oom" in forensics else self.cause
+        return replace(self, failure=failure, cause=cause)

@@ -16,16 +16,18 @@ from .packing import Packed
 
 # What else stands in front of a script, by the script's name.
 SHARED = {
+    "add_up": ("counting",),
     "count_ticks": ("ticks",),
     "declare_schedules": ("ticks",),
     "delay": ("waiting",),
+    "mark_queues": ("marks",),
     "move_delayed": ("waiting",),
     "remove_entries": ("places",),
     "remove_schedule": ("ticks",),
     "requeue_entries": ("places",),
-    "rescue": ("waiting", "retry"),
+    "rescue": ("counting", "waiting", "retry"),
     "set_schedule": ("ticks",),
-    "step": ("waiting", "retry"),
+    "step": ("counting", "marks", "waiting", "retry"),
     "take_delayed": ("waiting",),
     "tick": ("ticks",),
 }

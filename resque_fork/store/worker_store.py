@@ -48,18 +48,31 @@ class FailedEntry:
         return (self.list_key, self.member, self.entry)
 
 
+class Counted(NamedTuple):
+    """Under which names the outcome of a job is counted, and what its process died of, if so."""
+
+    queue: str
+    class_name: str
+    cause: str = ""
+
+
+NOT_COUNTED = Counted("", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Finish:
     """What became of the job on record: ``done``, ``failed``, ``back``, ``lost`` or ``later``.
 
     `digest` is what its retries are counted by, empty if nothing is known of any. `comeback` is
-    how a job comes back later; `entries` are written if it has no retries left.
+    how a job comes back later; `entries` are written if it has no retries left. By `counted` its
+    outcome is counted, or not at all.
     """
 
     verb: str
     entries: Sequence[FailedEntry] = ()
     digest: str = ""
     comeback: Comeback | None = None
+    counted: Counted = NOT_COUNTED
 
     def naming(self, key: str) -> Finish:
         """With entries and an item that are small enough for every server."""
@@ -72,7 +85,8 @@ class Finish:
     def to_args(self) -> Sequence[Any]:
         """As the scripts take it."""
         comeback = self.comeback.to_args() if self.comeback else ()
-        return [self.digest, *comeback, *(part for e in self.entries for part in e.to_args())]
+        entries = (part for entry in self.entries for part in entry.to_args())
+        return [*self.counted, self.digest, *comeback, *entries]
 
 
 NOTHING = Finish("none")
@@ -89,7 +103,8 @@ class Step(NamedTuple):
     or too large to tell), ``empty``, ``paused`` or ``none``; `queue`, `run_at`
     and `raw` are the job's. `known` counts the known queues, `more` says whether
     the queue has another job, `retries` whether any job at all has failed and is retried;
-    `paused` names all paused queues, `wrong` keys that should be lists.
+    `paused` names all paused queues. `waited` are the milliseconds that the job has waited, of
+    one that was marked; `wrong` names keys that should be lists.
     """
 
     finish: str
@@ -101,6 +116,7 @@ class Step(NamedTuple):
     more: bool = False
     retries: bool = False
     paused: Sequence[str] = ()
+    waited: int | None = None
     wrong: Sequence[str] = ()
 
 
@@ -126,6 +142,7 @@ class WorkerStore:
         self._best_effort = best_effort or redis
         self.requests: list[bytes] = []  # to this worker, still to be answered
         self._number = 0  # of the last step that went through
+        self._added = 0  # number of the last addition to what is counted
         self._held: Step | None = None  # the job on record
         self.paused = False  # by a signal, as Redis knows it
         self.counted_by = b""  # the payload by whose bytes losses of that job are counted
@@ -154,6 +171,8 @@ class WorkerStore:
             keys.started(worker_id),
             keys.paused_queues,
             *retry_keys(keys),
+            keys.metrics,
+            keys.marks_prefix,
         ]
 
     def on(self, redis: Commands) -> WorkerStore:
@@ -206,7 +225,7 @@ class WorkerStore:
                 finish, self._held = GONE if finish is not NOTHING else NOTHING, None
         if reply[0] == b"taken":
             raise NameTaken(self.worker_id)
-        done, found, queue, run_at, raw, known, more, retries, paused, *wrong = reply
+        done, found, queue, run_at, raw, known, more, retries, paused, waited, *wrong = reply
         step = Step(
             GONE.verb if finish is GONE else done.decode(),
             found.decode(),
@@ -217,6 +236,7 @@ class WorkerStore:
             bool(more),
             bool(retries),
             tuple(map(to_text, paused)),
+            waited if isinstance(waited, int) else None,
             tuple(map(to_text, wrong)),
         )
         self._number += 1
@@ -331,6 +351,17 @@ class WorkerStore:
         if raw is not None and self._held is not None:
             self._held = self._held._replace(raw=raw)
         return raw
+
+    def add_up(self, measured: str) -> bool:
+        """Add JSON (see ``add_up.lua``) to what is counted; False if it is not registered now."""
+        added = scripts.run(
+            self._best_effort,
+            "add_up",
+            [self._own[0], self._keys.metrics],
+            [self.token, self._added + 1, measured],
+        )
+        self._added += bool(added)
+        return bool(added)
 
     def unregister(self) -> None:
         """Leave nothing behind."""

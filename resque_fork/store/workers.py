@@ -221,6 +221,7 @@ class Workers:
                     keys.rescued(token),
                     keys.pruning_lock,
                     kept,
+                    keys.metrics,
                     *retry_keys(keys),
                 ],
                 [

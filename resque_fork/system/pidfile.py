@@ -61,6 +61,15 @@ class Pidfile:
         with self._saying("written"), self._turn():
             self._refuse_others()
 
+    def pid(self) -> int | None:
+        """The process that the file names; None if it names none, or is not there.
+
+        Raises ResqueError if the file cannot be read.
+        """
+        with self._saying("read"):
+            found = self._read()
+        return found and found.pid
+
     def __enter__(self) -> Self:
         """Raises ResqueError as `check` does."""
         with self._saying("written"), self._turn():

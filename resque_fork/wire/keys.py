@@ -46,6 +46,10 @@ class Keys:
         self.renewals = f"{namespace}:fork:schedules:renewed"
         self.paused_schedules = f"{namespace}:fork:schedules:paused"
         self.ticks = f"{namespace}:fork:ticks"
+        self.metrics = f"{namespace}:fork:metrics"
+        self.metrics_queues = f"{namespace}:fork:metrics:queues"
+        self.metrics_classes = f"{namespace}:fork:metrics:classes"
+        self.marks_prefix = f"{namespace}:fork:marks:"
         self.ask_prefix = f"{namespace}:fork:ask:"
         # what the server announces changes of: `queues` and every `queue:<name>`, the pauses, and
         # requests to workers
@@ -92,6 +96,14 @@ class Keys:
     def retry(self, digest: str) -> str:
         """Hash: how often the jobs with this digest have failed, and when they are due again."""
         return self.retry_prefix + digest
+
+    def metrics_of(self, minute: int) -> str:
+        """Hash: how jobs ended in the minute that began at this second since the epoch."""
+        return f"{self.metrics}:{minute}"
+
+    def marks(self, queue: str) -> str:
+        """Hash: which jobs of a queue are marked, so that it is known how long they wait."""
+        return self.marks_prefix + queue
 
     def fork(self, worker_id: str) -> str:
         """Hash: what identifies a worker's process, its last heartbeat and its last step."""

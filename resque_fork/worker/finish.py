@@ -9,10 +9,12 @@ from ..child.performer import Performer
 from ..errors import GiveUp, PoisonPill
 from ..failure import FailedEntries
 from ..job.reservation import Reservation
+from ..metrics.names import label
+from ..metrics.tally import Tally
 from ..policies import Action, Outcome, Policies
 from ..settings import Settings
 from ..store.retries import Comeback
-from ..store.worker_store import Finish
+from ..store.worker_store import Counted, Finish
 from ..system.service import Stop
 from ..wire.delayed import delayed_item, digest_of
 from .job_log import log_end
@@ -21,7 +23,7 @@ log = logging.getLogger("resque_fork")
 
 
 class Finisher:
-    """Asks the policies, has hooks run for a job whose process is dead, and logs what happens."""
+    """Asks the policies, has hooks run for a job whose process is dead, logs and adds up."""
 
     def __init__(
         self,
@@ -30,6 +32,7 @@ class Finisher:
         worker_id: str,
         performer: Performer,
         stop: Stop,
+        tally: Tally,
     ) -> None:
         self._policies = Policies.of(settings)
         self._max_attempts = settings.max_attempts
@@ -37,6 +40,7 @@ class Finisher:
         self._worker_id = worker_id
         self._performer = performer
         self._stop = stop
+        self._tally = tally
 
     def finish_of(self, job: Reservation, outcome: Outcome) -> Finish:
         """What the next step is to write."""
@@ -45,11 +49,14 @@ class Finisher:
         action = self._policies.of_end(job, replace(outcome, worker_stops=self._stop.asked))
         if action.verb != "done" or log.isEnabledFor(logging.INFO):
             log_end(job, outcome, action)
+        self._tally.note_job(job.class_name, outcome.usage)
         saved = outcome.saved
         if outcome.error is not None and action.verb in ("failed", "later"):
             later = action if action.verb == "later" else None
             saved = self._performer.handle_failure(job, outcome.error, later)
-        return finish_of(job, action, self._entries, self._worker_id, saved=saved)
+        return finish_of(
+            job, action, self._entries, self._worker_id, saved=saved, cause=outcome.cause
+        )
 
     def error_of(self, outcome: Outcome, finish: Finish) -> BaseException:
         """What on_failure hooks get of a job that is to come back, if the step fails it instead."""
@@ -67,15 +74,19 @@ def finish_of(
     worker_id: str,
     *,
     saved: bool = False,
+    cause: str = "",
 ) -> Finish:
-    """What an action means for Redis. `saved` says that other backends have had the failure."""
+    """What an action means for Redis. `saved` says that other backends have had the failure,
+    `cause` what the job's process died of.
+    """
     # of a job that has failed before, whose end is the end of that count
     digest = digest_of(job.payload) if job.first_failed else ""
+    counted = Counted(label(job.queue), label(job.class_name), cause)
     if action.failure is None:
-        return Finish(action.verb, digest=digest)
+        return Finish(action.verb, digest=digest, counted=counted)
     written = entries.of(job, action.failure, worker_id, saved=saved)
     if action.verb != "later" or job.retry is None:
-        return Finish(action.verb, written, digest)
+        return Finish(action.verb, written, digest, counted=counted)
     queue = job.retry.queue or job.queue
     comeback = Comeback(
         seconds=action.seconds,
@@ -85,4 +96,4 @@ def finish_of(
         exception=action.failure.exception,
         error=action.failure.error,
     )
-    return Finish("later", written, digest_of(job.payload), comeback)
+    return Finish("later", written, digest_of(job.payload), comeback, counted)

@@ -57,7 +57,7 @@ def _line(
 def _fields(
     job: Reservation, outcome: Outcome, action: Action, failure: Failure | None
 ) -> Mapping[str, Any]:
-    used = {**outcome.used, **(failure.forensics if failure else {})}
+    used = outcome.usage
     fields: dict[str, Any] = {
         "job": str(job),
         "queue": job.queue,

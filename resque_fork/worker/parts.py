@@ -15,8 +15,10 @@ from ..clock.ticker import Ticker
 from ..errors import ResqueError
 from ..failure import Backends, FailedEntries
 from ..logs import LogFiles
+from ..metrics.tally import Tally
 from ..settings import Settings, load
 from ..store.delayed import DelayedSet
+from ..store.metrics import QueueMarks
 from ..store.queue_listener import QueueListener
 from ..store.schedules import StoredSchedules
 from ..store.worker_connection import BestEffort, WorkerConnection
@@ -96,8 +98,12 @@ class WorkerParts(Service):
         self._clock = self._make_clock(patient, schedules, entries)
         seconds = settings.heartbeat_interval
         self._declarations = Declarations(loop, self._store, schedules, seconds)
-        self._reserver = Reserver(self._store, self.queue_list, settings)
-        self._finisher = Finisher(settings, entries, self.id, self._performer, self._stop)
+        self._tally = Tally(loop, self._store.add_up)
+        loop.tasks.append(self._tally)
+        self._reserver = Reserver(self._store, self.queue_list, settings, self._tally)
+        self._finisher = Finisher(
+            settings, entries, self.id, self._performer, self._stop, self._tally
+        )
 
     def _make_clock(
         self, redis: BestEffort, schedules: StoredSchedules, entries: FailedEntries
@@ -114,6 +120,7 @@ class WorkerParts(Service):
             Ticker(schedules),
             self._stop,
             self._listener.note_push,
+            QueueMarks(redis, self.resque.key_names).mark,
         )
         self._loop.tasks.append(clock)
         return clock

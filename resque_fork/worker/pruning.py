@@ -29,7 +29,7 @@ from ..job.registry import registry
 from ..job.reservation import Reservation
 from ..job.retry import Retry
 from ..policies import Action, Policies
-from ..policies.outcome import FAILED, LOST, Outcome
+from ..policies.outcome import BY_WORKER, FAILED, LOST, Outcome
 from ..settings import Settings
 from ..store.worker_store import digest
 from ..store.workers import Found, WorkerId, Workers
@@ -228,7 +228,7 @@ class Pruner:
             action = self._policies.of_end(job, _outcome(found, job, error))
             answer = self._workers.rescue(
                 found,
-                finish_of(job, action, self._entries, worker_id),
+                finish_of(job, action, self._entries, worker_id, cause=BY_WORKER),
                 queue=job.queue,
                 raw=raw,
                 counted_by=digest(job.payload.raw),

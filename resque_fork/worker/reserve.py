@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..errors import UnknownJob, UnreadablePayload, WrongKeyType
 from ..job.registry import registry
 from ..job.reservation import Reservation, refuse_redacted
+from ..metrics.tally import Tally
 from ..settings import Settings
 from ..store.worker_store import NOTHING, Step, WorkerStore
 from ..text import did_you_mean
@@ -43,13 +44,16 @@ class Reserver:
     one, `more` whether it left jobs in the queue that it took one from.
     """
 
-    def __init__(self, store: WorkerStore, queue_list: QueueList, settings: Settings) -> None:
+    def __init__(
+        self, store: WorkerStore, queue_list: QueueList, settings: Settings, tally: Tally
+    ) -> None:
         self.finish = NOTHING
         self.if_failed: tuple[Reservation, BaseException] | None = None
         self.failed: list[tuple[Reservation, BaseException]] = []
         self.more = False
         self._store = store
         self._settings = settings
+        self._tally = tally
         self._queue_list = queue_list
         self._pauses = Pauses()
         self._known: list[str] = []
@@ -118,6 +122,8 @@ class Reserver:
             self._pauses.note(step, queues)
         self._stale = self._stale or step.known != len(self._known)
         self.more = step.more
+        if step.waited is not None:
+            self._tally.note_wait(step.queue, step.waited)
         if step.wrong or self._wrong:
             self._complain_of(step.wrong)
         return step

@@ -18,7 +18,6 @@ from ..logs import lifecycle
 from ..policies import Outcome
 from ..policies.outcome import DONE, FAILED, NOT_STARTED
 from ..store.access import check_access
-from ..store.worker_store import Finish
 from ..system import process
 from ..system.closers import closers
 from ..system.signals import can_handle_signals
@@ -197,7 +196,7 @@ class Worker(WorkerParts):
     def perform(self, job: Reservation) -> None:
         """Perform a job. What became of it is written with the next step."""
         if self._stop.asked:
-            self._reserver.finish = Finish("back")
+            self._finish(job, Outcome(NOT_STARTED))
             return
         self.job = job
         outcome = self._performer.perform(job, self._read_by_child, more=self._reserver.more)
@@ -290,6 +289,7 @@ class Worker(WorkerParts):
         self._performer.retire_child()
         self.done_working()
         self._run_failure_hooks()
+        self._tally.run()
         if self._clock is not None:
             self._clock.close()
         self.unregister_worker()

@@ -33,6 +33,7 @@ try('EXPIREAT', KEYS[1], 1)
 try('TIME')
 if ARGV[1] == 'clock' then
   try('LINDEX', KEYS[1], 0)
+  try('LLEN', KEYS[1])
   try('LREM', KEYS[1], 0, '')
   try('ZRANGEBYSCORE', KEYS[1], 0, 0)
   try('ZSCORE', KEYS[1], '')

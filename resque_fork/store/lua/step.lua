@@ -5,7 +5,8 @@
 --       8 pause-all-workers  9 failed_queues  10 queues  11 fork:attempts
 --       12 workers  13 worker:<id>:started  14 fork:queues:paused
 --       15..20 those of retries (see retry.lua); the last is 'queue:', no key itself
---       21.. queue:<name>, in order of priority
+--       21 fork:metrics  22 'fork:marks:', with the namespace, no key itself
+--       23.. queue:<name>, in order of priority
 -- ARGV  1 token of the worker's process  2 number of this step, one more than the last
 --       3 what became of the job on record: done, failed, back (to the front of
 --         its queue), lost (back, unless it was lost too often), later (it is retried, unless
@@ -13,7 +14,8 @@
 --       4 run_at of the next job, '' to reserve none
 --       5 losses that make a poison pill  6 id of the worker
 --       7 digest of the payload on record, by which losses are counted
---       8 digest by which retries are counted, and for later six values more (see retry.lua)
+--       8..10 by what its outcome is counted (see counting.lua)
+--       11 digest by which retries are counted, and for later six values more (see retry.lua)
 --       then failed entries, three values each (see push_failed), which failed, lost and
 --         later may need
 --
@@ -23,6 +25,7 @@
 --       {'forgotten'} if the job on record is gone, and no other worker has rescued it
 -- else  {finish, found, queue, run_at, payload, number of known queues,
 --        1 if that queue has more jobs, 1 if any job is to be retried, {paused queue...},
+--        milliseconds that the job has waited ('' unless it was marked, see marks.lua),
 --        wrong key...}
 --       finish: none, gone (another worker has rescued the job: nothing was counted), or ARGV 3,
 --               but failed for a job that was lost too often, or has no retries left
@@ -32,9 +35,10 @@
 local fork, worker, unread = unpack(KEYS, 1, 3)
 local processed, own_processed, failed, own_failed = unpack(KEYS, 4, 7)
 local pause, failed_queues, queues, attempts, workers, started, paused_key = unpack(KEYS, 8, 14)
-local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 15, KEYS[20], 21
+local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 15, KEYS[20], 23
+local metrics, MARKS_PREFIX = KEYS[21], KEYS[22]
 local token, step, became, next_run_at, most_losses, id, losses_digest = unpack(ARGV, 1, 7)
-local RETRY_ARGS = 8
+local COUNTED_ARGS, RETRY_ARGS = 8, 11
 local FIRST_ENTRY = became == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
 local state = redis.pcall('HMGET', fork, 'token', 'step', 'finish', 'pruned')
 if is_wrong_type(state) then return {'unregistered'} end
@@ -49,7 +53,7 @@ if tonumber(state[2]) >= tonumber(step) then
   local queue, run_at, payload, fit = on_record(fork, worker, unread)
   local found = not queue and 'empty' or fit and 'job' or 'unread'
   local retries = redis.call('EXISTS', KEYS[RETRY_KEYS])
-  return {state[3], found, queue or '', run_at or '', payload or '', known, 0, retries, paused}
+  return {state[3], found, queue or '', run_at or '', payload or '', known, 0, retries, paused, ''}
 end
 
 local finish, queue, payload, _ = became, nil, nil, nil
@@ -89,12 +93,13 @@ elseif finish == 'done' or finish == 'failed' or finish == 'later' then
     push_failed(FIRST_ENTRY, #ARGV, failed_queues)
   end
 end
+if finish ~= 'none' and finish ~= 'gone' then count_outcome(metrics, COUNTED_ARGS, finish) end
 redis.call('HSET', fork, 'step', step, 'finish', finish)
 
-if next_run_at == '' then return {finish, 'none', '', '', '', known, 0, 0, paused} end
+if next_run_at == '' then return {finish, 'none', '', '', '', known, 0, 0, paused, ''} end
 local all = redis.pcall('GET', pause)
 if type(all) == 'string' and string.lower(string.match(all, '^%s*(.-)%s*$')) == 'true' then
-  return {finish, 'paused', '', '', '', known, 0, 0, paused}
+  return {finish, 'paused', '', '', '', known, 0, 0, paused, ''}
 end
 local is_paused = {}
 for _, name in ipairs(paused) do is_paused[QUEUE_PREFIX .. name] = true end
@@ -104,7 +109,7 @@ for _, name in ipairs(paused) do is_paused[QUEUE_PREFIX .. name] = true end
 local probe = redis.pcall('SET', worker, '', 'XX')
 if is_forbidden(probe) then return probe end
 
-local reply = {finish, 'empty', '', '', '', known, 0, 0, paused}
+local reply = {finish, 'empty', '', '', '', known, 0, 0, paused, ''}
 for first = FIRST_QUEUE, #KEYS, 64 do
   local last = math.min(first + 63, #KEYS)
   if first == last or redis.call('EXISTS', unpack(KEYS, first, last)) > 0 then
@@ -119,6 +124,7 @@ for first = FIRST_QUEUE, #KEYS, 64 do
         reply[2] = fit and 'job' or 'unread'
         reply[3], reply[4], reply[5] = name, next_run_at, item
         reply[7], reply[8] = redis.call('EXISTS', KEYS[i]), redis.call('EXISTS', KEYS[RETRY_KEYS])
+        reply[9] = waited(MARKS_PREFIX .. name)
         return reply
       end
     end

@@ -1,0 +1,167 @@
+"""Every number there is of one Resque, read from Redis as values."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..settings import RUBY_PRUNES_AFTER
+from ..store.delayed_jobs import DelayedJobs
+from ..store.failures import count_all
+from ..store.fleet import Work, fleet
+from ..store.metrics import Fields, StoredMetrics
+from ..store.queues import Queues
+from ..store.retried_jobs import Retries
+from ..store.workers import Workers
+from ..wire.delayed import is_second
+from ..wire.keys import Keys
+from .names import (
+    BEYOND,
+    METRICS,
+    MOST_NAMES,
+    OTHER,
+    SCALES,
+    SUM,
+    Distribution,
+    Metric,
+    Scale,
+    Value,
+    label,
+)
+
+if TYPE_CHECKING:
+    from ..store.client import Client
+
+Values = dict[Any, Value]  # by the values of the labels, a tuple
+JobLabels = tuple[str, str, str]  # queue, class, outcome
+
+SILENT_SECONDS = RUBY_PRUNES_AFTER
+
+
+def collect(redis: Client, keys: Keys) -> list[Metric]:
+    """All metrics with their values."""
+    stored = StoredMetrics(redis, keys)
+    now = Workers(redis, keys).now()
+    found: dict[str, Values] = {
+        "resque_up": {(): 1},
+        **_of_jobs(stored.counted()),
+        **_of_queues(Queues(redis, keys), stored, now),
+        **_of_delayed(DelayedJobs(redis, keys), now),
+        "resque_retrying_jobs": {(): Retries(redis, keys).count()},
+        "resque_failed_jobs": {(): count_all(redis, keys)},
+        **_of_workers(fleet(redis, keys), now),
+    }
+    return [replace(metric, values=found[metric.name]) for metric in METRICS]
+
+
+def by_minute(redis: Client, keys: Keys, minutes: int) -> dict[int, Mapping[JobLabels, int]]:
+    """How jobs ended in each of the last minutes, by when it began; the newest is the last."""
+    now = int(Workers(redis, keys).now())
+    last = now - now % 60
+    began = range(last - 60 * (minutes - 1), last + 60, 60)
+    found = StoredMetrics(redis, keys).minutes(began)
+    return {second: _jobs(counted) for second, counted in zip(began, found, strict=True)}
+
+
+def down() -> list[Metric]:
+    """What is known where Redis does not answer."""
+    return [replace(metric, values={(): 0}) for metric in METRICS if metric.name == "resque_up"]
+
+
+def _jobs(counted: Fields) -> dict[JobLabels, int]:
+    return {
+        (field[1], field[2], field[3]): number
+        for field, number in counted.items()
+        if field[0] == "jobs" and len(field) == 4
+    }
+
+
+def _of_jobs(counted: Fields) -> dict[str, Values]:
+    sums: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)  # by measure and name
+    deaths: Values = {}
+    cpu: Values = {}
+    for field, number in counted.items():
+        match field:
+            case ("deaths", class_name, cause):
+                deaths[class_name, cause] = number
+            case ("cpu", class_name, mode):
+                cpu[class_name, mode] = number / 1000
+            case (measured, name, what) if measured in SCALES:
+                sums[measured, name][what] = number
+
+    def distributions(measured: str) -> Values:
+        scale = SCALES[measured]
+        return {(name,): _distribution(scale, s) for (m, name), s in sums.items() if m == measured}
+
+    return {
+        "resque_jobs_total": {**_jobs(counted)},
+        "resque_job_deaths_total": deaths,
+        "resque_job_cpu_seconds_total": cpu,
+        "resque_job_duration_seconds": distributions("duration"),
+        "resque_job_memory_growth_bytes": distributions("growth"),
+        "resque_job_wait_seconds": distributions("wait"),
+    }
+
+
+def _distribution(scale: Scale, counts: Mapping[str, int]) -> Distribution:
+    bounds = {str(bound): bound for bound in scale.bounds} | {BEYOND: math.inf}
+    buckets = {bound: counts.get(text, 0) for text, bound in bounds.items()}
+    return Distribution(buckets, counts.get(SUM, 0) * scale.unit)
+
+
+def _of_queues(queues: Queues, stored: StoredMetrics, now: float) -> dict[str, Values]:
+    sizes = queues.sizes()
+    all_paused = queues.paused()  # here is to be asked which queues are paused by themselves
+    has_clock = stored.has_clock()
+    latency = {
+        queue: 0.0 if marked is None or not sizes[queue] else max(0.0, now - marked)
+        for queue, marked in zip(sizes, stored.marked([*sizes]), strict=True)
+        if marked is not None or has_clock or not sizes[queue]  # without, it is not known
+    }
+    return {
+        "resque_queue_jobs": _bounded(sizes.items(), sum),
+        "resque_queue_latency_seconds": _bounded(latency.items(), max),
+        "resque_queue_paused": _bounded(((name, int(all_paused)) for name in sizes), min),
+    }
+
+
+def _of_delayed(delayed: DelayedJobs, now: float) -> dict[str, Values]:
+    first = next(filter(is_second, delayed.times(0, 1)), None)
+    overdue = 0.0 if first is None else max(0.0, now - int(first))
+    return {
+        "resque_delayed_jobs": {(): delayed.count_jobs()},
+        "resque_delayed_overdue_seconds": {(): overdue},
+    }
+
+
+def _of_workers(workers: Sequence[Work], now: float) -> dict[str, Values]:
+    states = {"working": 0, "idle": 0, "silent": 0}
+    for worker in workers:
+        silent = worker.beat is not None and now - worker.beat > SILENT_SECONDS
+        state = "silent" if silent else "working" if worker.busy else "idle"
+        states[state] += 1
+    running = [
+        (worker.class_name, max(0.0, now - worker.since))
+        for worker in workers
+        if worker.busy and worker.since is not None
+    ]
+    return {
+        "resque_workers": {(state,): number for state, number in states.items()},
+        "resque_longest_running_seconds": _bounded(running, max),
+    }
+
+
+def _bounded(
+    values: Iterable[tuple[str, float]], merged: Callable[[Iterable[float]], float]
+) -> Values:
+    """Values by label; those of names that have the same label, or beyond so many, are one."""
+    by_label: dict[str, list[float]] = defaultdict(list)
+    for name, value in values:
+        by_label[label(name)].append(value)
+    found: dict[str, list[float]] = defaultdict(list)
+    for place, name in enumerate(sorted(by_label)):
+        found[name if place < MOST_NAMES else OTHER] += by_label[name]
+    return {(name,): merged(values) for name, values in found.items()}

@@ -1,0 +1,74 @@
+"""What a worker adds up of its jobs, and sends once a second at the most."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import WrongKeyType
+from ..logs import Once
+from ..system.loop import Loop
+from ..system.shield import Shield
+from .names import SCALES, SUM, label
+
+SECONDS = 1.0  # from the first of what is added up until it is sent
+LARGEST = 2**50  # a job may make its process say anything
+
+
+class Tally:
+    """A task of the loop, due only while there is something to send.
+
+    `send` takes JSON as ``add_up.lua`` does, and returns whether it was counted.
+    """
+
+    def __init__(self, loop: Loop, send: Callable[[str], bool]) -> None:
+        self.due = math.inf
+        self._loop = loop
+        self._send = send
+        self._sums: dict[str, dict[str, dict[str, int]]] = {}
+        self._shield = Shield()
+        self._errors = Once(logging.ERROR)
+
+    def note_job(self, class_name: str, usage: Mapping[str, Any]) -> None:
+        """A job has ended that has used so much, as far as it is known."""
+        name = label(class_name)
+        if "wall_ms" in usage:
+            self._note("duration", name, usage["wall_ms"])
+        if "rss_growth_kb" in usage:
+            self._note("growth", name, usage["rss_growth_kb"])
+        for mode in ("user", "system"):
+            self._add("cpu", name, mode, usage.get(f"{mode}_ms", 0))
+        if self.due <= self._loop.clock():  # no wait of the loop may come for long
+            self.run()
+
+    def note_wait(self, queue: str, milliseconds: int) -> None:
+        """A job of this queue was taken that had waited for so long."""
+        self._note("wait", label(queue), milliseconds)
+
+    def run(self) -> None:
+        """Send it."""
+        if not self._sums:
+            return
+        self.due = self._loop.clock() + SECONDS  # should it not be counted
+        try:
+            with self._shield("sending numbers"):
+                if self._send(json.dumps(self._sums)):
+                    self._sums, self.due = {}, math.inf
+        except WrongKeyType as problem:
+            self._errors.log("%s", problem)
+
+    def _note(self, measured: str, name: str, number: int) -> None:
+        self._add(measured, name, SCALES[measured].bucket(number), 1)
+        self._add(measured, name, SUM, number)
+
+    def _add(self, measured: str, name: str, what: str, number: int) -> None:
+        number = min(number, LARGEST)
+        if number <= 0:
+            return
+        if not self._sums:
+            self.due = self._loop.clock() + SECONDS
+        sums = self._sums.setdefault(measured, {}).setdefault(name, {})
+        sums[what] = sums.get(what, 0) + number
