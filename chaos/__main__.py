@@ -1,9 +1,10 @@
 """Kill workers, their children and Redis at random while jobs are worked off.
 
 Prints how many jobs there were, the kills of each kind, what became of the jobs
-(finished, failed, run twice, lost), how many ticks schedules had and how many jobs
-they queued, and how many commands have held Redis for more than 10 ms, with the
-longest. Exits 1 if a job was lost, or a tick was made twice.
+(finished, failed, run twice, lost), what the workers have counted of them, how many ticks
+schedules had and how many jobs they queued, and how many commands have held Redis for
+more than 10 ms, with the longest. Exits 1 if a job was lost, a tick was made twice, or a
+count is not exact.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from redis import Redis
 from resque_fork import Resque
 from resque_fork.embedded import Server
 
+from .counters import Counted, counted
 from .jobs import LEDGER, RETRIES, TICKS, stand, stand_again
 from .ledger import Account, account
 from .ticks import Ticks, set_schedule, ticks
@@ -149,8 +151,8 @@ def let_loose(
     *,
     retries: bool,
     show: bool,
-) -> tuple[Account, Ticks, Arena]:
-    """One run: what became of the jobs and the ticks, and the arena with its kills."""
+) -> tuple[Account, Counted, Ticks, Arena]:
+    """One run: what became of the jobs, what was counted, the ticks, and the arena's kills."""
     with (
         tempfile.TemporaryDirectory(prefix="resque-fork-chaos-") as name,
         Server(config=CONFIG, directory=Path(name, "redis")) as server,
@@ -179,7 +181,8 @@ def let_loose(
         wait_for_a_tick(folder / "redis", patience=120)
         arena.close()
         what = account(resque, folder / "ledger", jobs, attempts)
-        return what, ticks(folder / "redis"), arena
+        redis = folder / "redis"
+        return what, counted(resque, redis, what), ticks(redis), arena
 
 
 @click.command(help=__doc__)
@@ -207,7 +210,7 @@ def main(
     options = [f"--on-lost={on_lost}", f"--on-term={on_lost}", f"--jobs-per-fork={jobs_per_fork}"]
     options += ["--term-timeout=1", "--max-attempts=1000"]
     show = sys.stderr.isatty() and not as_json
-    what, ticked, arena = let_loose(
+    what, counts, ticked, arena = let_loose(
         jobs, kills, workers, milliseconds, options, retries=retries, show=show
     )
     figures = {
@@ -220,6 +223,7 @@ def main(
         "run twice": what.twice,
         "tried too often": what.too_often,
         "lost": len(what.lost),
+        "counted": counts.outcomes,
         "ticks": ticked.made,
         "ticks made again": ticked.again,
         "jobs of ticks": ticked.queued,
@@ -233,6 +237,8 @@ def main(
             click.echo(f"{name:>24}  {_shown(value)}")
     if what.lost:
         raise click.ClickException(f"lost: {what.lost[:20]}")
+    if counts.wrong:
+        raise click.ClickException(f"not counted exactly: {'; '.join(counts.wrong)}")
     if ticked.again or ticked.queued != ticked.made:
         raise click.ClickException("not every tick has queued one job")
 

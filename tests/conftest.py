@@ -24,7 +24,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # What `bin/test fast` runs: tests that start a Redis server, and no workers.
-FAST = ("wire", "system", "store", "job", "failure", "policies", "client", "child", "worker")
+FAST = (
+    *("wire", "system", "store", "metrics", "job", "failure", "policies", "client", "child"),
+    "worker",
+)
 SLOW = ("test_worker.py", "test_changes.py", "test_worker_store_fit.py")
 
 

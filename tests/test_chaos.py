@@ -25,6 +25,9 @@ def chaos(*options: str) -> dict[str, Any]:
     assert figures["kills"].keys() == {"parent", "child", "TERM", "QUIT", "redis"}
     assert figures["ticks"] == figures["jobs of ticks"] > 0
     assert figures["ticks made again"] == 0
+    assert figures["counted"].keys() <= {"done", "failed", "later", "back", "lost"}
+    ended = figures["counted"].get("done", 0) + figures["counted"].get("failed", 0)
+    assert ended == figures["jobs"]
     assert (figures["slow commands"] == 0) == (figures["longest slow command, ms"] == 0)
     return figures
 

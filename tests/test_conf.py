@@ -1,5 +1,6 @@
 """The examples in conf/ are what the program takes."""
 
+import json
 import os
 import re
 import shlex
@@ -152,5 +153,8 @@ def test_logrotate_sends_hup(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(CONF.iterdir()), ids=lambda path: path.name)
 def test_says_what_it_is(path: Path) -> None:
-    """Each example begins with a comment that says where it goes."""
-    assert path.read_text().startswith("# ")
+    """Each example begins with a comment that says where it goes; JSON has a description."""
+    if path.suffix == ".json":
+        assert json.loads(path.read_text())["description"]
+    else:
+        assert path.read_text().startswith("# ")

@@ -15,6 +15,7 @@ from ..system.shield import Shield
 from .names import SCALES, SUM, label
 
 SECONDS = 1.0  # from the first of what is added up until it is sent
+USED = ("wall_ms", "rss_growth_kb", "user_ms", "system_ms")
 LARGEST = 2**50  # a job may make its process say anything
 
 
@@ -35,12 +36,12 @@ class Tally:
     def note_job(self, class_name: str, usage: Mapping[str, Any]) -> None:
         """A job has ended that has used so much, as far as it is known."""
         name = label(class_name)
-        if "wall_ms" in usage:
-            self._note("duration", name, usage["wall_ms"])
-        if "rss_growth_kb" in usage:
-            self._note("growth", name, usage["rss_growth_kb"])
+        used = {what: min(max(0, usage[what]), LARGEST) for what in USED if what in usage}
+        for measured, what in (("duration", "wall_ms"), ("growth", "rss_growth_kb")):
+            if what in used:
+                self._note(measured, name, used[what])
         for mode in ("user", "system"):
-            self._add("cpu", name, mode, usage.get(f"{mode}_ms", 0))
+            self._add("cpu", name, mode, used.get(f"{mode}_ms", 0))
         if self.due <= self._loop.clock():  # no wait of the loop may come for long
             self.run()
 
@@ -65,8 +66,7 @@ class Tally:
         self._add(measured, name, SUM, number)
 
     def _add(self, measured: str, name: str, what: str, number: int) -> None:
-        number = min(number, LARGEST)
-        if number <= 0:
+        if not number:
             return
         if not self._sums:
             self.due = self._loop.clock() + SECONDS

@@ -352,3 +352,29 @@ def test_explained_adds_to_what_is_known() -> None:
     assert told.failure.forensics == {**USED, "stack": ["line"]}
     assert told.kind == "failed"
     assert Outcome("done").explained({"signal": "SIGKILL"}) == Outcome("done")
+
+
+# --- what the process died of
+
+
+@pytest.mark.parametrize(
+    ("told", "cause"),
+    [
+        (outcome(PERFORMED, exited(0)), ""),
+        (outcome(failed(), exited(0)), ""),
+        (outcome(None, exited(3)), "exit"),
+        (outcome(None, killed(signal.SIGSEGV)), "SIGSEGV"),
+        (outcome_of(ChildEnd(pid=PID, wait_status=None)), "unknown"),
+        (outcome(None, killed(signal.SIGKILL)).explained({"oom": "probably"}), "oom"),
+        (outcome(None, killed(signal.SIGKILL), stopped=True), "stopped"),
+        (outcome(None, killed(signal.SIGKILL), broken="x"), "broken"),
+        (
+            outcome(None, killed(LIMIT_SIGNAL), exceeded="It", limit_signals=["JobTimeout"]),
+            "timeout",
+        ),
+        (outcome(None, killed(signal.SIGKILL), exceeded="It", limit_signals=["KILL"]), "memory"),
+    ],
+)
+def test_cause_of_a_death(told: Outcome, cause: str) -> None:
+    """By it deaths are counted; a process that has reported how its job ended did not die of it."""
+    assert told.cause == cause

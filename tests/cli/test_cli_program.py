@@ -58,6 +58,8 @@ SURFACE = {
     "schedule remove": [],
     "clock": ["--scheduler-lock-prefix", "--failure-backend", "--log-format"],
     "info": ["--json"],
+    "metrics": [],
+    "health": ["--pidfile", "--heartbeat-interval"],
     "pause": [],
     "resume": [],
     "prune": ["--json", "--on-lost", "--prune-interval", "--heartbeat-interval"],

@@ -246,7 +246,7 @@ def test_a_ruby_worker_found_it_first(stage: Stage, found: str) -> None:
     assert stage.keys_of(dead) == []
     assert other.stop() == 0
     left = [key.split(b":")[2] for key in stage.redis.keys("resque:fork:*")]
-    assert set(left) <= {b"pruning", b"rescued", b"clock"}
+    assert set(left) <= {b"pruning", b"rescued", b"clock", b"metrics"}
 
 
 def test_a_living_worker_that_ruby_took_off_keeps_its_job(stage: Stage) -> None:

@@ -23,10 +23,10 @@ from .conftest import ID, IDENTITY, fill
 LUA = resources.files("resque_fork.store") / "lua"
 OF_A_WORKER = (
     *("prelude", "describe", "find", "heartbeat", "keep", "redeem", "rescue", "restore", "step"),
-    "unregister",
+    *("unregister", "add_up", "counting", "marks"),
 )
 OF_A_CLOCK = (
-    *("prelude", "waiting", "clock", "move_delayed", "release"),
+    *("prelude", "waiting", "clock", "move_delayed", "release", "marks", "mark_queues"),
     *("ticks", "schedules", "count_ticks", "tick", "remove_schedule"),
 )
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from resque_fork.metrics.names import MOST_NAMES
 from resque_fork.store.delayed_jobs import LONGEST_INDEXED
 from resque_fork.store.schedules import RENEWED_SECONDS
 from resque_fork.store.scripts import run, script
 
 LUA = resources.files("resque_fork.store") / "lua"
-PARTS = {"prelude", "places", "retry", "ticks", "waiting"}  # of scripts
+PARTS = {"counting", "marks", "prelude", "places", "retry", "ticks", "waiting"}  # of scripts
 NAMES = sorted({file.name.removesuffix(".lua") for file in LUA.iterdir()} - PARTS)
 
 
@@ -52,6 +53,11 @@ def test_every_script_says_what_it_takes(name: str) -> None:
 def test_both_sides_know_how_long_a_declared_schedule_lasts() -> None:
     """The clock reads it as the scripts do."""
     assert f"local FRESH = {RENEWED_SECONDS} " in (LUA / "ticks.lua").read_text()
+
+
+def test_both_sides_know_how_many_names_are_counted() -> None:
+    """What is beyond that many is ``other`` in Redis as in what is read."""
+    assert f"local MOST_NAMES = {MOST_NAMES}\n" in (LUA / "counting.lua").read_text()
 
 
 def test_both_sides_know_which_items_have_an_index() -> None:

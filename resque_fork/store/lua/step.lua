@@ -124,7 +124,7 @@ for first = FIRST_QUEUE, #KEYS, 64 do
         reply[2] = fit and 'job' or 'unread'
         reply[3], reply[4], reply[5] = name, next_run_at, item
         reply[7], reply[8] = redis.call('EXISTS', KEYS[i]), redis.call('EXISTS', KEYS[RETRY_KEYS])
-        reply[9] = waited(MARKS_PREFIX .. name)
+        reply[10] = waited(MARKS_PREFIX .. name)
         return reply
       end
     end
