@@ -15,7 +15,6 @@ from .scripts import Commands
 if TYPE_CHECKING:
     from .client import Client
 
-QUEUES_MARKED = 200  # in one look, which takes a millisecond or two
 FIELDS = 1000  # that are read in one command
 MINUTES = 100  # likewise
 
@@ -37,7 +36,7 @@ class QueueMarks:
             self._redis,
             "mark_queues",
             [keys.queues, keys.queue(""), keys.marks_prefix],
-            [self._next, QUEUES_MARKED],
+            [self._next],
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from clock import Clock
 
 from resque_fork import WrongKeyType
-from resque_fork.metrics.tally import LARGEST, SECONDS, Tally
+from resque_fork.metrics.tally import LARGEST, MOST_CLASSES, SECONDS, Tally
 from resque_fork.system.loop import Loop
 
 USED = {"wall_ms": 300, "user_ms": 20, "system_ms": 0, "rss_growth_kb": 2048}
@@ -75,6 +75,13 @@ def test_jobs_that_leave_the_loop_no_time(parts: Parts) -> None:
     parts.time.now += SECONDS
     parts.tally.note_job("mail", USED)
     assert [sent["duration"]["mail"]["sum"] for sent in parts.sent] == [600]
+
+
+def test_many_classes(parts: Parts) -> None:
+    """What would take Redis long goes in parts, without a wait for the second to end."""
+    for number in range(2 * MOST_CLASSES + 1):
+        parts.tally.note_job(f"job{number}", USED)
+    assert [len(sent["duration"]) for sent in parts.sent] == [MOST_CLASSES, MOST_CLASSES]
 
 
 def test_what_was_not_counted_is_kept(parts: Parts) -> None:

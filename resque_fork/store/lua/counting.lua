@@ -25,7 +25,7 @@ local function count_outcome(metrics, args, outcome)
   local jobs = table.concat({'jobs', queue, class, outcome}, '\t')
   local now = tonumber(redis.call('TIME')[1])
   local began = now - now % 60
-  local minute = metrics .. ':' .. string.format('%d', began)
+  local minute = metrics .. ':' .. began
   redis.pcall('HINCRBY', metrics, jobs, 1)
   if redis.pcall('HINCRBY', minute, jobs, 1) == 1 then
     redis.pcall('EXPIREAT', minute, began + MINUTES_KEPT_SECONDS)

@@ -1,14 +1,16 @@
 -- Mark the jobs at the ends of queues (see marks.lua).
 --
 -- KEYS  1 queues  2.. with the namespace, no keys themselves: 'queue:', 'fork:marks:'
--- ARGV  1 the first queue to look at, counted from 0  2 how many to look at
--- Returns the first queue for the next time; 0 if these were the last.
+-- ARGV  1 the first queue to look at, counted from 0
+-- Returns the first queue for the next time, because one look is to be short; 0 if all have been
+-- looked at.
 --
 -- Where fewer jobs are left than were counted, others have taken or removed some: from the
 -- front, it is assumed.
 
 local MOST_MARKS = 64 -- of a queue; then every second one goes
 local KEPT_SECONDS = 86400 -- without a clock
+local MOST_WORK, WORK_PER_QUEUE = 3000, 10 -- of one look; the work is that of reading one mark
 
 -- The marks of a queue: how many jobs further on than the one before each is, and when it was
 -- made; and the job at which the last one is.
@@ -43,9 +45,10 @@ local function thinned(further, at)
   return fewer, times
 end
 
+-- Mark the last job, if it is not marked; how many marks there were.
 local function mark_last(mark, size, now)
   local further, at, last = read_marks(mark)
-  local before = last
+  local before, work = last, #at
   while last > size do
     local gone = math.min(further[1], last - size)
     further[1], last = further[1] - gone, last - gone
@@ -57,20 +60,23 @@ local function mark_last(mark, size, now)
   if last < size then further[#further + 1], at[#at + 1] = size - last, now end
   if #at > MOST_MARKS then further, at = thinned(further, at) end
   if last ~= size or before ~= last then write_marks(mark, further, at) end
+  return work
 end
 
 local names = redis.call('SMEMBERS', KEYS[1])
-local first, count = tonumber(ARGV[1]), tonumber(ARGV[2])
+local place, work = tonumber(ARGV[1]), 0
 local time = now_in_ms()
 local now, expires = string.format('%d', time), math.floor(time / 1000) + KEPT_SECONDS
-for i = first + 1, math.min(first + count, #names) do
-  local mark = KEYS[3] .. names[i]
-  local size = redis.pcall('LLEN', KEYS[2] .. names[i])
+while place < #names and work < MOST_WORK do
+  place = place + 1
+  local mark = KEYS[3] .. names[place]
+  local size = redis.pcall('LLEN', KEYS[2] .. names[place])
+  work = work + WORK_PER_QUEUE
   if type(size) == 'number' and size > 0 then
-    mark_last(mark, size, now)
+    work = work + mark_last(mark, size, now)
     redis.pcall('EXPIREAT', mark, expires)
   else
     redis.call('DEL', mark)
   end
 end
-return first + count < #names and first + count or 0
+return place < #names and place or 0
