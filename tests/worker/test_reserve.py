@@ -58,6 +58,7 @@ def test_misspelt_queues_are_not_worth_an_error(resque: Resque, redis: Redis) ->
     redis.set("resque:queues", "x")
     store = WorkerStore(resque.client, resque.key_names, "vm:1:q", {})
     Reserver(store, QueueList(["mial"]), Settings()).warn_of_misspelt()
+    redis.delete("resque:queues")  # not every test empties the server
 
 
 def test_queues_of_declared_jobs(own_jobs: None) -> None:
