@@ -114,7 +114,7 @@ def _distribution(scale: Scale, counts: Mapping[str, int]) -> Distribution:
 
 def _of_queues(queues: Queues, stored: StoredMetrics, now: float) -> dict[str, Values]:
     sizes = queues.sizes()
-    all_paused = queues.paused()  # here is to be asked which queues are paused by themselves
+    paused = set(sizes if queues.all_paused() else queues.paused())
     has_clock = stored.has_clock()
     latency = {
         queue: 0.0 if marked is None or not sizes[queue] else max(0.0, now - marked)
@@ -124,7 +124,7 @@ def _of_queues(queues: Queues, stored: StoredMetrics, now: float) -> dict[str, V
     return {
         "resque_queue_jobs": _bounded(sizes.items(), sum),
         "resque_queue_latency_seconds": _bounded(latency.items(), max),
-        "resque_queue_paused": _bounded(((name, int(all_paused)) for name in sizes), min),
+        "resque_queue_paused": _bounded(((name, int(name in paused)) for name in sizes), min),
     }
 
 
