@@ -51,11 +51,11 @@ class Sum:
 
 # tests/test_doors.py fails if a job enters more. Lower them when it enters less.
 CEILINGS = {
-    "parent": Sum(135, 37),
+    "parent": Sum(140, 40),
     "child": Sum(64, 16),
-    "parent and child": Sum(183, 43),
+    "parent and child": Sum(188, 46),
     "enqueueing": Sum(27, 10),
-    "with enqueueing": Sum(213, 48),
+    "with enqueueing": Sum(218, 51),
 }
 
 
