@@ -99,3 +99,15 @@ def duration(seconds: float) -> str:
         if number or parts or unit == "s":
             parts.append(f"{number}{unit}")
     return " ".join(parts[:2])
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def due_in(seconds: int | None) -> str:
+    """When a job is due that waits; ``?`` for a time that is none."""
+    if seconds is None:
+        return "?"
+    return duration(seconds) if seconds > 0 else "due"

@@ -31,6 +31,7 @@ ORDER = [
     "child",
     "worker",
     "pool",
+    "ops",
     "reload",
     "embedded",
     "testing",
@@ -45,7 +46,7 @@ LATE = {
     ("cli/__init__", "resque_fork.cli.starting"),
     ("cli/app", "resque_fork.client.resque"),  # redis takes most of the time that --help took
     ("cli/app", "resque_fork.store.redis_url"),
-    ("cli/app", "resque_fork.store.workers"),
+    ("cli/app", "resque_fork.ops.site"),
     ("cli/options", "click.shell_completion"),
     ("cli/program", "difflib"),  # from here on: it costs memory, and so makes every fork slower
     ("cli/top", "termios"),  # Windows has neither

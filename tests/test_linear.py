@@ -17,7 +17,6 @@ import pytest
 from resque_fork import FailedJob
 from resque_fork.child import report
 from resque_fork.cli.failed import _described
-from resque_fork.cli.output import job_row, readable
 from resque_fork.client.failed import requeue_of
 from resque_fork.errors import SettingsError, UnreadablePayload
 from resque_fork.failure.base import payload_object
@@ -25,6 +24,7 @@ from resque_fork.job.redaction import redacted, shown
 from resque_fork.job.registry import declare
 from resque_fork.job.retry import Retry
 from resque_fork.job.schedule import Schedule
+from resque_fork.ops.rows import job_row, readable
 from resque_fork.store.long_list import Entry
 from resque_fork.store.schedules import Tick
 from resque_fork.store.workers import WorkerId

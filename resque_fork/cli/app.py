@@ -15,6 +15,7 @@ from ..settings import FoundSetting, Settings, find, load, table
 
 if TYPE_CHECKING:
     from ..client.resque import Resque
+    from ..ops.site import Site
     from ..store.workers import Workers
 
 
@@ -70,11 +71,15 @@ class App:
         if "resque" in self.__dict__:
             self.resque.close()
 
+    @functools.cached_property
+    def site(self) -> Site:
+        from ..ops.site import Site
+
+        return Site(self.resque, self.settings)
+
     @property
     def workers(self) -> Workers:
-        from ..store.workers import Workers
-
-        return Workers(self.resque.client, self.resque.key_names)
+        return self.site.workers
 
     def wants_tracebacks(self) -> bool:
         try:

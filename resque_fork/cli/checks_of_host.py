@@ -14,14 +14,14 @@ from pathlib import Path
 from ..errors import ResqueError
 from ..job.hooks import worker_hooks
 from ..job.registry import registry
+from ..ops.checks import FAIL, OK, WARN, Finding, Judgement
 from ..system import pinned_pages
 from ..system.closers import closers
+from ..text import counted
 from ..wire.procline import LONGEST_QUEUE_LIST
 from ..worker.sockets import ConnectionCheck, open_sockets, shared_by_children
 from . import application
 from .app import App
-from .checks import FAIL, OK, WARN, Finding, Judgement
-from .output import counted
 
 # How Ruby workers look for others on their host; those that they do not find count as dead.
 RUBY_LOOKS_FOR = re.compile(r"resque:work|resque:\sStarting|resque-[0-9]")

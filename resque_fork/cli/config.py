@@ -9,13 +9,14 @@ from functools import partial
 import click
 
 from .. import settings
+from ..ops.rows import Row
 from ..store.masking import without_secrets
 from ..system import pinned_pages
 from . import examples
 from .app import App, pass_app
 from .command import Listing, command
 from .options import all_of, shown
-from .output import Column, Row, listing, note, say
+from .output import Column, listing, note, say
 
 # What `config` prints instead of settings, by its option.
 FILES: dict[str, tuple[Callable[[], str], str]] = {

@@ -5,21 +5,23 @@ from __future__ import annotations
 import datetime
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from ..errors import ResqueError, UnreadablePayload
+from ..errors import ResqueError
+from ..ops.delayed_report import delayed_row, each_at, queue_of, shown_moment
+from ..ops.rows import job_row, readable
 from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
-from ..wire.delayed import due_of, is_second
-from ..wire.times import run_time
+from ..text import counted, due_in
+from ..wire.delayed import is_second
 from . import options
 from .app import App, pass_app
 from .command import Command, Listing, ListingGroup
 from .how_far import saying_how_far
-from .output import Column, Row, counted, due_in, job_row, listing, readable, say
+from .output import Column, listing, say
 
 TIME = "A time is written as the listing shows it: 2027-01-31T09:00:00Z or 1801386000."
 
@@ -55,7 +57,10 @@ def delayed(ctx: click.Context, app: App, /, start: int, count: int | None) -> N
     jobs = _jobs(app)
     times = [*options.paged(jobs.times, start, count)]
     now = app.workers.now()
-    rows = [_row(moment, size, now) for moment, size in zip(times, jobs.sizes(times), strict=True)]
+    rows = [
+        delayed_row(moment, size, now)
+        for moment, size in zip(times, jobs.sizes(times), strict=True)
+    ]
     columns = [
         Column("TIME", lambda row: row["time"] or str(row["epoch"])),
         Column("IN", lambda row: due_in(row["in_seconds"]), right=True),
@@ -76,7 +81,7 @@ def show(app: App, /, moment: str, start: int, count: int | None) -> None:
     """
     items = options.paged(functools.partial(_jobs(app).at, moment), start, count)
     rows = (
-        {"queue": _queue_of(item), **job_row(index, item.raw)}
+        {"queue": queue_of(item), **job_row(index, item.raw)}
         for index, item in enumerate(items, start)
     )
     columns = [
@@ -85,7 +90,7 @@ def show(app: App, /, moment: str, start: int, count: int | None) -> None:
         Column("CLASS", lambda row: str(row["class"] or "?")),
         Column("ARGS", lambda row: readable(row["args"])),
     ]
-    listing(app, rows, columns, f"No job is due at {_shown(moment)}.")
+    listing(app, rows, columns, f"No job is due at {shown_moment(moment)}.")
 
 
 @delayed.command(cls=Command)
@@ -121,7 +126,7 @@ def clear(app: App, /, yes: bool) -> None:
     done = 0
     with saying_how_far(lambda error: f"{counted(done, 'delayed job')} had been removed."):
         for moment in jobs.all_times():
-            for item in _each_at(jobs, moment):
+            for item in each_at(jobs, moment):
                 done += jobs.remove(item)
     say(f"Removed {counted(done, 'delayed job')}.")
 
@@ -138,42 +143,8 @@ def _act_on_all(
     with saying_how_far(lambda error: f"{counted(done, 'delayed job')} had been {what}."):
         for moment in moments:
             before = done
-            for item in _each_at(jobs, moment):
+            for item in each_at(jobs, moment):
                 done += act(item)
             if done == before:
-                raise ResqueError(f"No job is due at {_shown(moment)}.")
+                raise ResqueError(f"No job is due at {shown_moment(moment)}.")
     return done
-
-
-def _each_at(jobs: DelayedJobs, moment: str) -> Iterator[Item]:
-    """From the front, while there are any: those that were yielded are expected to go."""
-    seen: set[bytes] = set()
-    while items := [item for item in jobs.at(moment) if item.raw not in seen]:
-        for item in items:
-            if item.raw not in seen:
-                seen.add(item.raw)
-                yield item
-
-
-def _row(moment: str, size: int, now: float) -> Row:
-    whole = is_second(moment)
-    return {
-        "time": _shown(moment) if whole else None,
-        "epoch": int(moment) if whole else moment,
-        "in_seconds": int(moment) - int(now) if whole else None,
-        "jobs": size,
-    }
-
-
-def _shown(moment: str) -> str:
-    try:
-        return run_time(int(moment))
-    except (ValueError, OverflowError, OSError):
-        return moment
-
-
-def _queue_of(item: Item) -> str | None:
-    try:
-        return due_of(item.raw).queue
-    except UnreadablePayload:
-        return None

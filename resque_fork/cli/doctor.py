@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from ..errors import ResqueError
+from ..ops.checks import FAIL, OK, WARN
+from ..ops.checkup import check_up
 from . import options
 from .app import App, pass_app
-from .checks import FAIL, OK, WARN, Finding, looked_at
-from .checks_of_delayed import look_at_delayed
 from .checks_of_host import look_at_host
-from .checks_of_redis import look_at_redis
-from .checks_of_schedules import look_at_schedules
-from .checks_of_workers import look_at_workers
 from .command import Listing, command
 from .output import Column, listing
 
@@ -46,7 +41,7 @@ def doctor(app: App, /, strict: bool) -> int:
     --strict also if there is a warning. With --json: an array of {"check", "result"
     (ok, warn or fail), "message"}.
     """
-    findings = [*_look(app)]
+    findings = [*check_up(app.site), *look_at_host(app)]
     columns = [
         Column("RESULT", lambda row: row["result"], style=lambda row: STYLES[row["result"]]),
         Column("CHECK", lambda row: row["check"]),
@@ -56,14 +51,3 @@ def doctor(app: App, /, strict: bool) -> int:
     listing(app, rows, columns, "", wrap=True)
     bad = (FAIL, WARN) if strict else (FAIL,)
     return int(any(finding.result in bad for finding in findings))
-
-
-def _look(app: App) -> Iterator[Finding]:
-    try:
-        yield from look_at_redis(app)
-        yield from looked_at("workers", lambda: look_at_workers(app))
-        yield from looked_at("delayed jobs", lambda: look_at_delayed(app))
-        yield from looked_at("schedules", lambda: look_at_schedules(app))
-    except ResqueError as error:
-        yield Finding("server", FAIL, str(error))
-    yield from look_at_host(app)

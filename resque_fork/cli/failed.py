@@ -13,6 +13,8 @@ import click
 
 from ..client.failed import FailedJob, FailedJobs, Filter
 from ..errors import ResqueError
+from ..ops.rows import Row, readable
+from ..text import counted
 from . import options
 from .app import App, pass_app
 from .command import Command, Listing, ListingGroup
@@ -24,7 +26,7 @@ from .failed_options import (
     which_list,
 )
 from .how_far import of_changes, saying_how_far
-from .output import Column, Row, counted, listing, note, print_json, progress, readable, say
+from .output import Column, listing, note, print_json, progress, say
 
 LONG = 20_000  # jobs; to look through as many takes a second
 QUEUED = "Queued again"

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import click
 
 from ..errors import ResqueError
-from .output import counted, note
+from ..text import counted
+from .output import note
 
 STATUS = 128  # and the signal's number: what a shell reports of a death by it
 

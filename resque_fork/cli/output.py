@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-import json
-import math
 import shutil
 import sys
 import textwrap
@@ -16,14 +14,12 @@ from typing import Any
 
 import click
 
-from ..text import duration, printable
-from ..wire.json import decode
+from ..ops.rows import Row, to_json
+from ..text import printable
 from .app import App
 
 GAP = "  "
 WIDEST = 60  # characters of a cell; those in the last column may be wider
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -106,30 +102,6 @@ def safe(text: str) -> str:
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
-def to_json(value: Any) -> str:
-    """One line of ASCII, whatever the value."""
-    try:
-        return json.dumps(value, allow_nan=False, default=str)  # a config file may hold a date
-    except ValueError:
-        return json.dumps(_finite(value), default=str)
-
-
-def readable(value: Any) -> str:
-    """JSON for people, in which letters stay letters."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _finite(value: Any) -> Any:
-    """Numbers too large for a float, such as 1e999, become text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
-
-
 def table(rows: Sequence[Row], columns: Sequence[Column], *, wrap: bool = False) -> Iterator[str]:
     """The lines of a table, its head first."""
     texts = [[printable(column.text(row)) for column in columns] for row in rows]
@@ -174,29 +146,6 @@ def _styled(text: str, style: dict[str, Any]) -> str:
 
 def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 job``, ``2 jobs``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def due_in(seconds: int | None) -> str:
-    """When a job is due that waits; ``?`` for a time that is none."""
-    if seconds is None:
-        return "?"
-    return duration(seconds) if seconds > 0 else "due"
-
-
-def job_row(index: int, raw: bytes) -> Row:
-    """A payload as it stands in a queue: what cannot be read is shown as text."""
-    try:
-        item = decode(raw)
-        to_json(item)
-    except (ValueError, RecursionError):
-        item = raw.decode("utf-8", "backslashreplace")
-    job = item if isinstance(item, dict) else {}
-    return {"index": index, "class": job.get("class"), "args": job.get("args"), "payload": item}
 
 
 @contextlib.contextmanager

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import click
 
 from ..errors import ResqueError
+from ..ops.rows import Row, job_row, readable
 from ..store.queues import Queues
-from ..text import did_you_mean
+from ..text import counted, did_you_mean
 from . import options
 from .app import App, complete_queue, pass_app
 from .command import Command, Listing, ListingGroup
-from .output import Column, Row, counted, job_row, listing, readable, say
+from .output import Column, listing, say
 
 queue_argument = click.argument("queue", shell_complete=complete_queue)
 

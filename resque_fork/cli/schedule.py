@@ -14,15 +14,16 @@ import click
 from ..clock.known import INVALID, NOT_HERE, ON, KnownSchedule, all_known
 from ..errors import ResqueError, SettingsError, WrongKeyType
 from ..job.registry import registry
-from ..job.schedule import Schedule
 from ..job.ticks import CannotEvaluate, Ticks
-from ..text import duration
+from ..ops.rows import Row
+from ..ops.schedule_report import schedule_row
+from ..text import due_in, duration
 from ..wire.times import run_time
 from . import application, options
 from .app import App, completing, pass_app
 from .command import Command, Listing, ListingGroup
 from .options import Seconds
-from .output import Column, Row, due_in, listing, note, say
+from .output import Column, listing, note, say
 from .schedule_file import declare_schedules
 
 complete_schedule = completing(
@@ -52,7 +53,7 @@ def schedule(ctx: click.Context, app: App, /) -> None:
     if ctx.invoked_subcommand:
         return
     found, now = _load(app)
-    rows = [_row(one, now) for one in found]
+    rows = [schedule_row(one, now) for one in found]
     columns = [
         Column("NAME", lambda row: row["name"]),
         Column("WHEN", lambda row: " ".join(filter(None, (row["when"], row["zone"])))),
@@ -200,35 +201,6 @@ def _named(found: list[KnownSchedule], name: str) -> KnownSchedule:
         if one.stored.name == name:
             return one
     raise ResqueError(f"There is no schedule {name!r}; resque-fork schedule shows those there are.")
-
-
-def _row(one: KnownSchedule, now: int) -> Row:
-    schedule, ticks = one.schedule, one.ticks
-    return {
-        "name": one.stored.name,
-        "state": one.state,
-        "when": _when(schedule, ticks),
-        "cron": schedule and schedule.cron,
-        "every": (schedule and schedule.period) or None,
-        "zone": ticks.zone if ticks else "",
-        "last_at": None if one.last is None else run_time(one.last),
-        "next_at": None if one.due is None else run_time(one.due),
-        "in_seconds": None if one.due is None else one.due - now,
-        "class": schedule and schedule.job,
-        "queue": schedule and schedule.queue,
-        "args": [*schedule.args] if schedule else None,
-        "description": schedule.description if schedule else "",
-        "catch_up": schedule and schedule.catch_up_seconds,
-        "shared": one.stored.shared,
-        "problem": one.problem or (ticks.warning if ticks else "") or None,
-    }
-
-
-def _when(schedule: Schedule | None, ticks: Ticks | None) -> str:
-    """In words if they can be told, else as it was written."""
-    if ticks:
-        return ticks.words
-    return (schedule and schedule.cron) or "?"
 
 
 def _ago(time: str | None, now: int) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..ops.worker_report import ALIVE, GONE, WorkerReport
 from ..store.workers import WorkerId
 from ..system.identity import Identity
 from ..text import duration
 from .app import App
-from .worker_report import ALIVE, GONE, WorkerReport
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def life_of(app: App, worker: str) -> Life | None:
     after = "goes on working, unlisted: it does not register again."
     if ours:
         after = "registers again with its next heartbeat."
-    process = WorkerReport(app).process(worker)
+    process = WorkerReport(app.site).process(worker)
     if process == GONE:
         return None
     if process == ALIVE:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ..child.stacks import stacks_of_job
+from ..ops.processes import is_elsewhere, process_of
+from ..ops.rows import to_json
 from .app import App, pass_app
 from .command import Listing, command
-from .output import note, say, to_json
-from .workers import asked, is_elsewhere, process_of, worker_argument
+from .output import note, say
+from .workers import asked, worker_argument
 
 
 @command(cls=Listing)
@@ -18,10 +20,10 @@ def stacks(app: App, worker: str) -> None:
     The job is not disturbed. A busy worker on another host answers within
     seconds. With --json: an array of {"child", "stack"}.
     """
-    if is_elsewhere(app, worker):
+    if is_elsewhere(app.site, worker):
         found = asked(app, worker, "stacks")
     else:
-        found = stacks_of_job(process_of(app, worker).pid)
+        found = stacks_of_job(process_of(app.site, worker).pid)
     if app.json:
         say(to_json(found))
         return

@@ -16,6 +16,7 @@ import click
 
 from ..child.stacks import children_with_jobs
 from ..errors import RedisUnavailable
+from ..ops.rows import Row
 from ..store.snapshot import Snapshot, Snapshots
 from ..store.workers import WorkerId
 from ..system import proc
@@ -23,7 +24,7 @@ from ..text import duration, printable
 from ..wire.times import read_time
 from .app import App, pass_app
 from .command import command
-from .output import Column, Row, cut, echo, table
+from .output import Column, cut, echo, table
 
 EVERY = 2.0  # seconds
 OTHER_SCREEN, BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"

@@ -12,22 +12,26 @@ import psutil
 from ..errors import ResqueError
 from ..failure import Backends, FailedEntries
 from ..logs import silenced
+from ..ops.processes import (
+    GONE_ALREADY,
+    NOT_OURS,
+    check_registered,
+    is_elsewhere,
+    process_of,
+)
+from ..ops.rows import Row
+from ..ops.worker_report import WorkerReport
 from ..store.requests import Requests
-from ..store.workers import WorkerId
-from ..system.identity import Identity, is_alive
+from ..system.identity import is_alive
 from ..text import duration
 from ..worker.pruning import WHAT_BECAME, Pruner
 from . import options
 from .app import App, complete_worker, pass_app
 from .command import Listing, command
-from .output import Column, Row, listing, note, say
+from .output import Column, listing, note, say
 from .signs_of_life import life_of
-from .worker_report import WorkerReport
 
 KILL_SECONDS = 10.0  # seconds that a killed process may take to be gone
-
-GONE_ALREADY = "The process of {} is gone already: resque-fork prune rescues its job."
-NOT_OURS = "The process of {} belongs to another user: run this command as that user, or as root."
 
 RESCUE = options.of_settings("on_lost", "max_attempts", "max_payload", "failure_backend")
 PRUNE = options.of_settings("heartbeat_interval", "prune_interval")
@@ -57,7 +61,7 @@ def list_workers(app: App) -> None:
             "PROCESS", lambda row: row["process"], style=lambda row: styles.get(row["process"], {})
         ),
     ]
-    listing(app, WorkerReport(app).rows(), columns, "No worker is registered.")
+    listing(app, WorkerReport(app.site).rows(), columns, "No worker is registered.")
 
 
 @command(params=[*RESCUE])
@@ -71,11 +75,11 @@ def kill(app: App, worker: str) -> None:
     another host is asked to stop at once, as by TERM; a busy one takes seconds to
     hear of it.
     """
-    if is_elsewhere(app, worker):
+    if is_elsewhere(app.site, worker):
         asked(app, worker, "shutdown_now")
         say(f"{worker} runs on another host. It stops now, and its job too.")
         return
-    process = process_of(app, worker)
+    process = process_of(app.site, worker)
     try:
         process.suspend()  # it cannot take another job between the rescue and its end
     except psutil.NoSuchProcess:
@@ -103,7 +107,7 @@ def remove(app: App, worker: str, force: bool) -> None:
     --on-lost decides whether the job fails or is queued again. A worker that may
     be alive is removed only with --force, which ends neither it nor its job.
     """
-    _check_registered(app, worker)
+    check_registered(app.site, worker)
     life = life_of(app, worker)
     if life and not force:
         raise ResqueError(
@@ -160,38 +164,10 @@ def _pruner(app: App) -> Pruner:
     return Pruner(app.workers, app.settings, entries)
 
 
-def _check_registered(app: App, worker: str) -> None:
-    if not app.workers.exists(worker) and worker not in app.workers.heartbeats():
-        raise ResqueError(f"No worker is registered as {worker}: see resque-fork list.")
-
-
-def is_elsewhere(app: App, worker: str) -> bool:
-    """Whether it is a worker of resque-fork that runs on another host."""
-    _check_registered(app, worker)
-    parts, identity = WorkerId.parse(worker), Identity.from_fields(app.workers.process(worker))
-    return identity is not None and not WorkerReport(app).is_here(parts, identity)
-
-
 def asked(app: App, worker: str, action: str) -> Any:
     """What a worker on another host answers."""
     note(f"Asking {worker} on its host; a busy worker takes some seconds to answer.")
     return Requests(app.resque.client, app.resque.key_names).ask(worker, action)
-
-
-def process_of(app: App, worker: str) -> psutil.Process:
-    """The process of a worker of this host. Raises ResqueError if it is not certain which it is."""
-    _check_registered(app, worker)
-    parts = WorkerId.parse(worker)
-    identity = Identity.from_fields(app.workers.process(worker))
-    if identity is None or parts.pid is None:
-        raise ResqueError(
-            f"{worker} is not a worker of resque-fork, so its process cannot be identified."
-        )
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(parts.pid)  # from here on psutil notices if the pid is used again
-        if Identity.of(parts.pid) == identity:
-            return process
-    raise ResqueError((GONE_ALREADY if identity.has_exited(parts.pid) else NOT_OURS).format(worker))
 
 
 def _wait_for_end(worker: str, pid: int) -> None:

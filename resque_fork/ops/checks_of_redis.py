@@ -10,29 +10,29 @@ from ..store.about import config, info, types_of
 from ..store.client import Client
 from ..store.worker_connection import WorkerConnection
 from ..system.loop import Loop
-from .app import App
+from ..text import counted
 from .checks import FAIL, OK, WARN, Finding, Judgement, looked_at
-from .output import counted
+from .site import Site
 
 SKEW, WRONG_CLOCK = 2.0, 60.0  # seconds
 
 
-def look_at_redis(app: App) -> Iterator[Finding]:
+def look_at_redis(site: Site) -> Iterator[Finding]:
     """Raises our errors if the server does not answer."""
-    redis = app.resque.client
+    redis = site.resque.client
     about = info(redis)
-    yield Finding("server", *_version(app, about))
-    yield Finding("pick-up", *_pick_up(app))
-    yield Finding("namespace", OK, f"Keys begin with {app.resque.key_names.prefix}")
+    yield Finding("server", *_version(site, about))
+    yield Finding("pick-up", *_pick_up(site))
+    yield Finding("namespace", OK, f"Keys begin with {site.resque.key_names.prefix}")
     yield Finding("eviction", *_eviction(redis, about))
     yield Finding("persistence", *_persistence(redis, about))
-    yield from looked_at("clock", lambda: [Finding("clock", *_clock(app))])
-    yield from looked_at("keys", lambda: _keys(app))
-    yield from looked_at("pause", lambda: _pause(app))
+    yield from looked_at("clock", lambda: [Finding("clock", *_clock(site))])
+    yield from looked_at("keys", lambda: _keys(site))
+    yield from looked_at("pause", lambda: _pause(site))
 
 
-def _version(app: App, about: dict[str, Any]) -> Judgement:
-    server = app.resque.server
+def _version(site: Site, about: dict[str, Any]) -> Judgement:
+    server = site.resque.server
     version = str(about.get("redis_version", ""))
     name = "Redis"
     if "valkey_version" in about:
@@ -42,9 +42,9 @@ def _version(app: App, about: dict[str, Any]) -> Judgement:
     return OK, f"{server} is {name} {version}."
 
 
-def _pick_up(app: App) -> Judgement:
+def _pick_up(site: Site) -> Judgement:
     """Connects as a worker does."""
-    connection = WorkerConnection(app.resque.server, Loop(), app.resque.key_names.queues)
+    connection = WorkerConnection(site.resque.server, Loop(), site.resque.key_names.queues)
     try:
         connection.try_command("PING")
         if connection.can_notify:
@@ -94,9 +94,9 @@ def _persistence(redis: Client, about: dict[str, Any]) -> Judgement:
     return WARN, f"A restart of the server loses all jobs: {advice}"
 
 
-def _clock(app: App) -> Judgement:
+def _clock(site: Site) -> Judgement:
     before = time.time()
-    server = app.workers.now()
+    server = site.workers.now()
     skew = server - (before + time.time()) / 2
     if abs(skew) <= SKEW:
         return OK, "The clocks here and of the server agree."
@@ -107,18 +107,18 @@ def _clock(app: App) -> Judgement:
     )
 
 
-def _pause(app: App) -> Iterator[Finding]:
-    if app.resque.paused():
+def _pause(site: Site) -> Iterator[Finding]:
+    if site.resque.paused():
         yield Finding("pause", WARN, "All workers are paused: resque-fork resume ends it.")
-    for queue in app.resque.paused_queues():
-        jobs = counted(app.resque.size(queue), "job")
+    for queue in site.resque.paused_queues():
+        jobs = counted(site.resque.size(queue), "job")
         text = f"{queue} is paused, with {jobs}: resque-fork resume {queue} ends it."
         yield Finding("pause", WARN, text)
 
 
-def _keys(app: App) -> Iterator[Finding]:
+def _keys(site: Site) -> Iterator[Finding]:
     """Those that somebody has put in the way."""
-    redis, keys = app.resque.client, app.resque.key_names
+    redis, keys = site.resque.client, site.resque.key_names
     kinds = {
         keys.queues: "set",
         keys.workers: "set",
@@ -133,7 +133,7 @@ def _keys(app: App) -> Iterator[Finding]:
         keys.paused_queues: "set",
     }
     if types_of(redis, [keys.queues]) == ["set"]:
-        kinds |= {keys.queue(name): "list" for name in app.resque.queues()}
+        kinds |= {keys.queue(name): "list" for name in site.resque.queues()}
     for (key, kind), found in zip(kinds.items(), types_of(redis, [*kinds]), strict=True):
         if found not in (kind, "none"):
             yield Finding(

@@ -11,8 +11,8 @@ from ..system.identity import Identity, is_alive
 from ..wire.queue_list import QueueList
 from ..wire.record import WorkerRecord
 from ..wire.times import read_time, run_time
-from .app import App
-from .output import Row, job_row
+from .rows import Row, job_row
+from .site import Site
 
 ALIVE, GONE, ELSEWHERE = "alive", "gone", "elsewhere"
 
@@ -20,9 +20,9 @@ ALIVE, GONE, ELSEWHERE = "alive", "gone", "elsewhere"
 class WorkerReport:
     """Looks at the workers of one Resque from this host."""
 
-    def __init__(self, app: App, host: str | None = None) -> None:
-        self._resque: Resque = app.resque
-        self._workers: Workers = app.workers
+    def __init__(self, site: Site, host: str | None = None) -> None:
+        self._resque: Resque = site.resque
+        self._workers: Workers = site.workers
         self._host = host or socket.gethostname()
 
     def rows(self) -> list[Row]:

@@ -6,30 +6,30 @@ from collections.abc import Iterator
 
 from ..job.retry import Retry
 from ..store.delayed_jobs import DelayedJobs
+from ..text import counted
 from ..wire.delayed import is_second
-from .app import App
 from .checks import OK, WARN, Finding
 from .checks_of_workers import unserved
-from .output import counted
+from .site import Site
 
 LATE_SECONDS = 60  # after which somebody should have moved a job, or made a tick
 
 
-def look_at_delayed(app: App) -> Iterator[Finding]:
+def look_at_delayed(site: Site) -> Iterator[Finding]:
     """Raises our errors."""
-    yield from _scheduler_lock(app)
-    yield from _late(app)
-    yield from _queues_of_retries(app)
+    yield from _scheduler_lock(site)
+    yield from _late(site)
+    yield from _queues_of_retries(site)
 
 
-def scheduler_lock(app: App) -> str:
+def scheduler_lock(site: Site) -> str:
     """The key of the lock of Ruby's scheduler."""
-    return app.resque.key_names.scheduler_lock(app.settings.scheduler_lock_prefix)
+    return site.resque.key_names.scheduler_lock(site.settings.scheduler_lock_prefix)
 
 
-def _scheduler_lock(app: App) -> Iterator[Finding]:
-    key = scheduler_lock(app)
-    expires = app.resque.client.execute_command("TTL", key)
+def _scheduler_lock(site: Site) -> Iterator[Finding]:
+    key = scheduler_lock(site)
+    expires = site.resque.client.execute_command("TTL", key)
     if expires == -1:
         yield Finding(
             "delayed jobs",
@@ -41,10 +41,10 @@ def _scheduler_lock(app: App) -> Iterator[Finding]:
         yield Finding("delayed jobs", OK, "Ruby's scheduler moves them while it runs.")
 
 
-def _late(app: App) -> Iterator[Finding]:
-    jobs = DelayedJobs(app.resque.client, app.resque.key_names)
+def _late(site: Site) -> Iterator[Finding]:
+    jobs = DelayedJobs(site.resque.client, site.resque.key_names)
     [first] = jobs.times(0, 1) or [""]
-    late = app.workers.now() - int(first) if is_second(first) else 0.0
+    late = site.workers.now() - int(first) if is_second(first) else 0.0
     if late > LATE_SECONDS:
         yield Finding(
             "delayed jobs",
@@ -58,11 +58,11 @@ def _late(app: App) -> Iterator[Finding]:
         yield Finding("delayed jobs", OK, f"{counted(count, 'job')} {verb} delayed.")
 
 
-def _queues_of_retries(app: App) -> Iterator[Finding]:
+def _queues_of_retries(site: Site) -> Iterator[Finding]:
     """Those that jobs name for their retries, and no worker serves."""
-    retries = app.workers.declared_retries().items()
+    retries = site.workers.declared_retries().items()
     queues = {name: retry.queue for name, text in retries if (retry := Retry.from_json(text))}
-    missing = unserved(app, filter(None, {*queues.values()}))
+    missing = unserved(site, filter(None, {*queues.values()}))
     for name, queue in queues.items():
         if queue in missing:
             yield Finding(

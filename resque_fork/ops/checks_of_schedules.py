@@ -6,23 +6,23 @@ from collections.abc import Collection, Iterator
 
 from ..clock.known import ENDED, INVALID, NOT_HERE, KnownSchedule, all_known
 from ..errors import WrongKeyType
-from .app import App
+from ..text import counted
 from .checks import FAIL, OK, WARN, Finding
 from .checks_of_delayed import LATE_SECONDS, scheduler_lock
 from .checks_of_workers import unserved
-from .output import counted
+from .site import Site
 
 CHECK = "schedules"
 
 
-def look_at_schedules(app: App) -> Iterator[Finding]:
+def look_at_schedules(site: Site) -> Iterator[Finding]:
     """Raises our errors."""
-    stored = app.resque.schedules.load()
+    stored = site.resque.schedules.load()
     for key in stored.wrong:
         yield Finding(CHECK, FAIL, str(WrongKeyType(key)))
     found = all_known(stored.schedules, stored.now)
-    ruby = bool(app.resque.client.execute_command("EXISTS", scheduler_lock(app)))
-    queues = unserved(app, {one.schedule.queue for one in found if one.schedule})
+    ruby = bool(site.resque.client.execute_command("EXISTS", scheduler_lock(site)))
+    queues = unserved(site, {one.schedule.queue for one in found if one.schedule})
     problems = [
         finding
         for one in found

@@ -8,32 +8,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..errors import NoQueueError
 from ..store.workers import WorkerId
 from ..system.identity import Identity
+from ..text import counted
 from ..wire.queue_list import QueueList
-from .app import App
 from .checks import FAIL, OK, WARN, Finding, Judgement
-from .output import Row, counted
+from .rows import Row
+from .site import Site
 from .worker_report import GONE, WorkerReport
 
 NAMED = 3  # workers that are named before it becomes a number
 
 
-def look_at_workers(app: App) -> Iterator[Finding]:
+def look_at_workers(site: Site) -> Iterator[Finding]:
     """Raises our errors."""
-    rows = WorkerReport(app).rows()
-    processes = {row["id"]: app.workers.process(row["id"]) for row in rows}
-    yield Finding("stale workers", *_stale(rows, app.settings.prune_interval))
-    yield from _harmful(app, rows)
+    rows = WorkerReport(site).rows()
+    processes = {row["id"]: site.workers.process(row["id"]) for row in rows}
+    yield Finding("stale workers", *_stale(rows, site.settings.prune_interval))
+    yield from _harmful(site, rows)
     foreign = [row["id"] for row in rows if not processes[row["id"]]]
     if foreign:
         yield Finding("foreign workers", *_foreign(rows, foreign))
-        yield from _pruned_without_retry(app, foreign, [*set(processes) - set(foreign)])
-    yield from _unserved(app)
+        yield from _pruned_without_retry(site, foreign, [*set(processes) - set(foreign)])
+    yield from _unserved(site)
     namesakes = [
         row["id"]
         for row in rows
         if (identity := Identity.from_fields(processes[row["id"]]))
         and not identity.is_here()
-        and WorkerReport(app).is_here(WorkerId.parse(row["id"]), None)
+        and WorkerReport(site).is_here(WorkerId.parse(row["id"]), None)
     ]
     if namesakes:
         yield Finding(
@@ -44,12 +45,12 @@ def look_at_workers(app: App) -> Iterator[Finding]:
         )
 
 
-def _pruned_without_retry(app: App, foreign: list[str], ours: list[str]) -> Iterator[Finding]:
+def _pruned_without_retry(site: Site, foreign: list[str], ours: list[str]) -> Iterator[Finding]:
     """A Ruby worker fails the jobs of the dead, of its host or, if it serves ``*``, of any."""
     hosts = {WorkerId.parse(text).host for text in ours}
     found = [WorkerId.parse(text) for text in foreign]
     near = [one.text for one in found if one.host in hosts or "*" in one.queues]
-    if near and app.workers.declared_retries():
+    if near and site.workers.declared_retries():
         yield Finding(
             "retries",
             WARN,
@@ -58,9 +59,9 @@ def _pruned_without_retry(app: App, foreign: list[str], ours: list[str]) -> Iter
         )
 
 
-def _unserved(app: App) -> Iterator[Finding]:
-    waiting = {name: size for name, size in app.resque.queue_sizes().items() if size}
-    names = unserved(app, waiting)
+def _unserved(site: Site) -> Iterator[Finding]:
+    waiting = {name: size for name, size in site.resque.queue_sizes().items() if size}
+    names = unserved(site, waiting)
     if names:
         sizes = ", ".join(f"{name} ({waiting[name]})" for name in names[:NAMED])
         more = ", ..." if len(names) > NAMED else ""
@@ -72,10 +73,10 @@ def _unserved(app: App) -> Iterator[Finding]:
         )
 
 
-def unserved(app: App, queues: Iterable[str]) -> list[str]:
+def unserved(site: Site, queues: Iterable[str]) -> list[str]:
     """Those of these queues that no worker serves."""
     names, lists = [*queues], []
-    for text in app.workers.ids() if names else ():
+    for text in site.workers.ids() if names else ():
         with contextlib.suppress(NoQueueError):  # an id may say anything
             lists.append(QueueList(WorkerId.parse(text).queues))
     return [name for name in names if not any(name in one.over([name]) for one in lists)]
@@ -95,9 +96,9 @@ def _stale(rows: Sequence[Row], prune_interval: float) -> Judgement:
     return OK, f"{counted(len(rows), 'worker')}, none of them dead."
 
 
-def _harmful(app: App, rows: Sequence[Row]) -> Iterator[Finding]:
+def _harmful(site: Site, rows: Sequence[Row]) -> Iterator[Finding]:
     """What keeps Ruby workers from starting, and dashboards from showing anything."""
-    beats = app.workers.heartbeats()
+    beats = site.workers.heartbeats()
     broken = [worker_id for worker_id, beat in beats.items() if beat is None]
     broken += [row["id"] for row in rows if not row["queues"]]
     if broken:

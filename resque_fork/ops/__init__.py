@@ -1,0 +1,1 @@
+"""What operators look at and act on, whether by the command line or by the dashboard."""

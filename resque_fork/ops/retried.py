@@ -1,0 +1,95 @@
+"""Jobs that have failed and are tried again, each with the delayed items that wait for it."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+from collections.abc import Iterator, Sequence
+
+from ..errors import ResqueError, UnreadablePayload
+from ..store.delayed import Item
+from ..store.delayed_jobs import DelayedJobs
+from ..store.retried_jobs import Retried, Retries
+from ..wire.delayed import digest_of, due_of, payload_of
+from ..wire.job import MAX_PAYLOAD, Payload
+from ..wire.times import run_time
+from ..wire.unreadable import unwrapped
+from .rows import Row
+from .site import Site
+
+SHOWN = 8  # hex digits of a digest, which name a job on the command line
+PAGE = 100
+
+
+class RetriedJobs:
+    """Jobs that are retried, with the items of theirs that wait."""
+
+    def __init__(self, site: Site) -> None:
+        client, keys = site.resque.client, site.resque.key_names
+        self.retries = Retries(client, keys)
+        self.delayed = DelayedJobs(client, keys)
+        self._now = site.workers.now()
+
+    def named(self, id: str) -> Retried:
+        """The one whose id begins so. Raises ResqueError if there is not exactly one."""
+        found = self.retries.named(id) if id.isalnum() else []
+        if len(found) != 1:
+            which = "Several jobs have ids that begin" if found else "No job that is retried begins"
+            raise ResqueError(f"{which} with {id!r}: see resque-fork retries.")
+        return found[0]
+
+    def matching(
+        self, class_name: str | None, queue: str | None
+    ) -> Iterator[tuple[Retried, list[Item]]]:
+        """Those of a class and a queue, which may be globs."""
+        jobs = [job for page in self._pages() for job in page]
+        for job in jobs:
+            items = self.items_of(job)
+            name = self.payload(items).class_name if items else ""
+            if _fits(class_name, name) and _fits(queue, job.queue):
+                yield job, items
+
+    def _pages(self) -> Iterator[list[Retried]]:
+        start = 0
+        while page := self.retries.page(start, PAGE):
+            yield page
+            start += PAGE
+
+    def items_of(self, job: Retried) -> list[Item]:
+        """What waits for it, each item once; none if it is in its queue by now, or runs."""
+        found: dict[bytes, Item] = {}
+        start, moment = 0, str(int(job.due))
+        while items := self.delayed.at(moment, start):
+            for item in items:
+                with contextlib.suppress(UnreadablePayload):
+                    if digest_of(self.payload([item])) == job.digest:
+                        found[item.raw] = item
+            start += len(items)
+        return list(found.values())
+
+    @staticmethod
+    def payload(items: Sequence[Item]) -> Payload:
+        """What the first of them says. Raises UnreadablePayload."""
+        raw = items[0].raw
+        return Payload.take(unwrapped(payload_of(raw, due_of(raw))), MAX_PAYLOAD)
+
+    def row(self, job: Retried, items: list[Item]) -> Row:
+        payload = self.payload(items) if items else None
+        known = payload if payload and payload.decoded else None
+        return {
+            "id": job.digest[:SHOWN],
+            "due_at": run_time(job.due),
+            "in_seconds": int(job.due - self._now),
+            "queue": job.queue or None,
+            "class": known.class_name if known else None,
+            "args": known.args if known else None,
+            "failures": job.failures,
+            "first_failed_at": run_time(job.first) if job.first else None,
+            "exception": job.exception or None,
+            "error": job.error or None,
+            "waiting": job.waiting,
+        }
+
+
+def _fits(glob: str | None, text: str) -> bool:
+    return glob is None or fnmatch.fnmatchcase(text, glob)
