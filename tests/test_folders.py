@@ -32,6 +32,7 @@ ORDER = [
     "worker",
     "pool",
     "ops",
+    "web",
     "reload",
     "embedded",
     "testing",
@@ -51,6 +52,7 @@ LATE = {
     ("cli/program", "difflib"),  # from here on: it costs memory, and so makes every fork slower
     ("cli/top", "termios"),  # Windows has neither
     ("cli/top", "tty"),
+    ("cli/web", "uvicorn"),  # an extra
     ("client/resque", "resque_fork.store.client"),  # only a connection takes redis
     ("client/resque", "resque_fork.store.url_of_client"),
     ("job/declare", "resque_fork.client.default"),
@@ -189,6 +191,9 @@ def test_imports_stand_at_the_top() -> None:
         ("django", ("contrib/",)),
         ("sentry_sdk", ("contrib/",)),
         ("sqlalchemy", ("contrib/",)),
+        ("uvicorn", ("cli/web",)),
+        ("starlette", ("web/",)),
+        ("jinja2", ("web/",)),
     ],
 )
 def test_outside_things_have_one_home(package: str, homes: tuple[str, ...]) -> None:

@@ -67,10 +67,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_has_every_file_of_the_package(wheel: Path) -> None:
-    """The wheel has each module, each Lua script and py.typed, and nothing beside the package."""
+    """The wheel has every module, Lua script and file of the dashboard, and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    files = (file for file in PACKAGE.rglob("*") if file.suffix in {".py", ".lua", ".typed"})
+    kinds = {".py", ".lua", ".typed", ".html", ".css", ".js", ".svg"}
+    files = (file for file in PACKAGE.rglob("*") if file.suffix in kinds)
     assert names == {str(file.relative_to(ROOT)) for file in files}
     assert any(name.endswith(".lua") for name in names)
 

@@ -45,6 +45,7 @@ COMMANDS = {
     "stacks": ("stacks:stacks", "Show where a running job is."),
     "config": ("config:config", "Show every setting and where it came from."),
     "redis": ("embedded:redis", "Run a Redis server in the foreground."),
+    "web": ("web:web", "Serve the dashboard."),
     "doctor": ("doctor:doctor", "Check for common problems."),
 }
 

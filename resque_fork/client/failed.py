@@ -163,10 +163,13 @@ class Filter:
     exception: str | None = None
     older_than: float | None = None  # seconds
     newer_than: float | None = None
+    text: str | None = None  # in its class, exception, error, backtrace or arguments; in any case
 
     def matches(self, job: FailedJob, now: float) -> bool:
         """Whether it is meant; one whose time cannot be told has no age, and no age matches."""
         if not self.matches_names(job.class_name, job.queue, job.exception):
+            return False
+        if self.text is not None and not _says(job, self.text):
             return False
         if not self.has_age:
             return True
@@ -192,6 +195,14 @@ class Filter:
     def has_age(self) -> bool:
         """Whether it asks for the age of jobs."""
         return self.older_than is not None or self.newer_than is not None
+
+
+def _says(job: FailedJob, text: str) -> bool:
+    said = (job.class_name or "", job.exception or "", job.error or "", *job.backtrace)
+    wanted = text.casefold()
+    if any(wanted in part.casefold() for part in said):
+        return True
+    return wanted in json.dumps(job.args, ensure_ascii=False).casefold()
 
 
 class FailedJobs:

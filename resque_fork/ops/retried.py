@@ -55,11 +55,14 @@ class RetriedJobs:
             yield page
             start += PAGE
 
-    def items_of(self, job: Retried) -> list[Item]:
-        """What waits for it, each item once; none if it is in its queue by now, or runs."""
+    def items_of(self, job: Retried, most: int | None = None) -> list[Item]:
+        """What waits for it, each item once; none if it is in its queue by now, or runs.
+
+        With `most` only so many items of its second are looked at.
+        """
         found: dict[bytes, Item] = {}
         start, moment = 0, str(int(job.due))
-        while items := self.delayed.at(moment, start):
+        while (most is None or start < most) and (items := self.delayed.at(moment, start)):
             for item in items:
                 with contextlib.suppress(UnreadablePayload):
                     if digest_of(self.payload([item])) == job.digest:

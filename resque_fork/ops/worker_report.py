@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 
-from ..client.resque import Resque
+from ..client.resque import Resque, read_record
 from ..errors import NoQueueError
-from ..store.workers import WorkerId, Workers
+from ..store.workers import WorkerId, Workers, worker_details
 from ..system.identity import Identity, is_alive
 from ..wire.queue_list import QueueList
-from ..wire.record import WorkerRecord
 from ..wire.times import read_time, run_time
 from .rows import Row, job_row
 from .site import Site
@@ -27,12 +27,12 @@ class WorkerReport:
 
     def rows(self) -> list[Row]:
         """A row for each worker, as ``list --json`` prints it."""
-        records = self._resque.working()
-        ids = self._workers.all_ids()
-        beats = self._workers.heartbeats()
-        now = self._workers.now()
-        pauses = _Pauses(self._resque)
-        return [self._row(i, i in records, records.get(i), beats.get(i), now, pauses) for i in ids]
+        return self._rows(self._workers.all_ids())
+
+    def row(self, worker_id: str) -> Row:
+        """The row of one worker, registered or not."""
+        [row] = self._rows([worker_id])
+        return row
 
     def process(self, worker_id: str) -> str:
         """Whether its process is ``alive`` or ``gone``, if that can be told here."""
@@ -42,25 +42,36 @@ class WorkerReport:
         """Whether its pid is one of ours: containers may share a host name, but not their pids."""
         return worker.host == self._host and (identity is None or identity.is_here())
 
+    def _rows(self, ids: Sequence[str]) -> list[Row]:
+        records = self._workers.records(ids)
+        beats = self._workers.heartbeats()
+        details = worker_details(self._resque.client, self._resque.key_names, ids)
+        now = self._workers.now()
+        pauses = _Pauses(self._resque)
+        return [
+            self._row(i, records.get(i), beats.get(i), *found, now, pauses)
+            for i, found in zip(ids, details, strict=True)
+        ]
+
     def _row(
         self,
         worker_id: str,
-        busy: bool,
-        record: WorkerRecord | None,
+        raw: bytes | None,
         beat: float | None,
+        process: dict[str, str],
+        started: float | None,
         now: float,
         pauses: _Pauses,
     ) -> Row:
+        record = read_record(raw) if raw else None
         worker = WorkerId.parse(worker_id)
-        process = self._workers.process(worker_id)
-        started = self._workers.started(worker_id)
         queue, run_at, class_name = process.get("queue"), process.get("run_at", ""), None
         if record:
             queue, run_at = record.queue, record.run_at
             class_name = job_row(0, record.raw)["class"]
         elif queue:
             class_name = self._workers.class_unread(worker_id)
-        working = busy or bool(queue)
+        working = bool(raw or queue)
         since = read_time(run_at)
         return {
             "id": worker_id,

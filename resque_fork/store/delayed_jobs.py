@@ -66,6 +66,10 @@ class DelayedJobs:
         """Number of delayed jobs, at all times together."""
         return sum(size for times in self._pages() for size in self.sizes(times))
 
+    def count_times(self) -> int:
+        """Number of times at which something is due."""
+        return int(self._redis.execute_command("ZCARD", self._keys.delayed_times))
+
     def all_times(self) -> list[str]:
         """The whole seconds at which something is due, the earliest first."""
         return [moment for times in self._pages() for moment in times if is_second(moment)]

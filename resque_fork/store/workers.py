@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RedisRefused, WrongKeyType
 from ..wire.keys import Keys, to_text
@@ -15,6 +15,9 @@ from . import scripts
 from .retries import RetryState, retry_keys, retry_state
 from .scripts import Commands
 from .worker_store import NOTHING, Finish
+
+if TYPE_CHECKING:
+    from .client import Client
 
 RESCUE_SECONDS = 5  # for which a rescuer has a dead worker to itself
 RECORDS = 100  # workers whose records are read in one command
@@ -133,8 +136,7 @@ class Workers:
 
     def process(self, worker_id: str) -> dict[str, str]:
         """What one of our workers left under ``fork:<id>``; empty for others."""
-        fields = self._others.execute_command("HGETALL", self._keys.fork(worker_id))
-        return {to_text(name): to_text(value) for name, value in _pairs(fields)}
+        return _fields(self._others.execute_command("HGETALL", self._keys.fork(worker_id)))
 
     def class_unread(self, worker_id: str) -> str | None:
         """The class of a job that is not fit for ``worker:<id>``, once somebody has read it."""
@@ -153,7 +155,7 @@ class Workers:
             [keys.fork(worker_id), keys.worker(worker_id), keys.unread(worker_id), keys.attempts],
             [worker_id, max_attempts, RESCUE_SECONDS, self._me],
         )
-        fields = {to_text(name): to_text(value) for name, value in _pairs(process)}
+        fields = _fields(process)
         if state == b"busy":
             return Found(worker_id, fields, busy=True)
         if not job:
@@ -268,6 +270,26 @@ class Workers:
         """Whether this worker alone looks for dead workers of the fleet, for `seconds`."""
         lock = ("SET", self._keys.own_pruning_lock, worker_id, "EX", seconds, "NX")
         return bool(self._redis.execute_command(*lock))
+
+
+def worker_details(
+    redis: Client, keys: Keys, ids: Sequence[str]
+) -> list[tuple[dict[str, str], float | None]]:
+    """What `Workers.process` and `Workers.started` return, of many workers in one round trip.
+
+    A key that holds something else says nothing.
+    """
+    commands = [(("HGETALL", keys.fork(i)), ("GET", keys.started(i))) for i in ids]
+    replies = redis.execute_many([c for pair in commands for c in pair], errors=True)
+    known = [None if isinstance(reply, RedisRefused) else reply for reply in replies]
+    return [
+        (_fields(fields or []), read_time(to_text(text)) if text else None)
+        for fields, text in zip(known[::2], known[1::2], strict=True)
+    ]
+
+
+def _fields(reply: Any) -> dict[str, str]:
+    return {to_text(name): to_text(value) for name, value in _pairs(reply)}
 
 
 def _pairs(reply: Any) -> Iterable[tuple[bytes, bytes]]:

@@ -66,6 +66,10 @@ SURFACE = {
     "stacks": ["--json"],
     "config": ["--json", "--example", "--systemd", "--systemd-template", "--procfile"],
     "redis": ["--port"],
+    "web": [
+        *("--host", "--port", "--allow-host", "--password-file", "--trusted-header"),
+        *("--read-only", "--prune-interval", "--scheduler-lock-prefix", "--log-format"),
+    ],
     "doctor": ["--json", "--require", "-r"],
     "work": [
         *("-q", "--queues", "-r", "--require", "--interval", "--min-interval", "--max-interval"),

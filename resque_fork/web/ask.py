@@ -1,0 +1,92 @@
+"""A request as pages see it, and what they make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from ..errors import ResqueError
+from ..ops.rows import Row
+from ..ops.site import Site
+from .memory import Memory
+
+PAGE = 50  # rows of a page
+LARGEST_NUMBER = 10**15
+
+
+class NotFound(ResqueError):
+    """What the address names is not there."""
+
+
+class BadRequest(ResqueError):
+    """The address or the form says something that is not valid."""
+
+
+Fields = Mapping[str, Sequence[str]]
+
+
+def fields_of(text: str) -> Fields:
+    """Of a query or a form. Names of queues may hold bytes that are not UTF-8."""
+    try:
+        return parse_qs(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=2000)
+    except ValueError:
+        raise BadRequest("There are too many fields.") from None
+
+
+def query_of(fields: Mapping[str, Any]) -> str:
+    """A query with those fields that have a value."""
+    pairs = ((key, value) for key, value in fields.items() if value is not None)
+    return "&".join(f"{key}={_quoted(value)}" for key, value in pairs)
+
+
+def _quoted(value: Any) -> str:
+    try:
+        name = str(value).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, which JSON can hold: no key is called so
+        name = str(value).encode("utf-8", "backslashreplace")
+    return quote(name, safe="")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of which site, and by whom."""
+
+    site: Site
+    memory: Memory
+    query: Fields
+    form: Fields = field(default_factory=dict)
+    who: str = ""
+
+    def text(self, name: str) -> str:
+        """A field of the query; empty if it is not there."""
+        return self.query.get(name, [""])[0]
+
+    def named(self, name: str) -> str:
+        """A field without which there is no page. Raises BadRequest."""
+        if name not in self.query:
+            raise BadRequest(f"The address lacks {name}=...")
+        return self.text(name)
+
+    def number(self, name: str, default: int = 0) -> int:
+        """Raises BadRequest."""
+        if not (text := self.text(name)):
+            return default
+        if not (text.isascii() and text.isdecimal() and int(text[:20]) < LARGEST_NUMBER):
+            raise BadRequest(f"{name}={text!r} is not a number.")
+        return int(text)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its path, its template, and what it shows; ``<path>.json`` is the same as JSON."""
+
+    path: str
+    template: str
+    find: Callable[[Ask], Row]
+    json_path: str = ""
+
+    @property
+    def as_json(self) -> str:
+        return self.json_path or f"{self.path}.json"

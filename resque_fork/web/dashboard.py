@@ -1,0 +1,176 @@
+"""Puts the dashboard together: pages, actions, files and the guard in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from ..client.resque import Resque
+from ..errors import RedisUnavailable, ResqueError, SettingsError
+from ..ops.rows import to_json
+from ..ops.site import Site
+from ..settings import Settings
+from ..version import __version__
+from . import delayed, failed, overview, queues, retries, schedules, show, workers
+from .access import AccessOf
+from .ask import Ask, BadRequest, NotFound, Page, fields_of
+from .guard import Guard
+from .memory import Memory
+
+Endpoint = Callable[[Request], Response]
+
+PAGES = (
+    *overview.PAGES,
+    *queues.PAGES,
+    *workers.PAGES,
+    *failed.PAGES,
+    *retries.PAGES,
+    *delayed.PAGES,
+    *schedules.PAGES,
+)
+# What the pages are called in the navigation, and the pages that belong to each.
+NAVIGATION = (
+    ("Overview", "/"),
+    ("Queues", "/queues"),
+    ("Workers", "/workers"),
+    ("Failed", "/failed"),
+    ("Retries", "/retries"),
+    ("Delayed", "/delayed"),
+    ("Schedules", "/schedules"),
+)
+FILES = {"style.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+FOREVER = {"cache-control": "max-age=31536000, immutable"}
+
+
+def dashboard(
+    resque: Resque,
+    *,
+    access: AccessOf | None = None,
+    hosts: Collection[str] = (),
+    read_only: bool = False,
+    settings: Settings | None = None,
+) -> Starlette:
+    """The dashboard as an ASGI application, to run or to mount.
+
+    `access` is asked of every request what it may do: ``"all"``, ``"read"`` or ``"nothing"``, or
+    one of these and a name for the log. It takes a starlette Request and may be asynchronous.
+    `hosts` are the names under which browsers reach it, beside localhost and addresses.
+    With `read_only` there is nothing in it that changes anything. Raises SettingsError without
+    `access`.
+    """
+    if access is None:
+        raise SettingsError(
+            "The dashboard needs to know who may use it: pass access=, a function that takes a "
+            'request and returns "all", "read" or "nothing".'
+        )
+    site = Site(resque, settings or Settings())
+    served = _Served(site, read_only=read_only)
+    routes = [Route("/healthz", served.healthz)]
+    for name in FILES:
+        routes.append(Route(show.static(name)[1], _file(name)))
+    for page in PAGES:
+        routes.append(Route(page.path, served.html(page), name=page.path))
+        routes.append(Route(page.as_json, served.json(page), name=page.as_json))
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(GZipMiddleware, compresslevel=6),
+            Middleware(Guard, access=access, hosts=hosts),
+        ],
+        exception_handlers={404: served.no_such_page},
+    )
+
+
+class _Served:
+    """Answers requests with pages."""
+
+    def __init__(self, site: Site, *, read_only: bool) -> None:
+        self._site = site
+        self._memory = Memory(site)
+        self._read_only = read_only
+
+    def html(self, page: Page) -> Endpoint:
+        """An endpoint that answers with the page."""
+
+        def answer(request: Request) -> Response:
+            try:
+                found = show.bounded(page.find(self._ask(request)))
+            except ResqueError as error:
+                return self._problem(request, error)
+            return self._rendered(request, page.template, 200, page=page.path, **found)
+
+        return answer
+
+    def json(self, page: Page) -> Endpoint:
+        """An endpoint that answers with what the page shows, as JSON."""
+
+        def answer(request: Request) -> Response:
+            status = 200
+            try:
+                found = show.bounded(page.find(self._ask(request)))
+            except ResqueError as error:
+                found, status = {"error": str(error)}, _status_of(error)
+            return Response(to_json(found) + "\n", status, media_type="application/json")
+
+        return answer
+
+    def healthz(self, request: Request) -> Response:
+        """For probes: whether Redis answers."""
+        try:
+            self._site.resque.client.execute_command("PING")
+        except ResqueError as error:
+            return PlainTextResponse(f"{error}\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def no_such_page(self, request: Request, error: Exception) -> Response:
+        problem = NotFound("There is no such page.")
+        return await run_in_threadpool(self._problem, request, problem)
+
+    def _ask(self, request: Request) -> Ask:
+        return Ask(self._site, self._memory, fields_of(request.url.query), who=request.state.who)
+
+    def _problem(self, request: Request, error: ResqueError) -> Response:
+        return self._rendered(
+            request, "problem.html", _status_of(error), page="", problem=str(error)
+        )
+
+    def _rendered(self, request: Request, template: str, status: int, **values: object) -> Response:
+        body = show.render(
+            template,
+            request.scope.get("root_path", ""),
+            navigation=NAVIGATION,
+            server=str(self._site.resque.server),
+            namespace=self._site.resque.key_names.namespace,
+            version=__version__,
+            said=None,
+            who=request.state.who,
+            may_change=request.state.may_change and not self._read_only,
+            **values,
+        )
+        tag = show.etag(body)
+        headers = {"etag": tag, "cache-control": "no-store"}
+        if status == 200 and request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(body, status, headers, "text/html")
+
+
+def _file(name: str) -> Endpoint:
+    def answer(request: Request) -> Response:
+        return Response(show.static(name)[0], 200, FOREVER, FILES[name])
+
+    return answer
+
+
+def _status_of(error: ResqueError) -> int:
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, BadRequest):
+        return 400
+    return 503 if isinstance(error, RedisUnavailable) else 500

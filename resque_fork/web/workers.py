@@ -1,0 +1,130 @@
+"""Workers, and one worker: what ``ps`` shows of it, and its job."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+import psutil
+
+from ..errors import ResqueError, UnreadablePayload
+from ..ops.processes import process_of
+from ..ops.rows import Row
+from ..ops.site import Site
+from ..ops.worker_report import GONE, WorkerReport
+from ..store.workers import WorkerId
+from ..wire.delayed import digest_of
+from ..wire.job import Payload
+from ..wire.record import WorkerRecord
+from ..wire.times import run_time
+from .ask import Ask, NotFound, Page
+
+
+def worker_rows(site: Site) -> list[Row]:
+    """Every worker, those that run a job the longest first, dead ones before all."""
+    rows = [_judged(row, site) for row in WorkerReport(site).rows()]
+    return sorted(
+        rows,
+        key=lambda row: (row["state"] != "dead", -(row["running_seconds"] or -1), row["id"]),
+    )
+
+
+def _judged(row: Row, site: Site) -> Row:
+    """A worker is also ``dead``, as `prune` takes it."""
+    silent = (row["heartbeat_age"] or 0) > site.settings.prune_interval
+    return {**row, "state": "dead" if row["process"] == GONE or silent else row["state"]}
+
+
+def show_all(ask: Ask) -> Row:
+    """All workers."""
+    rows = worker_rows(ask.site)
+    states = ("working", "idle", "dead")
+    return {
+        "now": ask.site.workers.now(),
+        "paused": ask.site.resque.paused(),
+        "counts": {state: sum(row["state"] == state for row in rows) for state in states},
+        "workers": rows,
+    }
+
+
+def show(ask: Ask) -> Row:
+    """One worker, its job, and its processes if they run here."""
+    worker, site = ask.named("id"), ask.site
+    if not site.workers.exists(worker):
+        raise NotFound(f"No worker is registered as {worker}: it has ended, or was removed.")
+    row = _judged(WorkerReport(site).row(worker), site)
+    return {
+        "now": site.workers.now(),
+        "worker": row,
+        "job": _job(site, worker),
+        **_processes(site, worker),
+        "elsewhere": _commands(WorkerId.parse(worker)),
+    }
+
+
+def _job(site: Site, worker: str) -> Row | None:
+    """The arguments of the job that it performs, and which attempt this is."""
+    raw = site.workers.records([worker]).get(worker)
+    if raw is None:
+        return None
+    try:
+        payload = Payload.take(WorkerRecord.parse(raw).raw)
+    except (ValueError, RecursionError, UnreadablePayload) as error:
+        return {"class": None, "args": None, "attempt": None, "problem": str(error)}
+    if not payload.decoded:
+        problem = f"The payload has {len(payload.raw)} bytes: too many to show."
+        return {"class": None, "args": None, "attempt": None, "problem": problem}
+    state = site.workers.retry_state(digest_of(payload))
+    attempt = state.failures + 1 if state else 1
+    return {
+        "class": payload.class_name,
+        "args": payload.args,
+        "attempt": attempt,
+        "problem": None,
+    }
+
+
+def _processes(site: Site, worker: str) -> Row:
+    """The worker's process and those below it; or why they cannot be seen."""
+    try:
+        top = process_of(site, worker)
+    except ResqueError as error:
+        return {"processes": [], "processes_problem": str(error)}
+    found = []
+    with contextlib.suppress(psutil.Error):
+        found = [top, *top.children(recursive=True)]
+    rows = [row for process in found if (row := _process_row(process, top.pid))]
+    return {"processes": rows, "processes_problem": None}
+
+
+def _process_row(process: psutil.Process, worker: int) -> Row | None:
+    try:
+        with process.oneshot():
+            times: Any = process.cpu_times()
+            started = process.create_time()
+            return {
+                "pid": process.pid,
+                "is_worker": process.pid == worker,
+                "title": " ".join(process.cmdline()).strip() or process.name(),
+                "status": process.status(),
+                "started_at": run_time(started),
+                "seconds": max(0.0, time.time() - started),
+                "cpu_seconds": round(times.user + times.system, 2),
+                "memory": process.memory_info().rss,
+            }
+    except psutil.Error:  # it has ended meanwhile, or belongs to another user
+        return None
+
+
+def _commands(worker: WorkerId) -> Row:
+    """What to run on the host of a worker."""
+    return {
+        "host": worker.host,
+        "stacks": f"resque-fork stacks {worker.text}",
+        "kill": f"resque-fork kill {worker.text}",
+        "stop": f"kill -QUIT {worker.pid}" if worker.pid else None,
+    }
+
+
+PAGES = (Page("/workers", "workers.html", show_all), Page("/worker", "worker.html", show))

@@ -1,0 +1,87 @@
+"""What others may have written into Redis: texts and records that break pages."""
+
+import json
+
+from redis import Redis
+
+# What comes through unescaped is an element, or an attribute, that no template has.
+TEXTS = [
+    "<script>alert(1)</script>",
+    "\"'><img src=x onerror=alert(2)>",
+    "</title></textarea></pre><hostile-3>",
+    "javascript:alert(4)",
+    "{{ 7 * 191 }}{% raw %}",
+    "\u202egnp.exe\u2066",
+    "\x00\x1b[31m\r\n\t\x7f",
+    "../../../etc/passwd?a=b&c=d#e%00",
+    "x" * 20_000,
+    "ünï\u2028 \U0001f600 \ud83d",
+    "",
+    "a,b:c*",
+]
+# Bytes that stand where a record should.
+RECORDS = [
+    b"\xff\xfe",
+    b"",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"1e999",
+    b"{}",
+    b'{"payload":null,"queue":7,"failed_at":[],"backtrace":"no list","exception":{"a":1}}',
+    b'{"payload":{"class":["a"],"args":{"a":1}},"forensics":[1],"error":1e999,"retried_at":{}}',
+    b'{"payload":{"class":"A","args":"text"},"forensics":{"stack":[[1],{}],"stderr":"x","a":{}}}',
+    b'{"class":null,"args":7}',
+    b'{"class":"A","args":' + b"[" * 400 + b"]" * 400 + b"}",
+    b'{"class":"A","args":[' + b"9" * 4000 + b"]}",
+    b'{"class":"A","args":["' + b"y" * 600_000 + b'"]}',
+    b'{"queue":"q","run_at":"\xff","payload":{}}',
+    b'{"queue":"q","run_at":"9999999999999","payload":{"class":{"a":[]},"args":[]}}',
+]
+
+
+def text_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def fill(redis: Redis) -> None:
+    """Put each text and record wherever a record of that kind may stand."""
+    for text in TEXTS:
+        name = text_bytes(text)
+        entry = {
+            "failed_at": text,
+            "payload": {"class": text, "args": [text, {text: [text]}]},
+            "exception": text,
+            "error": text,
+            "backtrace": [text],
+            "worker": text,
+            "queue": text,
+            "forensics": {"stack": [text], "stderr": [text], "signal": text, text: text},
+        }
+        redis.rpush("resque:failed", json.dumps(entry))
+        redis.sadd("resque:queues", name)
+        redis.rpush(b"resque:queue:" + name, json.dumps({"class": text, "args": [text]}))
+        item = {"class": text, "args": [text], "queue": text}
+        redis.rpush("resque:delayed:2000000000", json.dumps(item))
+        worker = b"host-" + name + b":12:" + name
+        redis.sadd("resque:workers", worker, name)
+        redis.hset("resque:workers:heartbeat", worker, name)
+        record = {"queue": text, "run_at": text, "payload": {"class": text, "args": [text]}}
+        redis.set(b"resque:worker:" + worker, json.dumps(record))
+        redis.set(b"resque:worker:" + worker + b":started", name)
+        schedule = {"class": text, "queue": text, "args": [text], "cron": text, "description": text}
+        redis.hset("resque:persistent_schedules", name, json.dumps(schedule))
+        redis.hset("resque:fork:retry:" + "ab" * 20, mapping={"exception": name, "error": name})
+    redis.zadd("resque:delayed_queue_schedule", {"2000000000": 2e9, "<hostile-5>": 1, "\x00": 2})
+    redis.zadd("resque:fork:retries", {"ab" * 20: 1, "<hostile-6>": 2})
+    redis.hset("resque:fork:retry:<hostile-6>", mapping={"due": "never", "attempt": "<hostile-7>"})
+    redis.rpush("resque:failed", *RECORDS)
+    redis.rpush("resque:queue:records", *RECORDS)
+    redis.sadd("resque:queues", "records", b"\xff\xfe")
+    redis.rpush("resque:delayed:2000000000", *RECORDS)
+    for number, raw in enumerate(RECORDS):
+        name_of_worker = f"records:{number}:q"
+        redis.sadd("resque:workers", name_of_worker)
+        redis.set(f"resque:worker:{name_of_worker}", raw)
+        redis.hset("resque:persistent_schedules", f"record {number}", raw)
+    redis.set("resque:fork:records:1:q", "not a hash")

@@ -1,0 +1,226 @@
+"""Every page, as HTML and as JSON, whatever Redis holds."""
+
+import html
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from redis import Redis
+
+from resque_fork import Resque
+from resque_fork.web.access import everybody
+from resque_fork.web.dashboard import PAGES, dashboard
+
+from .hostile import TEXTS, fill
+from .served import Served
+
+EVERY = [page for page in PAGES if page.path not in ("/queue", "/worker", "/failure", "/due")]
+
+
+def links(page: str) -> set[str]:
+    """The addresses that a page links to."""
+    return {html.unescape(found) for found in re.findall(r'href="([^"]*)"', page)}
+
+
+@pytest.mark.parametrize("page", EVERY, ids=lambda page: page.path)
+def test_empty(served: Served, page: object) -> None:
+    """Of an empty Redis every page can be shown."""
+    answer = served.get(page.path)  # type: ignore[attr-defined]
+    assert answer.status == 200
+    assert "<h1>" in answer.text
+    assert isinstance(served.get(page.as_json).json, dict)  # type: ignore[attr-defined]
+
+
+def test_every_page_that_is_linked(served: Served, redis: Redis) -> None:
+    """Whatever stands in Redis, every link of every page leads to a page, and nothing is HTML."""
+    fill(redis)
+    todo, seen = {"/"}, set[str]()
+    while todo:
+        path = todo.pop()
+        seen.add(path)
+        answer = served.get(path)
+        assert answer.status in (200, 404), (path, answer.text[-1000:])
+        if answer.headers.get_content_type() == "text/html":
+            check(answer.text)
+            new = {urljoin(path, link) for link in links(answer.text)}
+            todo |= {link for link in new if urlsplit(link).path != "/static"} - seen
+    kinds = {urlsplit(path).path for path in seen}
+    assert kinds >= {page.path for page in PAGES}
+    assert kinds >= {page.as_json for page in PAGES}
+
+
+class Checked(HTMLParser):
+    """Fails for what no template has."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        assert not tag.startswith(("hostile", "img")), tag
+        assert tag != "script" or str(values["src"]).startswith("/static/")
+        assert not [name for name in values if name.startswith("on") or name == "style"]
+        assert str(values.get("href", "/")).startswith(("/", "#"))
+
+
+def check(page: str) -> None:
+    Checked().feed(page)
+    assert "1337" not in page
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\u2066\u2028]", page)
+    assert len(page) < 1_000_000
+
+
+def test_texts_are_shown(served: Served, redis: Redis) -> None:
+    """What is escaped can still be read."""
+    fill(redis)
+    page = html.unescape(served.get("/failed").text)
+    for text in TEXTS[:5]:
+        assert text in page
+    assert r"\u202egnp.exe\u2066" in page
+    assert r"\x00\x1b[31m" in page
+
+
+def test_an_address_that_is_none(served: Served) -> None:
+    """A page that does not exist, and fields that are missing or wrong, are named."""
+    cases = {
+        "/nope": (404, "There is no such page."),
+        "/queue": (400, "The address lacks name=..."),
+        "/queue?name=x": (404, "There is no queue 'x'."),
+        "/queue?name=x&start=-1": (400, "start='-1' is not a number."),
+        "/worker?id=h:1:q": (
+            404,
+            "No worker is registered as h:1:q: it has ended, or was removed.",
+        ),
+        "/failed?list=x": (404, "There is no list of failed jobs 'x'."),
+        "/failed?newer=soon": (
+            400,
+            "newer='soon' is not valid: expected a time such as 30, 10m, 6h or 2d.",
+        ),
+        "/failure?index=3&id=0": (
+            404,
+            "The failed job 3:0 is no longer as it was shown: it was removed or queued again, or "
+            "has moved. Look for it in the list.",
+        ),
+        "/due?time=x": (400, "time='x' is not a time: expected seconds since the epoch."),
+        "/due?time=1": (404, "No job is due at 1970-01-01T00:00:01Z any more."),
+        "/failed?" + "a&" * 3000: (400, "There are too many fields."),
+    }
+    for path, (status, sentence) in cases.items():
+        answer = served.get(path)
+        assert answer.status == status, path
+        assert sentence in html.unescape(answer.text)
+    answer = served.get("/queue.json?name=x")
+    assert (answer.status, answer.json) == (404, {"error": "There is no queue 'x'."})
+
+
+def test_a_key_of_another_type(served: Served, redis: Redis) -> None:
+    """A key that holds something else is named, and keeps no other part from being shown."""
+    redis.set("resque:workers", "text")
+    redis.rpush("resque:queue:mail", "{}")
+    redis.sadd("resque:queues", "mail")
+    sentence = "The Redis key 'resque:workers' does not hold what Resque keeps there"
+    overview = html.unescape(served.get("/").text)
+    assert sentence in overview
+    assert served.get("/workers").status == 500
+    assert sentence in html.unescape(served.get("/workers").text)
+
+
+def test_the_etag_is_that_of_what_is_shown(served: Served, resque: Resque) -> None:
+    """A page that has not changed, but for ages, is not sent again; one that has is."""
+    resque.enqueue_to("mail", "Mail", 1)
+    resque.enqueue_in_to("mail", 3600, "Mail", 2)
+    tag = served.get("/delayed").headers["etag"]
+    answer = served.get("/delayed", {"If-None-Match": tag})
+    assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", tag)
+    resque.enqueue_in_to("mail", 7200, "Mail", 3)
+    assert served.get("/delayed", {"If-None-Match": tag}).status == 200
+
+
+def test_files_are_kept_for_ever(served: Served) -> None:
+    """Style and script have addresses that change with them, and are asked for once."""
+    page = served.get("/").text
+    for name in re.findall(r'(?:href|src)="(/static/[^"]+)"', page):
+        answer = served.get(name)
+        assert (answer.status, answer.headers["cache-control"]) == (
+            200,
+            "max-age=31536000, immutable",
+        )
+
+
+def test_the_first_load_is_small(
+    served: Served, record_property: Callable[[str, object], None]
+) -> None:
+    """The first page with all its files is at most 30 kB, compressed."""
+    packed = {"Accept-Encoding": "gzip"}
+    page = served.get("/").text
+    files = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+    assert len(files) == 3
+    sizes = [len(served.get(path, packed).body) for path in ("/", *files)]
+    record_property("bytes of the first load", sum(sizes))
+    assert sum(sizes) <= 30_000
+
+
+def test_redis_away(serve: Callable[..., Served]) -> None:
+    """If Redis does not answer, every page and the probe say so."""
+    served = serve(dashboard(Resque("redis://127.0.0.1:1"), access=everybody))
+    sentence = "Redis at redis://127.0.0.1:1 does not answer"
+    assert served.get("/healthz").status == 503
+    assert sentence in served.get("/healthz").text
+    for page in EVERY:
+        answer = served.get(page.path)
+        assert (answer.status, sentence in answer.text) == (503, True), answer.text
+        assert sentence in served.get(page.as_json).json["error"]
+
+
+def test_a_failed_job(served: Served, resque: Resque, redis: Redis) -> None:
+    """One failed job is shown with its error, backtrace, stack, and last lines."""
+    entry = {
+        "failed_at": "2026/11/23 06:51:55 UTC",
+        "payload": {"class": "Mail", "args": [7, {"to": "ada"}]},
+        "exception": "ValueError",
+        "error": "no such\naddress",
+        "backtrace": ["a.py:1 in f", "b.py:2 in g"],
+        "worker": "h:1:mail",
+        "queue": "mail",
+        "forensics": {"signal": "SIGSEGV", "stack": ["c.py:3 in h"], "stderr": ["last line"]},
+    }
+    redis.rpush("resque:failed", "{}", json.dumps(entry))
+    [job] = resque.failed().page(1, 1)
+    page = served.get(f"/failure?index=0&id={job.id}").text
+    for text in ("Mail", "ValueError", "no such\naddress", "b.py:2 in g", "SIGSEGV", "c.py:3 in h"):
+        assert text in page
+    assert "last line" in page
+    shown = served.get(f"/failure.json?index=1&id={job.id}").json["job"]
+    assert (shown["index"], shown["args"]) == (1, [7, {"to": "ada"}])
+
+
+def test_filters(served: Served, resque: Resque, redis: Redis) -> None:
+    """Failed jobs are found by class, queue, exception, text and age, and grouped."""
+    for n in range(60):
+        entry = {
+            "failed_at": "2020/01/01 00:00:00 UTC",
+            "payload": {"class": f"Mail{n % 2}[x]", "args": [f"number {n}"]},
+            "exception": "ValueError",
+            "error": f"error of {n}",
+            "queue": "mail",
+        }
+        redis.rpush("resque:failed", json.dumps(entry))
+
+    def found(query: str) -> list[str]:
+        return [job["error"] for job in served.get(f"/failed.json?{query}").json["jobs"]]
+
+    first = served.get("/failed.json").json
+    assert [job["index"] for job in first["jobs"]] == [*range(59, 9, -1)]
+    assert [job["index"] for job in served.get("/failed.json?before=10").json["jobs"]] == [
+        *range(9, -1, -1)
+    ]
+    assert first["go_on_before"] == 10
+    assert found("text=NUMBER+7") == ["error of 7"]
+    assert len(found("class=Mail1*")) == 30
+    assert len(found("queue=mail&exception=Value*&older=1d")) == 50
+    assert found("newer=1d") == []
+    assert found("queue=other") == []
+    groups = first["groups"]
+    assert [group["jobs"] for group in groups] == [30, 30]
+    link = next(link for link in links(served.get("/failed").text) if "class=Mail" in link)
+    assert len(served.get(link.replace("/failed", "/failed.json")).json["jobs"]) == 30
