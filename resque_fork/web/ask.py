@@ -13,7 +13,7 @@ from ..ops.site import Site
 from .memory import Memory
 
 PAGE = 50  # rows of a page
-LARGEST_NUMBER = 10**15
+LONGEST_NUMBER = 15  # digits
 
 
 class NotFound(ResqueError):
@@ -71,11 +71,20 @@ class Ask:
 
     def number(self, name: str, default: int = 0) -> int:
         """Raises BadRequest."""
-        if not (text := self.text(name)):
-            return default
-        if not (text.isascii() and text.isdecimal() and int(text[:20]) < LARGEST_NUMBER):
-            raise BadRequest(f"{name}={text!r} is not a number.")
-        return int(text)
+        return _number(self.query, name, default)
+
+    def sent(self, name: str, default: int = 0) -> int:
+        """A number of the form. Raises BadRequest."""
+        return _number(self.form, name, default)
+
+
+def _number(fields: Fields, name: str, default: int) -> int:
+    text = fields.get(name, [""])[0]
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER):
+        raise BadRequest(f"{name}={text!r} is not a number.")
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -90,3 +99,34 @@ class Page:
     @property
     def as_json(self) -> str:
         return self.json_path or f"{self.path}.json"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done, in a sentence for the person and the log, and the page to go on with."""
+
+    said: str
+    path: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page that an action answers with; the log gets `said`."""
+
+    said: str
+    template: str
+    values: Row
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a button does: asks its question, and does it once that was answered with yes.
+
+    One without a question changes nothing.
+    """
+
+    path: str
+    button: str
+    do: Callable[[Ask], Done | Shown]
+    question: Callable[[Ask], str] | None = None

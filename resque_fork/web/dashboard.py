@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
+from urllib.parse import quote, unquote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ..client.resque import Resque
 from ..errors import RedisUnavailable, ResqueError, SettingsError
+from ..logs import lifecycle
 from ..ops.rows import to_json
 from ..ops.site import Site
 from ..settings import Settings
 from ..version import __version__
+from ..wire.json import sayable
 from . import delayed, failed, overview, queues, retries, schedules, show, workers
 from .access import AccessOf
-from .ask import Ask, BadRequest, NotFound, Page, fields_of
+from .ask import Action, Ask, BadRequest, Fields, NotFound, Page, Shown, fields_of, query_of
 from .guard import Guard
 from .memory import Memory
 
@@ -35,6 +38,14 @@ PAGES = (
     *delayed.PAGES,
     *schedules.PAGES,
 )
+ACTIONS = (
+    *queues.ACTIONS,
+    *workers.ACTIONS,
+    *failed.ACTIONS,
+    *retries.ACTIONS,
+    *delayed.ACTIONS,
+    *schedules.ACTIONS,
+)
 # What the pages are called in the navigation, and the pages that belong to each.
 NAVIGATION = (
     ("Overview", "/"),
@@ -46,6 +57,10 @@ NAVIGATION = (
     ("Schedules", "/schedules"),
 )
 FILES = {"style.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+SAID = "resque_fork_said"  # the cookie that takes what was done to the next page
+LONGEST_SAID = 500  # characters
+LARGEST_FORM = 256 * 1024  # bytes
+NO_FIELDS: Fields = {}
 FOREVER = {"cache-control": "max-age=31536000, immutable"}
 
 
@@ -78,6 +93,8 @@ def dashboard(
     for page in PAGES:
         routes.append(Route(page.path, served.html(page), name=page.path))
         routes.append(Route(page.as_json, served.json(page), name=page.as_json))
+    if not read_only:
+        routes += [Route(one.path, served.action(one), methods=["POST"]) for one in ACTIONS]
     return Starlette(
         routes=routes,
         middleware=[
@@ -121,6 +138,51 @@ class _Served:
 
         return answer
 
+    def action(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
+        """An endpoint that asks, and does it."""
+
+        async def answer(request: Request) -> Response:
+            body = b""
+            async for part in request.stream():
+                body += part
+                if len(body) > LARGEST_FORM:
+                    return PlainTextResponse("The form is too large.\n", 413)
+            return await run_in_threadpool(self._act, request, action, body.decode("latin-1"))
+
+        return answer
+
+    def _act(self, request: Request, action: Action, body: str) -> Response:
+        try:
+            ask = self._ask(request, fields_of(body))
+            if action.question and "confirmed" not in ask.form:
+                return self._confirm(request, action, ask)
+            done = action.do(ask)
+        except ResqueError as error:
+            return self._problem(request, error)
+        lifecycle.info("%s: %s", ask.who, done.said)
+        if isinstance(done, Shown):
+            return self._rendered(request, done.template, 200, page="", **done.values)
+        root = request.scope.get("root_path", "")
+        query = query_of(done.fields)
+        answer = RedirectResponse(f"{root}{done.path}{'?' if query else ''}{query}", 303)
+        said = quote(sayable(done.said[:LONGEST_SAID]))
+        answer.set_cookie(SAID, said, 60, path=root or "/", httponly=True, samesite="strict")
+        return answer
+
+    def _confirm(self, request: Request, action: Action, ask: Ask) -> Response:
+        assert action.question
+        return self._rendered(
+            request,
+            "confirm.html",
+            200,
+            page="",
+            question=action.question(ask),
+            button=action.button,
+            path=action.path,
+            fields={name: values[0] for name, values in ask.query.items()},
+            sent=[(name, value) for name, values in ask.form.items() for value in values],
+        )
+
     def healthz(self, request: Request) -> Response:
         """For probes: whether Redis answers."""
         try:
@@ -133,8 +195,9 @@ class _Served:
         problem = NotFound("There is no such page.")
         return await run_in_threadpool(self._problem, request, problem)
 
-    def _ask(self, request: Request) -> Ask:
-        return Ask(self._site, self._memory, fields_of(request.url.query), who=request.state.who)
+    def _ask(self, request: Request, form: Fields = NO_FIELDS) -> Ask:
+        query = fields_of(request.url.query)
+        return Ask(self._site, self._memory, query, form, request.state.who)
 
     def _problem(self, request: Request, error: ResqueError) -> Response:
         return self._rendered(
@@ -149,7 +212,7 @@ class _Served:
             server=str(self._site.resque.server),
             namespace=self._site.resque.key_names.namespace,
             version=__version__,
-            said=None,
+            said=unquote(request.cookies.get(SAID, "")),
             who=request.state.who,
             may_change=request.state.may_change and not self._read_only,
             **values,
@@ -158,7 +221,10 @@ class _Served:
         headers = {"etag": tag, "cache-control": "no-store"}
         if status == 200 and request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        return Response(body, status, headers, "text/html")
+        answer = Response(body, status, headers, "text/html")
+        if SAID in request.cookies:
+            answer.delete_cookie(SAID, path=request.scope.get("root_path", "") or "/")
+        return answer
 
 
 def _file(name: str) -> Endpoint:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from ..ops.delayed_report import delayed_row, queue_of, shown_moment
+import itertools
+from collections.abc import Callable
+
+from ..ops.delayed_report import delayed_row, each_at, queue_of, shown_moment
 from ..ops.rows import Row
+from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
+from ..text import counted
 from ..wire.delayed import is_second
-from .ask import PAGE, Ask, BadRequest, NotFound, Page
+from .ask import PAGE, Action, Ask, BadRequest, Done, NotFound, Page
 from .queues import payload_row
+
+SLICE = 500  # different jobs that one request acts on
 
 
 def show_all(ask: Ask) -> Row:
@@ -64,4 +71,40 @@ def moment_of(ask: Ask) -> str:
     return moment
 
 
+def _each(act: Callable[[DelayedJobs, Item], int], what: str) -> Callable[[Ask], Done]:
+    """Do it to the jobs of one time, up to a slice of them."""
+
+    def do(ask: Ask) -> Done:
+        jobs, moment = delayed_jobs(ask), moment_of(ask)
+        done = sum(act(jobs, item) for item in itertools.islice(each_at(jobs, moment), SLICE))
+        [left] = jobs.sizes([moment])
+        if left:
+            said = f"{what} {counted(done, 'delayed job')}; {left:,} are left."
+            return Done(said, "/due", {"time": moment})
+        return Done(f"{what} {counted(done, 'delayed job')}.", "/delayed")
+
+    return do
+
+
+def _jobs_of(ask: Ask) -> str:
+    moment = moment_of(ask)
+    [size] = delayed_jobs(ask).sizes([moment])
+    most = f"the first {SLICE} of " if size > SLICE else ""
+    return f"{most}the {counted(size, 'job')} due at {shown_moment(moment)}"
+
+
 PAGES = (Page("/delayed", "delayed.html", show_all), Page("/due", "due.html", show))
+ACTIONS = (
+    Action(
+        "/delayed/now",
+        "Run now",
+        _each(DelayedJobs.enqueue, "Queued"),
+        lambda ask: f"Queue {_jobs_of(ask)} now?",
+    ),
+    Action(
+        "/delayed/remove",
+        "Remove",
+        _each(DelayedJobs.remove, "Removed"),
+        lambda ask: f"Remove {_jobs_of(ask)} for good?",
+    ),
+)

@@ -7,16 +7,17 @@ full or the budget is used up; the reader then says to go on.
 from __future__ import annotations
 
 import glob
+import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..client.failed import FailedJob, FailedJobs, Filter
 from ..errors import StaleEntry
 from ..ops.rows import Row
-from ..text import parse_seconds
-from .ask import PAGE, Ask, BadRequest, NotFound, Page
+from ..text import counted, parse_seconds
+from .ask import PAGE, Action, Ask, BadRequest, Done, NotFound, Page, Shown
 
 READ_AT_ONCE = 500  # entries
 MOST_LOOKED_AT = 20_000  # entries of one request
@@ -24,6 +25,7 @@ MOST_SECONDS = 0.3
 ENOUGH = 2000  # entries that are grouped once the page is full
 NEARBY = 500  # places on each side in which an entry is looked for that has moved
 MOST_GROUPS = 20
+SLICE = 500  # entries that one request acts on
 
 FILTERS = ("class", "queue", "exception", "text", "newer", "older")
 
@@ -141,4 +143,126 @@ def show(ask: Ask) -> Row:
     return {"now": ask.site.workers.now(), "list": name, "job": job_row(job)}
 
 
+def _chosen(ask: Ask) -> list[FailedJob]:
+    """The entries that were selected. Raises BadRequest, StaleEntry."""
+    jobs = _list_of(ask)
+    names = [re.fullmatch(r"(\d{1,15}):([0-9a-f]{8})", text) for text in ask.form.get("entry", ())]
+    found = [find(jobs, int(name[1]), name[2]) for name in names if name]
+    if not found:
+        raise BadRequest("No failed job is selected.")
+    return found
+
+
+def _list_of(ask: Ask) -> FailedJobs:
+    return ask.site.resque.failed(ask.text("list") or "failed")
+
+
+def _back(ask: Ask) -> Row:
+    """The fields of the page that an action was started from."""
+    return {name: text for name in ("list", *FILTERS) if (text := ask.text(name))}
+
+
+def retry(ask: Ask) -> Done:
+    """Queue the selected jobs again."""
+    chosen = _chosen(ask)
+    done = _list_of(ask).requeue(chosen)
+    left = len(chosen) - done
+    why = f"; left out {left}: gone, redacted, or without a queue or class" if left else ""
+    return Done(f"Queued {counted(done, 'failed job')} again{why}.", "/failed", _back(ask))
+
+
+def remove(ask: Ask) -> Done:
+    """Remove the selected entries."""
+    done = _list_of(ask).remove(_chosen(ask))
+    return Done(f"Removed {counted(done, 'failed job')}.", "/failed", _back(ask))
+
+
+def _all_that_match(act: str, button: str, path: str) -> Callable[[Ask], Done | Shown]:
+    """One slice of all that match, the oldest first; then a page that goes on with the next.
+
+    Where it has come to stands in that page's form: `at` and `until` are indexes.
+    """
+
+    def do(ask: Ask) -> Done | Shown:
+        jobs = _list_of(ask)
+        removes = act == "Removed"
+        at, until = ask.sent("at"), ask.sent("until", jobs.count())
+        chosen, place = _slice(jobs, filter_of(ask), at, until, skip_retried=not removes)
+        done = jobs.remove(chosen) if removes else jobs.requeue(chosen)
+        total = ask.sent("done") + done
+        again = "" if removes else " again"
+        said = f"{act} {counted(total, 'failed job')}{again}."
+        if place >= until:
+            return Done(said, "/failed", _back(ask))
+        gone = done if removes else 0  # what stood behind them has moved up
+        looked_at, of = place + ask.sent("gone"), until + ask.sent("gone")
+        values = {
+            "fields": _back(ask),
+            "path": path,
+            "button": button,
+            "progress": f"{said} Looked at {looked_at:,} of {of:,}.",
+            "looked_at": looked_at,
+            "of": of,
+            "sent": {
+                "at": place - gone,
+                "until": until - gone,
+                "done": total,
+                "gone": ask.sent("gone") + gone,
+            },
+        }
+        return Shown(said, "progress.html", values)
+
+    return do
+
+
+def _slice(
+    jobs: FailedJobs, which: Filter, at: int, until: int, *, skip_retried: bool
+) -> tuple[list[FailedJob], int]:
+    """Up to a slice of the jobs that match between two indexes, and how far it was looked."""
+    late, now = time.monotonic() + MOST_SECONDS, time.time()
+    chosen: list[FailedJob] = []
+    place = at
+    while place < until and place - at < MOST_LOOKED_AT and time.monotonic() < late:
+        page = jobs.page(place, min(READ_AT_ONCE, until - place))
+        if not page:
+            return chosen, until  # others have removed the rest
+        for job in page:
+            place = job.index + 1
+            is_due = not (skip_retried and (job.retried_at or job.redacted))
+            if is_due and which.matches(job, now):
+                chosen.append(job)
+                if len(chosen) == SLICE:
+                    return chosen, place
+    return chosen, place
+
+
+def _selected(ask: Ask) -> str:
+    chosen = _chosen(ask)
+    if len(chosen) > 1:
+        return f"these {len(chosen)} failed jobs"
+    return f"{chosen[0].class_name or 'this failed job'} ({chosen[0].exception})"
+
+
+def _matching(ask: Ask) -> str:
+    filters = [f"{name} {text}" for name in FILTERS if (text := ask.text(name))]
+    which = f"that match {', '.join(filters)}" if filters else "in the list"
+    return f"all failed jobs {which} (of {_list_of(ask).count():,})"
+
+
 PAGES = (Page("/failed", "failed.html", show_all), Page("/failure", "failure.html", show))
+ACTIONS = (
+    Action("/failed/retry", "Retry", retry, lambda ask: f"Queue {_selected(ask)} again?"),
+    Action("/failed/remove", "Remove", remove, lambda ask: f"Remove {_selected(ask)} for good?"),
+    Action(
+        "/failed/retry-all",
+        "Retry all",
+        _all_that_match("Queued", "Retry all", "/failed/retry-all"),
+        lambda ask: f"Queue {_matching(ask)} again, but for those that were retried before?",
+    ),
+    Action(
+        "/failed/remove-all",
+        "Remove all",
+        _all_that_match("Removed", "Remove all", "/failed/remove-all"),
+        lambda ask: f"Remove {_matching(ask)} for good?",
+    ),
+)

@@ -7,7 +7,8 @@ import time
 from ..ops.checks_of_workers import unserved
 from ..ops.rows import Row, job_row
 from ..store.queues import Queues
-from .ask import PAGE, Ask, NotFound, Page
+from ..text import counted
+from .ask import PAGE, Action, Ask, Done, NotFound, Page
 from .workers import worker_rows
 
 MOST_QUEUES = 1000  # of a page
@@ -71,4 +72,61 @@ def payload_row(index: int, raw: bytes) -> Row:
     return {"index": index, "class": None, "args": None, "payload": f"{head}…", "bytes": len(raw)}
 
 
+def clear(ask: Ask) -> Done:
+    """Delete the jobs of a queue."""
+    name = ask.named("name")
+    removed = ask.site.resque.clear_queue(name)
+    return Done(f"Removed {counted(removed, 'job')} from {name}.", "/queue", {"name": name})
+
+
+def delete(ask: Ask) -> Done:
+    """Delete a queue with its jobs."""
+    name = ask.named("name")
+    removed = ask.site.resque.remove_queue(name)
+    return Done(f"Removed {name} with {counted(removed, 'job')}.", "/queues")
+
+
+def pause(ask: Ask) -> Done:
+    """Keep all workers from taking jobs."""
+    ask.site.resque.pause()
+    return Done("Paused: no worker takes a new job.", "/")
+
+
+def resume(ask: Ask) -> Done:
+    """End that."""
+    ask.site.resque.resume()
+    return Done("Resumed: workers take jobs again.", "/")
+
+
+def _jobs_of(ask: Ask) -> str:
+    name = ask.named("name")
+    return f"{counted(ask.site.resque.size(name), 'job')} of {name}"
+
+
 PAGES = (Page("/queues", "queues.html", show_all), Page("/queue", "queue.html", show))
+ACTIONS = (
+    Action(
+        "/queue/clear",
+        "Clear",
+        clear,
+        lambda ask: f"Delete the {_jobs_of(ask)} for good? The queue stays.",
+    ),
+    Action(
+        "/queue/delete",
+        "Delete",
+        delete,
+        lambda ask: f"Delete the queue and the {_jobs_of(ask)} for good?",
+    ),
+    Action(
+        "/pause",
+        "Pause all workers",
+        pause,
+        lambda ask: "Keep all workers on all hosts from taking new jobs?",
+    ),
+    Action(
+        "/resume",
+        "Resume all workers",
+        resume,
+        lambda ask: "Let all workers take jobs again?",
+    ),
+)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..clock.known import KnownSchedule, all_known
-from ..errors import WrongKeyType
+from ..errors import ResqueError, WrongKeyType
 from ..ops.rows import Row
 from ..ops.schedule_report import schedule_row
-from .ask import Ask, Page
+from .ask import Action, Ask, Done, NotFound, Page
 
 TICKS = 5  # that are shown of each
 
@@ -36,4 +36,55 @@ def _ticks(one: KnownSchedule) -> Iterator[str]:
         second = one.ticks.next_after(second)
 
 
+def _named(ask: Ask) -> KnownSchedule:
+    """Raises NotFound."""
+    name, stored = ask.named("name"), ask.site.resque.schedules.load()
+    for one in all_known(stored.schedules, stored.now):
+        if one.stored.name == name:
+            return one
+    raise NotFound(f"There is no schedule {name!r}.")
+
+
+def run(ask: Ask) -> Done:
+    """Queue the job of a schedule now; its ticks stay as they are."""
+    one = _named(ask)
+    if one.schedule is None:
+        raise ResqueError(one.problem)
+    job, queue = one.schedule.job, one.schedule.queue
+    ask.site.resque.push(queue, {"class": job, "args": [*one.schedule.args]})
+    return Done(f"Queued {job} on {queue}.", "/schedules")
+
+
+def pause(ask: Ask) -> Done:
+    """Let a schedule have no ticks until it is resumed."""
+    name = _named(ask).stored.name
+    ask.site.resque.schedules.pause(name)
+    return Done(f"Paused {name}.", "/schedules")
+
+
+def resume(ask: Ask) -> Done:
+    """End that."""
+    name = _named(ask).stored.name
+    if not ask.site.resque.schedules.resume(name):
+        raise ResqueError(f"{name} is not paused.")
+    return Done(f"Resumed {name}.", "/schedules")
+
+
+def remove(ask: Ask) -> Done:
+    """Remove a schedule that no worker declares."""
+    name = _named(ask).stored.name
+    ask.site.resque.remove_schedule(name)
+    return Done(f"Removed {name}.", "/schedules")
+
+
+def _asking(words: str) -> Callable[[Ask], str]:
+    return lambda ask: words.format(_named(ask).stored.name)
+
+
 PAGES = (Page("/schedules", "schedules.html", show_all),)
+ACTIONS = (
+    Action("/schedule/run", "Run now", run, _asking("Queue the job of {} now?")),
+    Action("/schedule/pause", "Pause", pause, _asking("Let {} queue nothing until it is resumed?")),
+    Action("/schedule/resume", "Resume", resume, _asking("Let {} queue jobs again?")),
+    Action("/schedule/remove", "Remove", remove, _asking("Remove the schedule {} for good?")),
+)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psutil
 
+from ..child.stacks import children_with_jobs, stacks_of
 from ..errors import ResqueError, UnreadablePayload
-from ..ops.processes import process_of
+from ..ops.processes import GONE_ALREADY, NOT_OURS, process_of
 from ..ops.rows import Row
 from ..ops.site import Site
-from ..ops.worker_report import GONE, WorkerReport
+from ..ops.worker_report import ELSEWHERE, GONE, WorkerReport
 from ..store.workers import WorkerId
 from ..wire.delayed import digest_of
 from ..wire.job import Payload
 from ..wire.record import WorkerRecord
 from ..wire.times import run_time
-from .ask import Ask, NotFound, Page
+from .ask import Action, Ask, Done, NotFound, Page, Shown
+from .show import bounded
 
 
 def worker_rows(site: Site) -> list[Row]:
@@ -58,7 +62,7 @@ def show(ask: Ask) -> Row:
         "now": site.workers.now(),
         "worker": row,
         "job": _job(site, worker),
-        **_processes(site, worker),
+        **_processes(site, row),
         "elsewhere": _commands(WorkerId.parse(worker)),
     }
 
@@ -85,16 +89,19 @@ def _job(site: Site, worker: str) -> Row | None:
     }
 
 
-def _processes(site: Site, worker: str) -> Row:
+def _processes(site: Site, row: Row) -> Row:
     """The worker's process and those below it; or why they cannot be seen."""
+    if row["process"] == ELSEWHERE:
+        problem = f"It runs on {row['host']}, where alone they can be seen and told something."
+        return {"processes": [], "processes_problem": problem}
     try:
-        top = process_of(site, worker)
+        top = process_of(site, row["id"])
     except ResqueError as error:
         return {"processes": [], "processes_problem": str(error)}
     found = []
     with contextlib.suppress(psutil.Error):
         found = [top, *top.children(recursive=True)]
-    rows = [row for process in found if (row := _process_row(process, top.pid))]
+    rows = [one for process in found if (one := _process_row(process, top.pid))]
     return {"processes": rows, "processes_problem": None}
 
 
@@ -127,4 +134,54 @@ def _commands(worker: WorkerId) -> Row:
     }
 
 
+def _signalled(number: signal.Signals, what: str) -> Callable[[Ask], Done]:
+    def send(ask: Ask) -> Done:
+        worker = ask.named("id")
+        try:
+            process_of(ask.site, worker).send_signal(number)
+        except psutil.NoSuchProcess:
+            raise ResqueError(GONE_ALREADY.format(worker)) from None
+        except psutil.AccessDenied:
+            raise ResqueError(NOT_OURS.format(worker)) from None
+        return Done(f"Sent {number.name} to {worker}: {what}.", "/worker", {"id": worker})
+
+    return send
+
+
+def stacks(ask: Ask) -> Shown:
+    """Where the running job is; the job is not disturbed."""
+    worker = ask.named("id")
+    children = children_with_jobs(process_of(ask.site, worker).pid)
+    found = [{"child": child, "stack": stacks_of(child)} for child in children]
+    said = f"Looked at the stacks of {worker}."
+    return Shown(said, "stacks.html", {"worker": worker, "stacks": bounded(found)})
+
+
 PAGES = (Page("/workers", "workers.html", show_all), Page("/worker", "worker.html", show))
+ACTIONS = (
+    Action(
+        "/worker/stop",
+        "Stop",
+        _signalled(signal.SIGQUIT, "it finishes its job, and ends"),
+        lambda ask: f"Have {ask.named('id')} finish its job, and end?",
+    ),
+    Action(
+        "/worker/pause",
+        "Pause",
+        _signalled(signal.SIGUSR2, "it finishes its job, and takes no other"),
+        lambda ask: f"Have {ask.named('id')} finish its job, and take no other?",
+    ),
+    Action(
+        "/worker/resume",
+        "Resume",
+        _signalled(signal.SIGCONT, "it takes jobs again"),
+        lambda ask: f"Have {ask.named('id')} take jobs again?",
+    ),
+    Action(
+        "/worker/kill-job",
+        "Kill job",
+        _signalled(signal.SIGUSR1, "its job is stopped and fails, and it goes on with the next"),
+        lambda ask: f"Stop the job of {ask.named('id')}? The job fails, the worker goes on.",
+    ),
+    Action("/worker/stacks", "Where is it?", stacks),
+)

@@ -16,7 +16,7 @@ function parts(root) {
 function isHeld(part) {
   const text = getSelection();
   if (text && !text.isCollapsed && text.intersectsNode(part)) return true;
-  if (part.querySelector("input:checked")) return true;
+  if (part.querySelector("input:checked")) return true; // the server checks none
   return part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
 }
 
@@ -29,6 +29,7 @@ function replace(old, fresh) {
   const open = [...old.querySelectorAll("details")].map((details) => details.open);
   fresh = document.importNode(fresh, true);
   fresh.querySelectorAll("details").forEach((details, n) => { details.open = open[n] ?? details.open; });
+  offerAll(fresh);
   old.replaceWith(fresh);
   if (focused !== null) {
     [...fresh.querySelectorAll("a, button, summary")].find((e) => nameOf(e) === focused)?.focus({ preventScroll: true });
@@ -99,6 +100,28 @@ function age() {
   }
 }
 
+// A checkbox that selects all.
+function offerAll(root) {
+  for (const head of root.querySelectorAll("[data-select-all]")) {
+    const all = document.createElement("input");
+    all.type = "checkbox";
+    all.setAttribute("aria-label", "Select all on this page");
+    all.addEventListener("change", () => {
+      const boxes = head.closest("form").querySelectorAll(`input[name="${head.dataset.selectAll}"]`);
+      boxes.forEach((box) => { box.checked = all.checked; });
+    });
+    head.replaceChildren(all);
+  }
+}
+
+// What goes on in slices sends the next form by itself, until it is stopped.
+const next = document.querySelector("form[data-goes-on]");
+if (next) {
+  const timer = setTimeout(() => next.requestSubmit(next.querySelector("button")), 200);
+  next.querySelector("a").addEventListener("click", () => clearTimeout(timer));
+}
+
+offerAll(document);
 if (parts(document).length) {
   document.addEventListener("visibilitychange", () => plan(0));
   setInterval(age, 1000);

@@ -1,0 +1,296 @@
+"""What the buttons do, each after a page that asks."""
+
+import html
+import json
+import logging
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from life.harness import Stage, until
+from redis import Redis
+
+from resque_fork import Resque
+from resque_fork.web import dashboard, failed
+from resque_fork.web.access import everybody
+from resque_fork.web.dashboard import ACTIONS, PAGES
+
+from .served import Answer, Served
+
+
+def hidden(page: str) -> list[tuple[str, str]]:
+    """The hidden fields of a page's form."""
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
+    return [(html.unescape(name), html.unescape(value)) for name, value in found]
+
+
+def heading(page: str) -> str:
+    [found] = re.findall(r"<h1>(.*?)</h1>", page)
+    return html.unescape(found)
+
+
+def act(served: Served, path: str, form: object = (), question: str | None = None) -> Answer:
+    """Press a button, see that it asks, say yes, and follow to the page that says what was done."""
+    asked = served.post(path, form)
+    assert asked.status == 200, asked.text
+    if question is not None:
+        assert heading(asked.text) == question
+    done = served.post(path, [*hidden(asked.text), ("confirmed", "yes")])
+    if done.status != 303:
+        return done
+    cookie = done.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    return served.get(done.headers["location"], {"Cookie": cookie.partition(";")[0]})
+
+
+def said(answer: Answer) -> str:
+    """What the page says was done."""
+    [found] = re.findall(r'<p class="said" role="status">(.*?)</p>', answer.text)
+    return html.unescape(found)
+
+
+def fail(redis: Redis, *numbers: int, class_name: str = "Mail") -> None:
+    for n in numbers:
+        payload = {"class": class_name, "args": [n]}
+        entry = {"payload": payload, "queue": "mail", "exception": "ValueError", "error": f"e{n}"}
+        redis.rpush("resque:failed", json.dumps(entry))
+
+
+def entries(redis: Redis) -> list[int]:
+    """The arguments of the failed jobs, the oldest first."""
+    return [json.loads(raw)["payload"]["args"][0] for raw in redis.lrange("resque:failed", 0, -1)]
+
+
+def queued(redis: Redis, queue: str = "mail") -> list[int]:
+    return [json.loads(raw)["args"][0] for raw in redis.lrange(f"resque:queue:{queue}", 0, -1)]
+
+
+def test_nothing_is_changed_by_looking(served: Served) -> None:
+    """No action is done by a GET, and none by a POST that was not confirmed."""
+    for action in ACTIONS:
+        assert served.get(action.path).status == 405
+    assert {page.path for page in PAGES} & {action.path for action in ACTIONS} == set()
+
+
+def test_read_only_has_no_actions(resque: Resque, serve: Callable[..., Served]) -> None:
+    """With read_only there is no address that changes anything, and no button."""
+    resque.enqueue_to("mail", "Mail", 1)
+    served = serve(dashboard(resque, access=everybody, read_only=True))
+    for action in ACTIONS:
+        assert served.post(f"{action.path}?name=mail", {"confirmed": "yes"}).status == 404
+    assert "<button" not in served.get("/queue?name=mail").text
+    assert resque.size("mail") == 1
+
+
+def test_queues(served: Served, resque: Resque, caplog: pytest.LogCaptureFixture) -> None:
+    """A queue is cleared and deleted once that was confirmed, and the log says who did it."""
+    caplog.set_level(logging.INFO, "resque_fork.life")
+    name = "a/b c?&=#"
+    resque.enqueue_to(name, "Mail", 1)
+    path = f"?name={quote(name, safe='')}"
+    served.post(f"/queue/clear{path}")
+    assert resque.size(name) == 1
+    question = f"Delete the 1 job of {name} for good? The queue stays."
+    assert said(act(served, f"/queue/clear{path}", question=question)) == (
+        f"Removed 1 job from {name}."
+    )
+    assert (resque.size(name), resque.queues()) == (0, [name])
+    question = f"Delete the queue and the 0 jobs of {name} for good?"
+    assert said(act(served, f"/queue/delete{path}", question=question)) == (
+        f"Removed {name} with 0 jobs."
+    )
+    assert resque.queues() == []
+    assert f"ada: Removed 1 job from {name}." in caplog.messages
+
+
+def test_a_queue_whose_name_is_not_utf8(served: Served, redis: Redis) -> None:
+    """A name of any bytes reaches Redis as it is."""
+    redis.sadd("resque:queues", b"\xff\x00")
+    redis.rpush(b"resque:queue:\xff\x00", "{}")
+    assert "1 job waits" in served.get("/queue?name=%ff%00").text
+    act(served, "/queue/delete?name=%ff%00")
+    assert redis.exists(b"resque:queue:\xff\x00") == 0
+
+
+def test_pause_of_all(served: Served, resque: Resque) -> None:
+    """All workers are paused and resumed; the pages say so in between."""
+    act(served, "/pause", question="Keep all workers on all hosts from taking new jobs?")
+    assert resque.paused()
+    assert all("All workers are paused" in served.get(p).text for p in ("/", "/queues", "/workers"))
+    act(served, "/resume", question="Let all workers take jobs again?")
+    assert not resque.paused()
+
+
+def test_selected_failed_jobs(served: Served, redis: Redis) -> None:
+    """The selected entries are queued again or removed, wherever they have moved to."""
+    fail(redis, *range(5))
+    jobs = served.get("/failed.json").json["jobs"]
+    names = [("entry", f"{job['index']}:{job['id']}") for job in jobs]
+    redis.lpop("resque:failed")
+    page = act(served, "/failed/retry", names[:2], "Queue these 2 failed jobs again?")
+    assert said(page) == "Queued 2 failed jobs again."
+    assert sorted(queued(redis)) == [3, 4]
+    page = act(
+        served, "/failed/remove?class=Mail", names[2:3], "Remove Mail (ValueError) for good?"
+    )
+    assert said(page) == "Removed 1 failed job."
+    assert entries(redis) == [1, 3, 4]
+    gone = served.post("/failed/remove", names[2:3])
+    assert gone.status == 500
+    assert "is no longer as it was shown" in gone.text
+    assert "No failed job is selected." in served.post("/failed/retry").text
+    assert "No failed job is selected." in served.post("/failed/retry", {"entry": "x"}).text
+
+
+def test_a_job_that_cannot_be_queued_again(served: Served, redis: Redis) -> None:
+    """What is left out is said."""
+    redis.rpush("resque:failed", "[]")
+    [job] = served.get("/failed.json").json["jobs"]
+    page = act(served, "/failed/retry", {"entry": f"0:{job['id']}"})
+    assert said(page) == (
+        "Queued 0 failed jobs again; left out 1: gone, redacted, or without a queue or class."
+    )
+
+
+def test_all_that_match(served: Served, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that match are queued again in their order, slice by slice; others stay."""
+    monkeypatch.setattr(failed, "SLICE", 4)
+    fail(redis, *range(10))
+    fail(redis, 100, 101, class_name="Other")
+    question = (
+        "Queue all failed jobs that match class Mail (of 12) again, "
+        "but for those that were retried before?"
+    )
+    page = act(served, "/failed/retry-all?class=Mail", question=question)
+    assert "Queued 4 failed jobs again. Looked at 4 of 12." in page.text
+    assert queued(redis) == [0, 1, 2, 3]
+    turns = 1
+    while "data-goes-on" in page.text:
+        page = act_on(served, "/failed/retry-all?class=Mail", page)
+        turns += 1
+    assert (turns, said(page)) == (3, "Queued 10 failed jobs again.")
+    assert queued(redis) == [*range(10)]
+    page = act(served, "/failed/retry-all?class=Mail")
+    assert said(page) == "Queued 0 failed jobs again."
+
+
+def act_on(served: Served, path: str, page: Answer) -> Answer:
+    """The next slice."""
+    return act(served, path, [*hidden(page.text)])
+
+
+def test_removing_all_that_match(
+    served: Served, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that match are removed although indexes shift; what fails meanwhile stays."""
+    monkeypatch.setattr(failed, "SLICE", 3)
+    fail(redis, *range(8))
+    fail(redis, 100, class_name="Other")
+    fail(redis, 8, 9)
+    page = act(served, "/failed/remove-all?class=Mail")
+    assert "Removed 3 failed jobs. Looked at 3 of 11." in page.text
+    fail(redis, 50)
+    while "data-goes-on" in page.text:
+        page = act_on(served, "/failed/remove-all?class=Mail", page)
+    assert said(page) == "Removed 10 failed jobs."
+    assert entries(redis) == [100, 50]
+
+
+def test_retries(served: Served, resque: Resque, stage: Stage) -> None:
+    """A job that waits for its retry is queued now, or removed."""
+    worker = stage.idle(require="retrying", queues="jobs")
+    for n in (1, 2):
+        stage.push("patient", n)
+    until(lambda: served.get("/retries.json").json["count"] == 2, lambda: worker.said)
+    worker.stop()
+    first, second = served.get("/retries.json").json["jobs"]
+    assert said(act(served, f"/retries/now?id={first['digest']}")) == "Queued 1 job."
+    assert resque.size("jobs") == 1
+    again = act(served, f"/retries/now?id={first['digest']}")
+    assert "does not wait: it is in its queue or runs." in again.text
+    assert said(act(served, f"/retries/remove?id={second['digest']}")) == "Removed 1 job."
+    assert len(served.get("/retries.json").json["jobs"]) == 1
+    assert "No job that is retried begins with" in html.unescape(
+        served.post("/retries/remove?id=abc").text
+    )
+
+
+def test_delayed(served: Served, resque: Resque) -> None:
+    """The jobs of one time are queued now, or removed."""
+    for moment in (2_000_000_000, 2_000_000_001):
+        for n in (1, 2):
+            resque.enqueue_at_to("mail", moment, "Mail", n)
+    question = "Queue the 2 jobs due at 2033-05-18T03:33:20Z now?"
+    page = act(served, "/delayed/now?time=2000000000", question=question)
+    assert said(page) == "Queued 2 delayed jobs."
+    assert resque.size("mail") == 2
+    page = act(served, "/delayed/remove?time=2000000001")
+    assert said(page) == "Removed 2 delayed jobs."
+    assert resque.info()["delayed"] == 0
+
+
+def test_schedules(served: Served, resque: Resque) -> None:
+    """A schedule is run, paused, resumed and removed."""
+    resque.set_schedule("every hour", "Mail", 7, every="1h", queue="mail")
+    path = "?name=every%20hour"
+    assert said(act(served, f"/schedule/run{path}")) == "Queued Mail on mail."
+    assert resque.peek("mail") == {"class": "Mail", "args": [7]}
+    assert said(act(served, f"/schedule/pause{path}")) == "Paused every hour."
+    assert served.get("/schedules.json").json["schedules"][0]["state"] == "paused"
+    assert said(act(served, f"/schedule/resume{path}")) == "Resumed every hour."
+    assert "every hour is not paused." in act(served, f"/schedule/resume{path}").text
+    assert said(act(served, f"/schedule/remove{path}")) == "Removed every hour."
+    gone = served.post(f"/schedule/remove{path}")
+    assert (gone.status, "There is no schedule" in gone.text) == (404, True)
+
+
+def test_a_worker_of_this_host(served: Served, stage: Stage) -> None:
+    """A worker here is shown with its processes, and does what it is told."""
+    worker, child = stage.holding()
+    name = stage.id_of(worker)
+    path = f"?id={quote(name, safe='')}"
+    shown = served.get(f"/worker.json{path}").json
+    assert [row["pid"] for row in shown["processes"]][:2] == [worker.pid, child]
+    assert "Processing jobs" in shown["processes"][1]["title"]
+    assert shown["job"] == {"class": "hold", "args": [], "attempt": 1, "problem": None}
+    stacks = served.post(f"/worker/stacks{path}")
+    assert "wait_at_gate" in stacks.text
+    question = f"Stop the job of {name}? The job fails, the worker goes on."
+    page = act(served, f"/worker/kill-job{path}", question=question)
+    assert said(page) == (
+        f"Sent SIGUSR1 to {name}: its job is stopped and fails, and it goes on with the next."
+    )
+    stage.failed(1)
+    worker.until_idle()
+    assert "It has no job at the moment." in served.post(f"/worker/stacks{path}").text
+    act(served, f"/worker/pause{path}")
+    worker.until_title("Paused")
+    act(served, f"/worker/resume{path}")
+    worker.until_idle()
+    page = act(served, f"/worker/stop{path}")
+    assert said(page) == f"Sent SIGQUIT to {name}: it finishes its job, and ends."
+    assert worker.ended() == 0
+
+
+def test_a_worker_of_another_host(served: Served, redis: Redis) -> None:
+    """What to run on its host is shown instead of buttons, and nothing is sent to anybody."""
+    name = "elsewhere:12:mail"
+    redis.sadd("resque:workers", name)
+    redis.hset(f"resque:fork:{name}", mapping={"boot": "b", "pid_namespace": "p", "start": "1"})
+    page = served.get(f"/worker?id={name}").text
+    assert "It runs on elsewhere, where alone" in page
+    assert "kill -QUIT 12" in page
+    assert f"resque-fork stacks {name}" in page
+    assert "/worker/stop" not in page
+    refused = act(served, f"/worker/stop?id={name}")
+    assert (refused.status, f"{name} runs on another host" in refused.text) == (500, True)
+
+
+def test_forms_that_are_too_large(served: Served) -> None:
+    """A form of a megabyte is not read to its end, and one of thousands of fields is refused."""
+    large = served.post("/failed/retry", {"entry": "x" * 1_000_000})
+    assert (large.status, large.text) == (413, "The form is too large.\n")
+    many = served.post("/failed/retry", [("entry", "")] * 3000)
+    assert (many.status, "There are too many fields." in many.text) == (400, True)
