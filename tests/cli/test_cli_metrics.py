@@ -63,20 +63,26 @@ def test_alive(run: Any, redis: Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pid", "beat", "options", "sentence"),
+    ("gone", "beat", "options", "sentence"),
     [
-        (2**22 + 1, now(), (), "the process of {} is gone."),
-        (os.getpid(), None, (), "{} has sent no heartbeat."),
-        (os.getpid(), "yesterday", (), "{} has sent no heartbeat."),
-        (os.getpid(), "2026-01-01T00:00:00Z", (), "the last heartbeat of {} was "),
-        (os.getpid(), now(30), ("--heartbeat-interval=10",), "the last heartbeat of {} was "),
+        (True, 0, (), "the process of {} is gone."),
+        (False, None, (), "{} has sent no heartbeat."),
+        (False, "yesterday", (), "{} has sent no heartbeat."),
+        (False, "2026-01-01T00:00:00Z", (), "the last heartbeat of {} was "),
+        (False, 30, ("--heartbeat-interval=10",), "the last heartbeat of {} was "),
     ],
 )
 def test_not_alive(
-    run: Any, redis: Redis, pid: int, beat: str | None, options: tuple[str, ...], sentence: str
+    run: Any,
+    redis: Redis,
+    gone: bool,
+    beat: str | int | None,  # of so many seconds ago
+    options: tuple[str, ...],
+    sentence: str,
 ) -> None:
     """The status is 1, and a sentence says what is missing."""
-    worker_id = register(redis, pid, beat)
+    written = now(beat) if isinstance(beat, int) else beat
+    worker_id = register(redis, 2**22 + 1 if gone else os.getpid(), written)
     said = run("health", *options, status=1).stderr
     sentence = f"resque-fork: No worker of host {HOST} is alive: {sentence.format(worker_id)}"
     assert said.startswith(sentence)
