@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -61,6 +61,24 @@ def enqueue_everything(resque: Resque) -> dict[str, int]:
 
 
 @contextmanager
+def dashboard() -> Iterator[str]:
+    """The address of a dashboard, which runs as its own program until we leave."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "resque_fork", "web", "--port=0"],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    try:
+        said = process.stderr.readline()
+        yield "".join(word for word in said.split() if word.startswith("http"))
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@contextmanager
 def worker(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker as its own program, in `folder`; stopped when we leave, however we leave."""
     path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -100,11 +118,15 @@ def watch(resque: Resque, process: subprocess.Popen[bytes], total: int) -> bool:
     return False
 
 
-def run(folder: Path, stay: bool) -> int:
+def run(folder: Path, stay: bool, web: bool) -> int:
     """The exit status: 1 if anything went otherwise than it should."""
-    with Server() as server:
+    with ExitStack() as stack:
+        server = stack.enter_context(Server())
         os.environ["RESQUE_REDIS"] = server.url  # for the worker, and for Resque() here
         resque = Resque()
+        if web:
+            address = stack.enter_context(dashboard())
+            click.echo(f"The dashboard is at {click.style(address, bold=True)}\n")
         enqueued = enqueue_everything(resque)
         count = sum(enqueued.values())
         click.echo(f"{count} jobs are queued. Some crash, hang, leak memory or are retried.")
@@ -119,6 +141,8 @@ def run(folder: Path, stay: bool) -> int:
                 summary.problems.append(f"The worker has left with status {process.returncode}.")
             summary.show(stay)
             if stay:
+                if web:
+                    click.echo(f"The dashboard is at {address}")
                 click.echo("Server and worker run until Ctrl-C. In another terminal, first:")
                 click.secho(f"  export RESQUE_REDIS={server.url}", bold=True)
                 signal.pause()
@@ -130,6 +154,9 @@ def main() -> int:
     parser.add_argument(
         "--stay", action="store_true", help="keep server and worker running until Ctrl-C"
     )
+    parser.add_argument(
+        "--web", action="store_true", help="also serve the dashboard; implies --stay"
+    )
     options = parser.parse_args()
     for setting in table():  # the demo is the same whatever the environment says
         for name in variables(setting):
@@ -140,7 +167,7 @@ def main() -> int:
         sys.stdout.reconfigure(errors="replace", line_buffering=True)
     folder = Path(tempfile.mkdtemp(prefix="resque-fork-demo-"))
     try:
-        return run(folder, options.stay)
+        return run(folder, options.stay or options.web, options.web)
     except KeyboardInterrupt:
         click.echo("Stopped: worker, server and files are gone.")
         return 130

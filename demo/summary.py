@@ -25,6 +25,7 @@ FAILURES: dict[str, tuple[str, set[object], str]] = {
 RETRIES = 2  # attempts of the forecast that fail, and are no failures
 
 LOOK_FURTHER = (
+    ("bin/demo --web", "the same in a dashboard, in your browser"),
     ("bin/demo --stay", "server, worker and files stay, to try:"),
     ("bin/resque-fork failed", "the failed jobs"),
     ("bin/resque-fork failed show 3", "all that is known of the crash"),
@@ -52,7 +53,7 @@ class Summary:
         self._show_failed()
         self._show_memory()
         click.secho("\nTo look further", bold=True)
-        for command, what in LOOK_FURTHER[stayed:]:
+        for command, what in LOOK_FURTHER[2 * stayed :]:
             click.echo(f"  {command:<38}{what}")
         if stayed:
             click.echo(f"\nThe files are in {self._folder}, with the worker's log.")

@@ -7,20 +7,15 @@ import signal
 import stat
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from terminal import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# Makes the terminal on stdin the controlling one, as a shell's is, and becomes the program.
-IN_TERMINAL = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 
 
 @pytest.fixture
@@ -85,35 +80,50 @@ def test_tells_what_was_done_and_what_failed(demo: Path, environment: dict[str, 
     assert int(second[0]) < int(first[1]) - 50
     assert "\nhang: never ends, until the worker is sent USR1, which" in said
     summary = said[said.index("30 jobs done") :]
-    assert max(map(len, summary.splitlines())) < 80
+    assert max(map(len, summary.splitlines())) <= 80
     assert list(Path(environment["TMPDIR"]).iterdir()) == []
 
 
 def test_ctrl_c_ends_everything(demo: Path, environment: dict[str, str]) -> None:
     """In a terminal the view is redrawn in place; Ctrl-C ends every process, and files are gone."""
-    terminal, theirs = os.openpty()
+    terminal = Terminal()
     process = subprocess.Popen(
-        [sys.executable, "-c", IN_TERMINAL, demo],
+        terminal.command(str(demo)),
         env=environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        **dict.fromkeys(("stdin", "stdout", "stderr"), terminal.theirs),
         start_new_session=True,
     )
-    os.close(theirs)
+    os.close(terminal.theirs)
     said, started = "", []
-    for piece in written_to(terminal):
+    for piece in written_to(terminal.ours):
         said += piece
         if not started and "[spin]" in said:
             started = psutil.Process(process.pid).children(recursive=True)
-            os.write(terminal, b"\x03")
-    os.close(terminal)
+            terminal.press_ctrl_c()
+    os.close(terminal.ours)
     assert process.wait() == 130
     assert "\x1b[6A\r\x1b[J" in said
     assert said.endswith("\x1b[?25hStopped: worker, server and files are gone.\r\n")
     assert len(started) >= 3  # the worker, its child and the server, and perhaps the next child
     assert psutil.wait_procs(started, timeout=10)[1] == []
     assert list(Path(environment["TMPDIR"]).iterdir()) == []
+
+
+def test_with_the_dashboard(demo: Path, environment: dict[str, str]) -> None:
+    """It stays, with a dashboard that shows the demo's jobs, until Ctrl-C."""
+    process = subprocess.Popen(
+        [demo, "--web"], env=environment, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdout
+    with process, process.stdout as lines:
+        [address] = re.findall(r"The dashboard is at (\S+)", next(lines))
+        next(line for line in lines if "run until Ctrl-C" in line)
+        with urllib.request.urlopen(f"{address}failed") as answer:
+            assert "ChargeFailed" in answer.read().decode()
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert lines.read().endswith("Stopped: worker, server and files are gone.\n")
+    assert psutil.wait_procs(started, timeout=10)[1] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
