@@ -27,7 +27,7 @@ def counted(resque: Resque, directory: Path, account: Account) -> Counted:
     found = {metric.name: metric.values for metric in resque.metrics()}
     outcomes = Counter[str]()
     for (_, _, outcome), number in found["resque_jobs_total"].items():
-        outcomes[outcome] += int(str(number))
+        outcomes[outcome] += number
     log = b"".join(path.read_bytes() for path in sorted(directory.rglob("*.aof")))
     taken = len(re.findall(rb"(?i)lpop\r\n\$\d+\r\nresque:queue:chaos\r\n", log))
     by_minute = sum(sum(jobs.values()) for jobs in resque.jobs_by_minute(MINUTES).values())

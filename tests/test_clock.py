@@ -38,12 +38,13 @@ def here(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
 @dataclass
 class Parts:
     """A clock with a time of its own; `pushes` is how often it has said that jobs have gone to
-    their queues."""
+    their queues, `marks` how often it has marked queues."""
 
     redis: Any
     time: FakeClock
     stop: Stop
     pushes: int = 0
+    marks: int = 0
 
     def __post_init__(self) -> None:
         self.loop = Loop(self.time)
@@ -54,10 +55,13 @@ class Parts:
         entries = FailedEntries(Backends(), KEYS)
         mover = Mover(self.loop, delayed, entries, run_in_subprocess)
         self.ticker = Ticker(StoredSchedules(self.redis, KEYS))
-        return Clock(self.loop, mover, self.ticker, self.stop, self.note_push)
+        return Clock(self.loop, mover, self.ticker, self.stop, self.note_push, self.note_mark)
 
     def note_push(self) -> None:
         self.pushes += 1
+
+    def note_mark(self) -> None:
+        self.marks += 1
 
     def delay(self, *items: bytes, moment: int = NOW - 9) -> None:
         self.redis.redis.zadd(TIMES, {str(moment): moment})
@@ -98,8 +102,9 @@ def test_it_goes_on_at_once(parts: Parts) -> None:
     parts.delay(*[ITEM] * 501)
     parts.clock.run()
     assert (len(parts.queue()), parts.clock.due) == (500, parts.time.now)
+    assert parts.marks == 0
     parts.clock.run()
-    assert len(parts.queue()) == 501
+    assert (len(parts.queue()), parts.marks) == (501, 1)
     assert parts.clock.due > parts.time.now
 
 
@@ -117,6 +122,15 @@ def test_it_waits_for_the_lease(parts: Parts) -> None:
     parts.redis.redis.delete(KEYS.clock)
     parts.clock.run()
     assert parts.queue() == [PAYLOAD]
+
+
+@pytest.mark.parametrize(("holder", "marks"), [("one", 1), ("two", 0)])
+def test_it_marks_queues(parts: Parts, holder: str, marks: int) -> None:
+    """Only who holds the lease does, also while Ruby's scheduler moves delayed jobs."""
+    parts.redis.redis.set(KEYS.clock, holder, ex=15)
+    parts.redis.redis.set(KEYS.scheduler_lock(), "ruby")
+    parts.clock.run()
+    assert parts.marks == marks
 
 
 def test_it_gives_the_lease_back(parts: Parts) -> None:

@@ -106,7 +106,8 @@ class Clock:
             self._errors.log("%s", WrongKeyType(key))
         if self._push(look):
             self._pushed()
-        self._mark()
+        if self._due > self._loop.clock():  # and no more is to be moved at once
+            self._mark()
 
     def _push(self, look: Look) -> int:
         """Push jobs to their queues; how many."""

@@ -8,13 +8,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import WrongKeyType
+from ..errors import RedisRefused
 from ..logs import Once
 from ..system.loop import Loop
 from ..system.shield import Shield
 from .names import SCALES, SUM, label
 
-SECONDS = 1.0  # from the first of what is added up until it is sent
+SECONDS = 1.0  # between the first of what is added up and its sending
 USED = ("wall_ms", "rss_growth_kb", "user_ms", "system_ms")
 MOST_CLASSES = 50  # that are sent at once, so that no script takes long
 LARGEST = 2**50  # a job may make its process say anything
@@ -43,16 +43,19 @@ class Tally:
                 self._note(measured, name, used[what])
         for mode in ("user", "system"):
             self._add("cpu", name, mode, used.get(f"{mode}_ms", 0))
-        full = len(self._sums.get("duration", ())) >= MOST_CLASSES
-        if full or self.due <= self._loop.clock():  # no wait of the loop may come for long
-            self.run()
 
     def note_wait(self, queue: str, milliseconds: int) -> None:
         """A job of this queue was taken that had waited for so long."""
         self._note("wait", label(queue), milliseconds)
 
+    def run_if_due(self) -> None:
+        """Jobs may follow each other so that the loop runs no task for long, or be very many."""
+        full = len(self._sums.get("duration", ())) >= MOST_CLASSES
+        if full or self.due <= self._loop.clock():
+            self.run()
+
     def run(self) -> None:
-        """Send it."""
+        """Send what there is. That it cannot be counted must not stop a worker."""
         if not self._sums:
             return
         self.due = self._loop.clock() + SECONDS  # should it not be counted
@@ -60,7 +63,7 @@ class Tally:
             with self._shield("sending numbers"):
                 if self._send(json.dumps(self._sums)):
                     self._sums, self.due = {}, math.inf
-        except WrongKeyType as problem:
+        except RedisRefused as problem:
             self._errors.log("%s", problem)
 
     def _note(self, measured: str, name: str, number: int) -> None:

@@ -85,6 +85,7 @@ class Reserver:
 
         `look_again` has the known queues read anew before.
         """
+        self._tally.run_if_due()
         self._stale = self._stale or look_again
         while True:
             before = self._read_known()

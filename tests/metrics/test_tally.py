@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from clock import Clock
 
-from resque_fork import WrongKeyType
+from resque_fork import RedisRefused
 from resque_fork.metrics.tally import LARGEST, MOST_CLASSES, SECONDS, Tally
 from resque_fork.system.loop import Loop
 
@@ -70,10 +70,13 @@ def test_is_due_a_second_after_the_first(parts: Parts) -> None:
 
 
 def test_jobs_that_leave_the_loop_no_time(parts: Parts) -> None:
-    """Jobs in the worker's own process may follow each other without a wait: then a job sends."""
+    """Jobs in the worker's own process may come without a wait: it is sent between two of them."""
     parts.tally.note_job("mail", USED)
+    parts.tally.run_if_due()
+    assert parts.sent == []
     parts.time.now += SECONDS
     parts.tally.note_job("mail", USED)
+    parts.tally.run_if_due()
     assert [sent["duration"]["mail"]["sum"] for sent in parts.sent] == [600]
 
 
@@ -81,6 +84,7 @@ def test_many_classes(parts: Parts) -> None:
     """What would take Redis long goes in parts, without a wait for the second to end."""
     for number in range(2 * MOST_CLASSES + 1):
         parts.tally.note_job(f"job{number}", USED)
+        parts.tally.run_if_due()
     assert [len(sent["duration"]) for sent in parts.sent] == [MOST_CLASSES, MOST_CLASSES]
 
 
@@ -97,9 +101,9 @@ def test_what_was_not_counted_is_kept(parts: Parts) -> None:
     assert parts.tally.due == math.inf
 
 
-def test_key_of_another_type_is_named_once(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
-    """It keeps no worker from its work."""
-    parts.answer = WrongKeyType("resque:fork:metrics")
+def test_refusal_is_named_once(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
+    """That Redis does not count keeps no worker from its work."""
+    parts.answer = RedisRefused("no")
     parts.tally.note_wait("low", 1)
     parts.tally.run()
     parts.tally.run()

@@ -11,6 +11,7 @@ import pytest
 
 from resque_fork import embedded
 from resque_fork.metrics.names import MOST_NAMES, OTHER
+from resque_fork.metrics.tally import LARGEST
 from resque_fork.store.metrics import QueueMarks, StoredMetrics
 from resque_fork.store.redis_url import RedisURL
 from resque_fork.store.retries import Comeback
@@ -109,6 +110,16 @@ def test_outcomes_of_rescues(
     assert jobs(client, keys) == {outcome: 1}
 
 
+def test_job_that_ruby_took_off(store: WorkerStore, client: Any, keys: Keys) -> None:
+    """A Ruby worker that takes ours for dead has failed its job: we do not count that job."""
+    push(client, "email", A)
+    store.step(NOTHING, ["email"])
+    client.srem(keys.workers, ID)
+    client.delete(keys.worker(ID), keys.started(ID))
+    assert store.step(Finish("done", counted=MAIL), None).finish == "gone"
+    assert counted(client, keys) == {}
+
+
 def test_more_names_than_are_counted(store: WorkerStore, client: Any, keys: Keys) -> None:
     """Queues and classes beyond so many are counted as one, in Redis already."""
     for kind in (keys.metrics_classes, keys.metrics_queues):
@@ -165,10 +176,10 @@ def test_adds_up_once(client: Any, keys: Keys) -> None:
     store = WorkerStore(Twice(client), keys, ID, IDENTITY)
     store.heartbeat()
     for _ in range(3):
-        assert store.add_up('{"duration":{"Send":{"0.5":2,"sum":1099511627776}}}')
+        assert store.add_up('{"duration":{"Send":{"0.5":2,"sum":1125899906842624}}}')
     assert counted(client, keys) == {
         ("duration", "Send", "0.5"): 6,
-        ("duration", "Send", "sum"): 3 * 2**40,
+        ("duration", "Send", "sum"): 3 * LARGEST,
     }
 
 
