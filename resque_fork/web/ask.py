@@ -121,7 +121,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Action:
-    """What a button does: asks its question, and does it once that was answered with yes.
+    """What a button does: a GET of its path asks the question, a POST does it.
 
     One without a question changes nothing.
     """

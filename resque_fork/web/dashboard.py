@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ..client.resque import Resque
-from ..errors import RedisUnavailable, ResqueError, SettingsError
+from ..errors import RedisRefused, RedisUnavailable, ResqueError, SettingsError
 from ..logs import lifecycle
 from ..ops.rows import to_json
 from ..ops.site import Site
@@ -61,6 +61,7 @@ SAID = "resque_fork_said"  # the cookie that takes what was done to the next pag
 LONGEST_SAID = 500  # characters
 LARGEST_FORM = 256 * 1024  # bytes
 NO_FIELDS: Fields = {}
+STATUSES = {NotFound: 404, BadRequest: 400, RedisUnavailable: 503, RedisRefused: 500}  # or 409
 FOREVER = {"cache-control": "max-age=31536000, immutable"}
 
 
@@ -94,7 +95,10 @@ def dashboard(
         routes.append(Route(page.path, served.html(page), name=page.path))
         routes.append(Route(page.as_json, served.json(page), name=page.as_json))
     if not read_only:
-        routes += [Route(one.path, served.action(one), methods=["POST"]) for one in ACTIONS]
+        for action in ACTIONS:
+            if action.question:
+                routes.append(Route(action.path, served.question(action), methods=["GET"]))
+            routes.append(Route(action.path, served.action(action), methods=["POST"]))
     return Starlette(
         routes=routes,
         middleware=[
@@ -138,8 +142,24 @@ class _Served:
 
         return answer
 
+    def question(self, action: Action) -> Endpoint:
+        """An endpoint that asks whether to do it."""
+        assert action.question
+        question = action.question
+
+        def answer(request: Request) -> Response:
+            try:
+                asked = question(self._ask(request))
+            except ResqueError as error:
+                return self._problem(request, error)
+            address = f"{request.scope.get('root_path', '')}{action.path}?{request.url.query}"
+            values = {"question": asked, "button": action.button, "address": address}
+            return self._rendered(request, "confirm.html", 200, page="", **values)
+
+        return answer
+
     def action(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
-        """An endpoint that asks, and does it."""
+        """An endpoint that does it, and leads to the page that says what was done."""
 
         async def answer(request: Request) -> Response:
             body = b""
@@ -154,8 +174,6 @@ class _Served:
     def _act(self, request: Request, action: Action, body: str) -> Response:
         try:
             ask = self._ask(request, fields_of(body))
-            if action.question and "confirmed" not in ask.form:
-                return self._confirm(request, action, ask)
             done = action.do(ask)
         except ResqueError as error:
             return self._problem(request, error)
@@ -168,20 +186,6 @@ class _Served:
         said = quote(sayable(done.said[:LONGEST_SAID]))
         answer.set_cookie(SAID, said, 60, path=root or "/", httponly=True, samesite="strict")
         return answer
-
-    def _confirm(self, request: Request, action: Action, ask: Ask) -> Response:
-        assert action.question
-        return self._rendered(
-            request,
-            "confirm.html",
-            200,
-            page="",
-            question=action.question(ask),
-            button=action.button,
-            path=action.path,
-            fields={name: values[0] for name, values in ask.query.items()},
-            sent=[(name, value) for name, values in ask.form.items() for value in values],
-        )
 
     def healthz(self, request: Request) -> Response:
         """For probes: whether Redis answers."""
@@ -235,8 +239,4 @@ def _file(name: str) -> Endpoint:
 
 
 def _status_of(error: ResqueError) -> int:
-    if isinstance(error, NotFound):
-        return 404
-    if isinstance(error, BadRequest):
-        return 400
-    return 503 if isinstance(error, RedisUnavailable) else 500
+    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 409)

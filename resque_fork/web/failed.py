@@ -146,7 +146,7 @@ def show(ask: Ask) -> Row:
 def _chosen(ask: Ask) -> list[FailedJob]:
     """The entries that were selected. Raises BadRequest, StaleEntry."""
     jobs = _list_of(ask)
-    names = [re.fullmatch(r"(\d{1,15}):([0-9a-f]{8})", text) for text in ask.form.get("entry", ())]
+    names = [re.fullmatch(r"(\d{1,15}):([0-9a-f]{8})", text) for text in ask.query.get("entry", ())]
     found = [find(jobs, int(name[1]), name[2]) for name in names if name]
     if not found:
         raise BadRequest("No failed job is selected.")

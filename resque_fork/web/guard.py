@@ -34,9 +34,9 @@ HEADERS = {
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    # with no-referrer, a browser that sends no Sec-Fetch-Site would send us Origin: null
+    "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
 }
 CHALLENGE = {"www-authenticate": 'Basic realm="resque-fork", charset="UTF-8"'}
 OPEN_TO_ALL = ("/healthz",)

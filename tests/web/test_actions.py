@@ -30,13 +30,16 @@ def heading(page: str) -> str:
     return html.unescape(found)
 
 
-def act(served: Served, path: str, form: object = (), question: str | None = None) -> Answer:
-    """Press a button, see that it asks, say yes, and follow to the page that says what was done."""
-    asked = served.post(path, form)
+def act(served: Served, path: str, question: str | None = None) -> Answer:
+    """See what a button asks, say yes, and follow to the page that says what was done."""
+    asked = served.get(path)
     assert asked.status == 200, asked.text
     if question is not None:
         assert heading(asked.text) == question
-    done = served.post(path, [*hidden(asked.text), ("confirmed", "yes")])
+    return follow(served, served.post(path))
+
+
+def follow(served: Served, done: Answer) -> Answer:
     if done.status != 303:
         return done
     cookie = done.headers["set-cookie"]
@@ -68,9 +71,9 @@ def queued(redis: Redis, queue: str = "mail") -> list[int]:
 
 
 def test_nothing_is_changed_by_looking(served: Served) -> None:
-    """No action is done by a GET, and none by a POST that was not confirmed."""
+    """No action is done by a GET: it asks, or is not allowed."""
     for action in ACTIONS:
-        assert served.get(action.path).status == 405
+        assert served.get(action.path).status in (200, 400) if action.question else 405
     assert {page.path for page in PAGES} & {action.path for action in ACTIONS} == set()
 
 
@@ -79,7 +82,7 @@ def test_read_only_has_no_actions(resque: Resque, serve: Callable[..., Served]) 
     resque.enqueue_to("mail", "Mail", 1)
     served = serve(dashboard(resque, access=everybody, read_only=True))
     for action in ACTIONS:
-        assert served.post(f"{action.path}?name=mail", {"confirmed": "yes"}).status == 404
+        assert served.post(f"{action.path}?name=mail").status == 404
     assert "<button" not in served.get("/queue?name=mail").text
     assert resque.size("mail") == 1
 
@@ -90,8 +93,6 @@ def test_queues(served: Served, resque: Resque, caplog: pytest.LogCaptureFixture
     name = "a/b c?&=#"
     resque.enqueue_to(name, "Mail", 1)
     path = f"?name={quote(name, safe='')}"
-    served.post(f"/queue/clear{path}")
-    assert resque.size(name) == 1
     question = f"Delete the 1 job of {name} for good? The queue stays."
     assert said(act(served, f"/queue/clear{path}", question=question)) == (
         f"Removed 1 job from {name}."
@@ -127,28 +128,28 @@ def test_selected_failed_jobs(served: Served, redis: Redis) -> None:
     """The selected entries are queued again or removed, wherever they have moved to."""
     fail(redis, *range(5))
     jobs = served.get("/failed.json").json["jobs"]
-    names = [("entry", f"{job['index']}:{job['id']}") for job in jobs]
+    names = [f"entry={job['index']}:{job['id']}" for job in jobs]
     redis.lpop("resque:failed")
-    page = act(served, "/failed/retry", names[:2], "Queue these 2 failed jobs again?")
+    question = "Queue these 2 failed jobs again?"
+    page = act(served, f"/failed/retry?{'&'.join(names[:2])}", question)
     assert said(page) == "Queued 2 failed jobs again."
     assert sorted(queued(redis)) == [3, 4]
-    page = act(
-        served, "/failed/remove?class=Mail", names[2:3], "Remove Mail (ValueError) for good?"
-    )
+    question = "Remove Mail (ValueError) for good?"
+    page = act(served, f"/failed/remove?class=Mail&{names[2]}", question)
     assert said(page) == "Removed 1 failed job."
     assert entries(redis) == [1, 3, 4]
-    gone = served.post("/failed/remove", names[2:3])
-    assert gone.status == 500
+    gone = served.post(f"/failed/remove?{names[2]}")
+    assert gone.status == 409
     assert "is no longer as it was shown" in gone.text
     assert "No failed job is selected." in served.post("/failed/retry").text
-    assert "No failed job is selected." in served.post("/failed/retry", {"entry": "x"}).text
+    assert "No failed job is selected." in served.get("/failed/retry?entry=x").text
 
 
 def test_a_job_that_cannot_be_queued_again(served: Served, redis: Redis) -> None:
     """What is left out is said."""
     redis.rpush("resque:failed", "[]")
     [job] = served.get("/failed.json").json["jobs"]
-    page = act(served, "/failed/retry", {"entry": f"0:{job['id']}"})
+    page = act(served, f"/failed/retry?entry=0:{job['id']}")
     assert said(page) == (
         "Queued 0 failed jobs again; left out 1: gone, redacted, or without a queue or class."
     )
@@ -178,7 +179,7 @@ def test_all_that_match(served: Served, redis: Redis, monkeypatch: pytest.Monkey
 
 def act_on(served: Served, path: str, page: Answer) -> Answer:
     """The next slice."""
-    return act(served, path, [*hidden(page.text)])
+    return follow(served, served.post(path, hidden(page.text)))
 
 
 def test_removing_all_that_match(
@@ -212,9 +213,7 @@ def test_retries(served: Served, resque: Resque, stage: Stage) -> None:
     assert "does not wait: it is in its queue or runs." in again.text
     assert said(act(served, f"/retries/remove?id={second['digest']}")) == "Removed 1 job."
     assert len(served.get("/retries.json").json["jobs"]) == 1
-    assert "No job that is retried begins with" in html.unescape(
-        served.post("/retries/remove?id=abc").text
-    )
+    assert "No job that is retried begins with" in served.get("/retries/remove?id=abc").text
 
 
 def test_delayed(served: Served, resque: Resque) -> None:
@@ -242,7 +241,7 @@ def test_schedules(served: Served, resque: Resque) -> None:
     assert said(act(served, f"/schedule/resume{path}")) == "Resumed every hour."
     assert "every hour is not paused." in act(served, f"/schedule/resume{path}").text
     assert said(act(served, f"/schedule/remove{path}")) == "Removed every hour."
-    gone = served.post(f"/schedule/remove{path}")
+    gone = served.get(f"/schedule/remove{path}")
     assert (gone.status, "There is no schedule" in gone.text) == (404, True)
 
 
@@ -285,7 +284,7 @@ def test_a_worker_of_another_host(served: Served, redis: Redis) -> None:
     assert f"resque-fork stacks {name}" in page
     assert "/worker/stop" not in page
     refused = act(served, f"/worker/stop?id={name}")
-    assert (refused.status, f"{name} runs on another host" in refused.text) == (500, True)
+    assert (refused.status, f"{name} runs on another host" in refused.text) == (409, True)
 
 
 def test_forms_that_are_too_large(served: Served) -> None:

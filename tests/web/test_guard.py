@@ -55,7 +55,7 @@ def test_what_every_answer_carries(served: Served, path: str) -> None:
     assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; ")
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
