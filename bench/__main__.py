@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from . import doors, tables
+from . import doors, tables, web
 from .arena import Arena
 from .figures import Result
 from .lane import ROOT, Failed
@@ -27,7 +27,9 @@ from .rows import ROWS
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "performance.png"
-DOORS = "bin/bench doors counts the functions that a job enters; bin/bench doors --help says more."
+OTHERS = (
+    "bin/bench doors counts the functions that a job enters, bin/bench web measures the dashboard."
+)
 
 
 def measure(numbers: list[int], plan: Plan, options: list[str]) -> tuple[list[Result], Any]:
@@ -74,7 +76,7 @@ def _teller(number: int) -> Any:
     return tell
 
 
-@click.command(help=__doc__, epilog=DOORS)
+@click.command(help=__doc__, epilog=OTHERS)
 @click.argument("rows", nargs=-1, type=click.IntRange(1, max(ROWS)))
 @click.option(
     "--quick", "size", flag_value="quick", help="The rows with goals in about two minutes."
@@ -151,4 +153,6 @@ if __name__ == "__main__":
         signal.signal(number, signal.default_int_handler)  # leave, and leave nothing running
     if sys.argv[1:2] == ["doors"]:
         doors.main(sys.argv[2:], "bin/bench doors")
+    if sys.argv[1:2] == ["web"]:
+        web.main(sys.argv[2:], "bin/bench web")
     main()

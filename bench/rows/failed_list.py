@@ -22,7 +22,7 @@ def failed_list(bench: Bench) -> Result:
     result = Result(10, f"{count:,} failed jobs")
     arena.empty()
     bench.tell(f"filling the failed list with {count:,} entries")
-    _fill(arena, count)
+    fill(arena, count)
     resque = Resque(arena.url)
     failed = resque.failed()
     middle = count // 2
@@ -50,7 +50,8 @@ def failed_list(bench: Bench) -> Result:
     return result
 
 
-def _fill(arena: Arena, count: int) -> None:
+def fill(arena: Arena, count: int) -> None:
+    """Append so many entries to the failed list."""
     for start in range(0, count, 1000):
         entries = [_entry(number) for number in range(start, min(count, start + 1000))]
         arena.redis.rpush("resque:failed", *entries)

@@ -120,10 +120,12 @@ def _is_loopback(host: str) -> bool:
 def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        made = socket.create_server((host, port), family=family)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise ResqueError(f"{host}, port {port} is not available: {reason}.") from None
+    # named as TCP, or asyncio does not turn off Nagle's delay, of 40 ms for each page
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=made.detach())
 
 
 def _serve(dashboard: Any, listening: socket.socket) -> None:

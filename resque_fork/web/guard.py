@@ -51,7 +51,8 @@ class Guard:
         self._hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http":  # the server's lifespan; there is no page for a websocket
+            await self._app(scope, receive, send)
             return
 
         async def carry(message: Message) -> None:

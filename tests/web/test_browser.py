@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +20,13 @@ from resque_fork.web import dashboard
 from resque_fork.web.access import everybody
 from resque_fork.web.dashboard import NAVIGATION
 
+from . import pictures
 from .browser import NAMED, OTHER, Watched, axe, barriers, started
 from .hostile import fill
 from .served import Served
 from .test_actions import fail, queued
 
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PATIENCE = 30_000  # milliseconds for what ought to be seen at once
 expect.set_options(timeout=PATIENCE)
 
@@ -365,3 +368,12 @@ def test_narrow(open_page: Open, redis: Redis, served: Served) -> None:
         page.goto(f"{served.url}{path}")
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 360, path
+
+
+def test_pictures(browser: Browser, tmp_path: Path) -> None:
+    """The pictures of the documents can be taken anew, and are small."""
+    pictures.take(browser, tmp_path)
+    taken = {path.name for path in tmp_path.iterdir()}
+    assert taken == {path.name for path in DOCS.glob("dashboard-*.png")}
+    assert all(f"({name})" in (DOCS / "dashboard.md").read_text("utf-8") for name in taken)
+    assert max(path.stat().st_size for path in DOCS.glob("dashboard-*.png")) < 100_000

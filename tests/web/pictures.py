@@ -1,0 +1,81 @@
+"""Takes the pictures of docs/dashboard.md: bin/python tests/web/pictures.py"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from life.harness import until  # noqa: E402
+from playwright.sync_api import Browser, ViewportSize  # noqa: E402
+
+from resque_fork import Resque  # noqa: E402
+from resque_fork.embedded import Server  # noqa: E402
+from resque_fork.web import dashboard  # noqa: E402
+from resque_fork.wire.times import failed_time, run_time  # noqa: E402
+from web.browser import started  # noqa: E402
+from web.served import Served  # noqa: E402
+
+PICTURES = {"dashboard-overview.png": "/", "dashboard-failed.png": "/failed"}
+SIZE: ViewportSize = {"width": 1000, "height": 660}
+
+QUEUES = {"mail": 3, "images": 12, "imports": 1200, "reports": 1}
+RUNNING = (("reports", "Report", 5025), ("images", "Resize", 4), ("mail", "SendMail", 1))
+FAILURES = (
+    ("SendMail", "mail", "ConnectionError", "smtp.example.com does not answer", 9),
+    ("Resize", "images", "Resque::DirtyExit", "Child process received unhandled signal", 4),
+    ("Import", "imports", "ValueError", "line 7: there is no such customer", 2),
+)
+
+
+def fill(resque: Resque) -> None:
+    """A small shop, in which one queue grows and one job hangs."""
+    now = time.time()
+    for queue, size in QUEUES.items():
+        resque.enqueue_many("Import", ([n] for n in range(size)), queue=queue)
+    redis = resque.redis
+    for number, (queue, name, seconds) in enumerate(RUNNING):
+        worker = f"jobs-{number + 1}:{4000 + number}:{queue}"
+        record = {
+            "queue": queue,
+            "run_at": run_time(now - seconds),
+            "payload": {"class": name, "args": [7]},
+        }
+        redis.sadd("resque:workers", worker)
+        redis.set(f"resque:worker:{worker}", json.dumps(record))
+        redis.hset("resque:workers:heartbeat", worker, run_time(now - 20))
+    for name, queue, exception, error, count in FAILURES:
+        for n in reversed(range(count)):
+            entry = {
+                "failed_at": failed_time(now - 60 * n),
+                "payload": {"class": name, "args": [n]},
+                "exception": exception,
+                "error": error,
+                "backtrace": [],
+                "worker": "jobs-1:4000:mail",
+                "queue": queue,
+            }
+            redis.rpush("resque:failed", json.dumps(entry))
+
+
+def take(browser: Browser, folder: Path) -> None:
+    """Take all pictures, once the check-up has been made and a queue has grown."""
+    with Server() as server:
+        resque = Resque(server.url)
+        fill(resque)
+        with Served(dashboard(resque, access=lambda request: ("all", "ada"))) as served:
+            until(lambda: served.get("/overview.json").json["findings"])
+            resque.enqueue_many("Import", ([n] for n in range(320)), queue="imports")
+            page = browser.new_page(viewport=SIZE)
+            for name, path in PICTURES.items():
+                page.goto(f"{served.url}{path}")
+                page.screenshot(path=folder / name)
+            page.close()
+        resque.close()
+
+
+if __name__ == "__main__":
+    with started() as browser:
+        take(browser, ROOT / "docs")
