@@ -287,6 +287,17 @@ def test_many_marks_become_fewer(marked: Marked) -> None:
     assert (taken[0], taken[-1], taken.count(True)) == (True, True, marks)
 
 
+def test_marks_that_go_are_close_together(marked: Marked) -> None:
+    """Those of the first jobs stay, however often new ones are too many: latency goes by them."""
+    seconds = [2440 - 100 * i for i in range(24)] + [40 - i for i in range(40)]
+    now = int(time.time() * 1000)
+    marks = " 1 ".join(str(now - 1000 * ago) for ago in seconds)
+    marked.client.hset(marked.keys.marks("email"), mapping={"left": 1, "marks": marks})
+    marked.push(65)
+    marked.mark()
+    assert marked.left() == [1] * 25 + [40]
+
+
 def test_all_queues_have_their_turn(marked: Marked) -> None:
     """However many there are, one look is short, and the next goes on behind it."""
     for i in range(700):

@@ -8,7 +8,7 @@
 -- Where fewer jobs are left than were counted, others have taken or removed some: from the
 -- front, it is assumed.
 
-local MOST_MARKS = 64 -- of a queue; then every second one goes
+local MOST_MARKS = 64 -- of a queue; if there are more, half of them go
 local KEPT_SECONDS = 86400 -- without a clock
 local MOST_WORK, WORK_PER_QUEUE = 3000, 10 -- of one look; the work is that of reading one mark
 
@@ -34,13 +34,15 @@ local function write_marks(mark, further, at)
     'marks', table.concat(parts, ' '))
 end
 
--- Without every second mark; the first and the last stay.
+-- Half as many marks, with about the same time between two; the first and the last stay.
 local function thinned(further, at)
-  local fewer, times = {further[1]}, {at[1]}
-  for i = 2, #at, 2 do
-    local last = math.min(i + 1, #at)
-    fewer[#fewer + 1] = further[i] + (last > i and further[last] or 0)
-    times[#times + 1] = at[last]
+  local apart = (at[#at] - at[1]) / (MOST_MARKS / 2)
+  local fewer, times, jobs = {}, {}, 0
+  for i = 1, #at do
+    jobs = jobs + further[i]
+    if i == 1 or i == #at or at[i] - times[#times] > apart then
+      fewer[#fewer + 1], times[#times + 1], jobs = jobs, at[i], 0
+    end
   end
   return fewer, times
 end
