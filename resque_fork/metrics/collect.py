@@ -47,7 +47,7 @@ def collect(redis: Client, keys: Keys) -> list[Metric]:
     now = Workers(redis, keys).now()
     found: dict[str, Values] = {
         "resque_up": {(): 1},
-        **_of_jobs(stored.counted()),
+        **of_jobs(stored.counted()),
         **_of_queues(Queues(redis, keys), stored, now),
         **_of_delayed(DelayedJobs(redis, keys), now),
         "resque_retrying_jobs": {(): Retries(redis, keys).count()},
@@ -63,7 +63,18 @@ def by_minute(redis: Client, keys: Keys, minutes: int) -> dict[int, Mapping[JobL
     last = now - now % 60
     began = range(last - 60 * (minutes - 1), last + 60, 60)
     found = StoredMetrics(redis, keys).minutes(began)
-    return {second: _jobs(counted) for second, counted in zip(began, found, strict=True)}
+    return {second: jobs_of(counted) for second, counted in zip(began, found, strict=True)}
+
+
+def latencies(stored: StoredMetrics, sizes: Mapping[str, int], now: float) -> dict[str, float]:
+    """For how many seconds the next job of each queue has waited, where that is known."""
+    waiting = [queue for queue, size in sizes.items() if size]
+    has_clock = stored.has_clock()  # without one, a queue that is not marked says nothing
+    found = {queue: 0.0 for queue, size in sizes.items() if not size or has_clock}
+    for queue, marked in zip(waiting, stored.marked(waiting), strict=True):
+        if marked is not None:
+            found[queue] = max(0.0, now - marked)
+    return found
 
 
 def down() -> list[Metric]:
@@ -71,7 +82,8 @@ def down() -> list[Metric]:
     return [replace(metric, values={(): 0}) for metric in METRICS if metric.name == "resque_up"]
 
 
-def _jobs(counted: Fields) -> dict[JobLabels, int]:
+def jobs_of(counted: Fields) -> dict[JobLabels, int]:
+    """Of all that is counted, how jobs ended."""
     return {
         (field[1], field[2], field[3]): number
         for field, number in counted.items()
@@ -79,7 +91,8 @@ def _jobs(counted: Fields) -> dict[JobLabels, int]:
     }
 
 
-def _of_jobs(counted: Fields) -> dict[str, Values]:
+def of_jobs(counted: Fields) -> dict[str, Values]:
+    """The metrics of jobs that have ended, by name."""
     sums: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)  # by measure and name
     deaths: Values = {}
     cpu: Values = {}
@@ -97,7 +110,7 @@ def _of_jobs(counted: Fields) -> dict[str, Values]:
         return {(name,): _distribution(scale, s) for (m, name), s in sums.items() if m == measured}
 
     return {
-        "resque_jobs_total": {**_jobs(counted)},
+        "resque_jobs_total": {**jobs_of(counted)},
         "resque_job_deaths_total": deaths,
         "resque_job_cpu_seconds_total": cpu,
         "resque_job_duration_seconds": distributions("duration"),
@@ -115,12 +128,7 @@ def _distribution(scale: Scale, counts: Mapping[str, int]) -> Distribution:
 def _of_queues(queues: Queues, stored: StoredMetrics, now: float) -> dict[str, Values]:
     sizes = queues.sizes()
     paused = set(sizes if queues.all_paused() else queues.paused())
-    has_clock = stored.has_clock()
-    latency = {
-        queue: 0.0 if marked is None or not sizes[queue] else max(0.0, now - marked)
-        for queue, marked in zip(sizes, stored.marked([*sizes]), strict=True)
-        if marked is not None or has_clock or not sizes[queue]  # without, it is not known
-    }
+    latency = latencies(stored, sizes, now)
     return {
         "resque_queue_jobs": _bounded(sizes.items(), sum),
         "resque_queue_latency_seconds": _bounded(latency.items(), max),

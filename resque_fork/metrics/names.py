@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -61,6 +62,19 @@ class Distribution:
     def count(self) -> int:
         """How many values there are."""
         return sum(self.buckets.values())
+
+    def quantile(self, share: float) -> float | None:
+        """What this share of the values does not exceed, estimated as Prometheus does it.
+
+        Beyond the last bound that is known, that bound. None without values.
+        """
+        rest, below = share * self.count, 0.0
+        for bound, number in self.buckets.items():
+            if number and rest <= number:
+                return below if math.isinf(bound) else below + (bound - below) * rest / number
+            rest -= number
+            below = below if math.isinf(bound) else bound
+        return below if self.count else None
 
 
 Value = float | Distribution

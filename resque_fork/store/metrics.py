@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FIELDS = 1000  # that are read in one command
 MINUTES = 100  # likewise
+LONGEST_COUNT = 19  # digits; Redis counts no further
 
 Fields = dict[tuple[str, ...], int]  # a count by its name and its labels
 
@@ -82,7 +83,9 @@ class StoredMetrics:
 def _fields(pairs: Iterable[tuple[bytes, bytes]]) -> Fields:
     """What is no count was put there by somebody else."""
     return {
-        tuple(to_text(field).split("\t")): int(value) for field, value in pairs if value.isdigit()
+        tuple(to_text(field).split("\t")): int(value)
+        for field, value in pairs
+        if value.isdigit() and len(value) <= LONGEST_COUNT
     }
 
 

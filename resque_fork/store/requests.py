@@ -36,7 +36,10 @@ class Requests:
         while (popped := self._redis.execute_command("BLPOP", key, TURN)) is None:
             if time.monotonic() > late:
                 raise ResqueError(NO_ANSWER.format(worker_id, patience))
-        answer = Answer.parse(popped[1])
+        try:
+            answer = Answer.parse(popped[1])
+        except (ValueError, RecursionError):
+            raise ResqueError(f"The answer of {worker_id} cannot be read.") from None
         if answer.problem:
             raise ResqueError(answer.problem)
         return answer.found

@@ -21,11 +21,12 @@ from ..ops.site import Site
 from ..settings import Settings
 from ..version import __version__
 from ..wire.json import sayable
-from . import delayed, failed, overview, queues, retries, schedules, show, workers
+from . import delayed, failed, jobs, overview, queues, retries, schedules, show, workers
 from .access import AccessOf
 from .ask import Action, Ask, BadRequest, Fields, NotFound, Page, Shown, fields_of, query_of
 from .guard import Guard
 from .memory import Memory
+from .prometheus import metrics
 
 Endpoint = Callable[[Request], Response]
 
@@ -37,6 +38,7 @@ PAGES = (
     *retries.PAGES,
     *delayed.PAGES,
     *schedules.PAGES,
+    *jobs.PAGES,
 )
 ACTIONS = (
     *queues.ACTIONS,
@@ -55,6 +57,7 @@ NAVIGATION = (
     ("Retries", "/retries"),
     ("Delayed", "/delayed"),
     ("Schedules", "/schedules"),
+    ("Jobs", "/jobs"),
 )
 FILES = {"style.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 SAID = "resque_fork_said"  # the cookie that takes what was done to the next page
@@ -88,7 +91,7 @@ def dashboard(
         )
     site = Site(resque, settings or Settings())
     served = _Served(site, read_only=read_only)
-    routes = [Route("/healthz", served.healthz)]
+    routes = [Route("/healthz", served.healthz), Route("/metrics", metrics(resque))]
     for name in FILES:
         routes.append(Route(show.static(name)[1], _file(name)))
     for page in PAGES:

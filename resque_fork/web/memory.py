@@ -1,4 +1,4 @@
-"""What the dashboard itself remembers: how long queues were a minute ago, and the last check-up."""
+"""What the dashboard itself remembers: sizes of queues, the last minutes, the last check-up."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from ..ops.checkup import check_up
 from ..ops.rows import Row
 from ..ops.site import Site
 from ..wire.times import run_time
+from .minutes import Minutes
 
 SAMPLE_SECONDS = 10  # between two samples of the queues
 SAMPLES = 7  # so that the oldest is a minute old, while somebody looks
 STALE_SECONDS = 300  # a sample that is older tells nothing
 CHECK_SECONDS = 30  # between two check-ups
+MOST_ASKED = 10  # workers of other hosts at a time: each answer takes one of the server's threads
 
 log = logging.getLogger("resque_fork.web")
 
@@ -72,3 +74,5 @@ class Memory:
     def __init__(self, site: Site) -> None:
         self.growth = Growth()
         self.check_up = CheckUp(site)
+        self.minutes = Minutes(site)
+        self.asking = threading.BoundedSemaphore(MOST_ASKED)

@@ -12,6 +12,7 @@ from ..store.delayed_jobs import DelayedJobs
 from ..store.failures import count_all
 from ..store.retried_jobs import Retries
 from .ask import Ask, Page
+from .lines import lines
 from .queues import queue_rows
 from .workers import worker_rows
 
@@ -52,6 +53,7 @@ def show(ask: Ask) -> Row:
             "workers": len(workers),
             "queues": len(queues),
         },
+        "lines": read(lambda: lines(ask.memory.minutes.last_day()), []),
         "queues": sorted(queues, key=_urgency)[:MOST_QUEUES],
         "longest": sorted(working, key=lambda row: -(row["running_seconds"] or 0))[:MOST_JOBS],
         "findings": _bad(check_up.findings),

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
+from ..metrics.collect import latencies
 from ..ops.checks_of_workers import unserved
 from ..ops.rows import Row, job_row
+from ..store.metrics import StoredMetrics
 from ..store.queues import Queues
 from ..text import counted
+from ..wire.times import run_time
 from .ask import PAGE, Action, Ask, Done, NotFound, Page
+from .show import MOST_ITEMS
 from .workers import worker_rows
 
-MOST_QUEUES = 1000  # of a page
+MOST_QUEUES = MOST_ITEMS  # of a page
 LARGEST_DECODED = 256 * 1024  # bytes of a payload that is shown as a job
 HEAD = 1000  # bytes that are shown of a larger one
 
 
 def queue_rows(ask: Ask) -> list[Row]:
-    """Every queue, its size, and by how much it has changed while somebody looked."""
-    sizes = ask.site.resque.queue_sizes()
+    """Every queue: its size, by how much that has changed while somebody looked, its latency, and
+    whether it is paused. Queues that are paused and do not exist yet are among them.
+    """
+    resque = ask.site.resque
+    paused = {*resque.paused_queues()}
+    sizes = {**dict.fromkeys(paused, 0), **resque.queue_sizes()}
+    waits = _waits(ask, sizes)
     before = ask.memory.growth.since(sizes, time.monotonic())
     idle = {*unserved(ask.site, [name for name, size in sizes.items() if size])}
     return [
@@ -28,15 +38,31 @@ def queue_rows(ask: Ask) -> list[Row]:
             "change": None if before is None else size - before[1].get(name, 0),
             "change_seconds": None if before is None else int(before[0]),
             "served": name not in idle,
+            "paused": name in paused,
+            **waits[name],
         }
         for name, size in sizes.items()
     ]
+
+
+def _waits(ask: Ask, sizes: Mapping[str, int]) -> dict[str, Row]:
+    """Of each queue, for how long its next job has waited and since when; None if not known."""
+    resque, now = ask.site.resque, ask.site.workers.now()
+    found = latencies(StoredMetrics(resque.client, resque.key_names), sizes, now)
+    return {
+        name: {
+            "latency_seconds": None if (latency := found.get(name)) is None else int(latency),
+            "waits_since": run_time(now - latency) if latency else None,
+        }
+        for name in sizes
+    }
 
 
 def show_all(ask: Ask) -> Row:
     """All queues."""
     rows = queue_rows(ask)
     return {
+        "now": ask.site.workers.now(),
         "paused": ask.site.resque.paused(),
         "count": len(rows),
         "queues": sorted(rows, key=lambda row: (-row["size"], row["queue"]))[:MOST_QUEUES],
@@ -47,13 +73,16 @@ def show(ask: Ask) -> Row:
     """One queue: its next jobs, and who takes them."""
     name, start = ask.named("name"), ask.number("start")
     resque = ask.site.resque
-    size = resque.size(name)
-    if not size and name not in resque.queues():
+    size, queue_paused = resque.size(name), name in resque.paused_queues()
+    if not size and not queue_paused and name not in resque.queues():
         raise NotFound(f"There is no queue {name!r}.")
     payloads = Queues(resque.client, resque.key_names).peek(name, start, PAGE)
     return {
+        "now": ask.site.workers.now(),
         "queue": name,
         "size": size,
+        "queue_paused": queue_paused,
+        **_waits(ask, {name: size})[name],
         "start": start,
         "next": start + PAGE if start + PAGE < size else None,
         "previous": max(0, start - PAGE) if start else None,
@@ -86,6 +115,20 @@ def delete(ask: Ask) -> Done:
     return Done(f"Removed {name} with {counted(removed, 'job')}.", "/queues")
 
 
+def pause_one(ask: Ask) -> Done:
+    """Keep workers from taking jobs of a queue."""
+    name = ask.named("name")
+    ask.site.resque.pause(name)
+    return Done(f"Paused {name}: no worker takes a job of it.", "/queue", {"name": name})
+
+
+def resume_one(ask: Ask) -> Done:
+    """End that."""
+    name = ask.named("name")
+    ask.site.resque.resume(name)
+    return Done(f"Resumed {name}: workers take its jobs again.", "/queue", {"name": name})
+
+
 def pause(ask: Ask) -> Done:
     """Keep all workers from taking jobs."""
     ask.site.resque.pause()
@@ -105,6 +148,18 @@ def _jobs_of(ask: Ask) -> str:
 
 PAGES = (Page("/queues", "queues.html", show_all), Page("/queue", "queue.html", show))
 ACTIONS = (
+    Action(
+        "/queue/pause",
+        "Pause",
+        pause_one,
+        lambda ask: f"Keep workers from taking new jobs of {ask.named('name')}?",
+    ),
+    Action(
+        "/queue/resume",
+        "Resume",
+        resume_one,
+        lambda ask: f"Let workers take jobs of {ask.named('name')} again?",
+    ),
     Action(
         "/queue/clear",
         "Clear",

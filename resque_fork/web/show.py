@@ -16,10 +16,11 @@ from ..ops.rows import readable
 from ..text import counted, due_in, duration, printable
 from ..wire.times import read_time
 from .ask import query_of
+from .lines import points
 
 LONGEST = 10_000  # characters of a text
 BRIEF = 300  # characters in a table
-MOST_ITEMS = 500  # of a list or an object
+MOST_ITEMS = 1000  # of a list or an object, and so rows of a page
 DEEPEST = 20  # levels of JSON
 CUT = "…"
 # what changes by itself from second to second; a reader's browser counts on from there
@@ -96,7 +97,15 @@ def _thousands(number: Any) -> str:
     return f"{number:,}" if isinstance(number, int) else str(number)
 
 
-def _size(number: int | None) -> str:
+def _took(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
+def _size(number: float | None) -> str:
     """Bytes in the unit that suits them."""
     size = float(number or 0)
     for unit in ("B", "kB", "MB"):
@@ -121,9 +130,11 @@ def environment() -> Environment:
         "ago": _ago,
         "brief": _brief,
         "clock": _clock,
+        "points": points,
         "readable": readable,
         "size": _size,
         "thousands": _thousands,
+        "took": _took,
         "until": _until,
     }
     made.globals |= {"counted": counted}

@@ -10,19 +10,22 @@ from typing import Any
 
 import psutil
 
-from ..child.stacks import children_with_jobs, stacks_of
+from ..child.stacks import stacks_of_job
 from ..errors import ResqueError, UnreadablePayload
-from ..ops.processes import GONE_ALREADY, NOT_OURS, process_of
+from ..ops.processes import GONE_ALREADY, NOT_OURS, is_elsewhere, process_of
 from ..ops.rows import Row
 from ..ops.site import Site
 from ..ops.worker_report import ELSEWHERE, GONE, WorkerReport
-from ..store.workers import WorkerId
+from ..store.requests import Requests
 from ..wire.delayed import digest_of
 from ..wire.job import Payload
 from ..wire.record import WorkerRecord
 from ..wire.times import run_time
 from .ask import Action, Ask, Done, NotFound, Page, Shown
-from .show import bounded
+from .memory import MOST_ASKED
+from .show import MOST_ITEMS, bounded
+
+PATIENCE = 20  # seconds that a worker of another host may take to answer
 
 
 def worker_rows(site: Site) -> list[Row]:
@@ -48,7 +51,8 @@ def show_all(ask: Ask) -> Row:
         "now": ask.site.workers.now(),
         "paused": ask.site.resque.paused(),
         "counts": {state: sum(row["state"] == state for row in rows) for state in states},
-        "workers": rows,
+        "count": len(rows),
+        "workers": rows[:MOST_ITEMS],
     }
 
 
@@ -63,7 +67,6 @@ def show(ask: Ask) -> Row:
         "worker": row,
         "job": _job(site, worker),
         **_processes(site, row),
-        "elsewhere": _commands(WorkerId.parse(worker)),
     }
 
 
@@ -90,19 +93,25 @@ def _job(site: Site, worker: str) -> Row | None:
 
 
 def _processes(site: Site, row: Row) -> Row:
-    """The worker's process and those below it; or why they cannot be seen."""
-    if row["process"] == ELSEWHERE:
-        problem = f"It runs on {row['host']}, where alone they can be seen and told something."
-        return {"processes": [], "processes_problem": problem}
+    """The worker's process and those below it; or why they cannot be seen.
+
+    ``told`` says how it is told something: here, by_request, or not at all (None).
+    """
+    found: Row = {"processes": [], "processes_problem": None, "told": None}
     try:
-        top = process_of(site, row["id"])
+        by_request = is_elsewhere(site, row["id"])
+        top = None if row["process"] == ELSEWHERE else process_of(site, row["id"])
     except ResqueError as error:
-        return {"processes": [], "processes_problem": str(error)}
-    found = []
+        return {**found, "processes_problem": str(error)}
+    if top is None:
+        problem = f"It runs on {row['host']}, where alone they can be seen."
+        told = "by_request" if by_request else None
+        return {**found, "processes_problem": problem, "told": told}
+    processes = [top]
     with contextlib.suppress(psutil.Error):
-        found = [top, *top.children(recursive=True)]
-    rows = [one for process in found if (one := _process_row(process, top.pid))]
-    return {"processes": rows, "processes_problem": None}
+        processes += top.children(recursive=True)
+    rows = [one for process in processes if (one := _process_row(process, top.pid))]
+    return {**found, "processes": rows, "told": "here" if rows else None}
 
 
 def _process_row(process: psutil.Process, worker: int) -> Row | None:
@@ -124,37 +133,68 @@ def _process_row(process: psutil.Process, worker: int) -> Row | None:
         return None
 
 
-def _commands(worker: WorkerId) -> Row:
-    """What to run on the host of a worker."""
-    return {
-        "host": worker.host,
-        "stacks": f"resque-fork stacks {worker.text}",
-        "kill": f"resque-fork kill {worker.text}",
-        "stop": f"kill -QUIT {worker.pid}" if worker.pid else None,
-    }
+def _told(
+    number: signal.Signals, action: str, what: str, *, leaves: bool = False
+) -> Callable[[Ask], Done]:
+    """Tells a worker of this host by a signal, and one of another by a request."""
 
-
-def _signalled(number: signal.Signals, what: str) -> Callable[[Ask], Done]:
-    def send(ask: Ask) -> Done:
+    def tell(ask: Ask) -> Done:
         worker = ask.named("id")
-        try:
-            process_of(ask.site, worker).send_signal(number)
-        except psutil.NoSuchProcess:
-            raise ResqueError(GONE_ALREADY.format(worker)) from None
-        except psutil.AccessDenied:
-            raise ResqueError(NOT_OURS.format(worker)) from None
-        return Done(f"Sent {number.name} to {worker}: {what}.", "/worker", {"id": worker})
+        if is_elsewhere(ask.site, worker):
+            _ask_it(ask, action)
+            said = f"{worker} has answered: {what}."
+        else:
+            _signal(ask, number)
+            said = f"Sent {number.name} to {worker}: {what}."
+        return Done(said, "/workers") if leaves else Done(said, "/worker", {"id": worker})
 
-    return send
+    return tell
+
+
+def _signal(ask: Ask, number: signal.Signals) -> None:
+    worker = ask.named("id")
+    try:
+        process_of(ask.site, worker).send_signal(number)
+    except psutil.NoSuchProcess:
+        raise ResqueError(GONE_ALREADY.format(worker)) from None
+    except psutil.AccessDenied:
+        raise ResqueError(NOT_OURS.format(worker)) from None
+
+
+def _ask_it(ask: Ask, action: str) -> Any:
+    """What a worker of another host answers."""
+    resque, asking = ask.site.resque, ask.memory.asking
+    if not asking.acquire(blocking=False):
+        raise ResqueError(f"{MOST_ASKED} workers are being asked already: try again in a moment.")
+    try:
+        requests = Requests(resque.client, resque.key_names)
+        return requests.ask(ask.named("id"), action, PATIENCE)
+    finally:
+        asking.release()
 
 
 def stacks(ask: Ask) -> Shown:
     """Where the running job is; the job is not disturbed."""
     worker = ask.named("id")
-    children = children_with_jobs(process_of(ask.site, worker).pid)
-    found = [{"child": child, "stack": stacks_of(child)} for child in children]
+    if is_elsewhere(ask.site, worker):
+        found = _stacks(_ask_it(ask, "stacks"))
+    else:
+        found = stacks_of_job(process_of(ask.site, worker).pid)
     said = f"Looked at the stacks of {worker}."
     return Shown(said, "stacks.html", {"worker": worker, "stacks": bounded(found)})
+
+
+def _stacks(found: Any) -> list[Row]:
+    """What a worker has answered; it comes from Redis, and may be anything."""
+    return [
+        {"child": one.get("child"), "stack": _lines(one.get("stack"))}
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict)
+    ]
+
+
+def _lines(found: Any) -> list[str]:
+    return [str(line) for line in found] if isinstance(found, list) else []
 
 
 PAGES = (Page("/workers", "workers.html", show_all), Page("/worker", "worker.html", show))
@@ -162,25 +202,29 @@ ACTIONS = (
     Action(
         "/worker/stop",
         "Stop",
-        _signalled(signal.SIGQUIT, "it finishes its job, and ends"),
+        _told(signal.SIGQUIT, "shutdown", "it finishes its job, and ends", leaves=True),
         lambda ask: f"Have {ask.named('id')} finish its job, and end?",
     ),
     Action(
         "/worker/pause",
         "Pause",
-        _signalled(signal.SIGUSR2, "it finishes its job, and takes no other"),
+        _told(signal.SIGUSR2, "pause_processing", "it finishes its job, and takes no other"),
         lambda ask: f"Have {ask.named('id')} finish its job, and take no other?",
     ),
     Action(
         "/worker/resume",
         "Resume",
-        _signalled(signal.SIGCONT, "it takes jobs again"),
+        _told(signal.SIGCONT, "unpause_processing", "it takes jobs again"),
         lambda ask: f"Have {ask.named('id')} take jobs again?",
     ),
     Action(
         "/worker/kill-job",
         "Kill job",
-        _signalled(signal.SIGUSR1, "its job is stopped and fails, and it goes on with the next"),
+        _told(
+            signal.SIGUSR1,
+            "kill_child",
+            "its job is stopped and fails, and it goes on with the next",
+        ),
         lambda ask: f"Stop the job of {ask.named('id')}? The job fails, the worker goes on.",
     ),
     Action("/worker/stacks", "Where is it?", stacks),

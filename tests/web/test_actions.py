@@ -273,20 +273,6 @@ def test_a_worker_of_this_host(served: Served, stage: Stage) -> None:
     assert worker.ended() == 0
 
 
-def test_a_worker_of_another_host(served: Served, redis: Redis) -> None:
-    """What to run on its host is shown instead of buttons, and nothing is sent to anybody."""
-    name = "elsewhere:12:mail"
-    redis.sadd("resque:workers", name)
-    redis.hset(f"resque:fork:{name}", mapping={"boot": "b", "pid_namespace": "p", "start": "1"})
-    page = served.get(f"/worker?id={name}").text
-    assert "It runs on elsewhere, where alone" in page
-    assert "kill -QUIT 12" in page
-    assert f"resque-fork stacks {name}" in page
-    assert "/worker/stop" not in page
-    refused = act(served, f"/worker/stop?id={name}")
-    assert (refused.status, f"{name} runs on another host" in refused.text) == (409, True)
-
-
 def test_forms_that_are_too_large(served: Served) -> None:
     """A form of a megabyte is not read to its end, and one of thousands of fields is refused."""
     large = served.post("/failed/retry", {"entry": "x" * 1_000_000})
