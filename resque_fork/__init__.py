@@ -57,9 +57,11 @@ if TYPE_CHECKING:
     from .child.sweep import keep
     from .client.default import default_resque, set_default_resque
     from .client.failed import FailedJob, FailedJobs, Filter
+    from .client.receipt import Receipt
     from .client.resque import Resque
     from .failure import Backend, ListBackend, LogBackend, RedisBackend, RedisMultiQueueBackend
     from .policies import Action, Policy, add_policy
+    from .wire.status import Status
     from .worker.worker import Worker
 
 # Loaded when they are asked for: to declare jobs takes none of them, and a producer needs no
@@ -73,9 +75,11 @@ _LATER = {
     "ListBackend": "failure",
     "LogBackend": "failure",
     "Policy": "policies",
+    "Receipt": "client.receipt",
     "RedisBackend": "failure",
     "RedisMultiQueueBackend": "failure",
     "Resque": "client.resque",
+    "Status": "wire.status",
     "Worker": "worker.worker",
     "add_policy": "policies",
     "default_resque": "client.default",
@@ -111,6 +115,7 @@ __all__ = [
     "PoisonPill",
     "Policy",
     "PruneDeadWorkerDirtyExit",
+    "Receipt",
     "RedisBackend",
     "RedisMultiQueueBackend",
     "RedisRefused",
@@ -123,6 +128,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "StaleEntry",
+    "Status",
     "TermException",
     "UnknownJob",
     "UnreadablePayload",

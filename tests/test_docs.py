@@ -105,6 +105,7 @@ def test_keys_are_documented() -> None:
     found = {value for value in vars(keys).values() if isinstance(value, str)}
     found -= {keys.namespace, keys.prefix, keys.kept_prefix, keys.retry_prefix}
     found -= {keys.delayed_prefix, keys.timestamps_prefix, keys.ask_prefix, keys.marks_prefix}
+    found.remove(keys.status_prefix)
     found |= {
         keys.stat(name, whose) for name in ("processed", "failed") for whose in (None, "<id>")
     }
@@ -118,9 +119,9 @@ def test_keys_are_documented() -> None:
     }
     found |= {f"{keys.delayed_prefix}<time>", f"{keys.timestamps_prefix}<job>"}
     found.add(keys.scheduler_lock().replace("ns:ns:", "ns:<namespace>:"))
-    found |= {f"{keys.metrics}:<minute>", keys.marks("<queue>")}
+    found |= {f"{keys.metrics}:<minute>", keys.marks("<queue>"), keys.status("<job>")}
     named = {"stat", "queue", "failed_list", "rescued", "answer", "kept", "retry"}
-    named |= {"metrics_of", "marks"}
+    named |= {"metrics_of", "marks", "status"}
     for name in methods - named - {"delayed", "timestamps", "scheduler_lock"}:
         found.add(getattr(keys, name)("<id>"))
     assert first_cells(text_of("docs/keys.md")) == {key.removeprefix("ns:") for key in found}
@@ -194,7 +195,7 @@ def access_rules() -> dict[str, str]:
     return dict(re.findall(r"<!-- acl (\w+) -->\n```text\n(.*?)^```$", page, re.M | re.S))
 
 
-IN_A_WORKER = {"add_up", "describe", "heartbeat", "keep", "redeem", "restore"}
+IN_A_WORKER = {"add_up", "describe", "heartbeat", "keep", "note_status", "redeem", "restore"}
 
 
 @pytest.mark.parametrize(

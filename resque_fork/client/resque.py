@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -35,13 +36,16 @@ from ..store.redis_url import PUSHED_A_SECOND, RedisURL
 from ..store.retried_jobs import Retries
 from ..store.schedules import StoredSchedules
 from ..store.stats import Stats
+from ..store.statuses import Statuses
 from ..store.workers import Workers
 from ..wire.job import Payload
 from ..wire.json import encode
 from ..wire.keys import Keys, to_text
 from ..wire.record import WorkerRecord
+from ..wire.status import COMPLETED, DELAYED, QUEUED, Status, id_of, new_id, status_text, without_id
 from .failed import FailedJobs
 from .later import When, moment_of, new_item, refuse_unless_for_others, seconds_of
+from .receipt import Receipt
 
 if TYPE_CHECKING:
     from ..store.client import Client
@@ -119,6 +123,10 @@ class Resque:
         return StoredSchedules(self.client, self.key_names)
 
     @shared_property
+    def _statuses(self) -> Statuses:
+        return Statuses(self.client, self.key_names)
+
+    @shared_property
     def _workers(self) -> Workers:
         return Workers(self.client, self.key_names)
 
@@ -129,7 +137,7 @@ class Resque:
 
     # --- jobs
 
-    def enqueue(self, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+    def enqueue(self, job: Any, /, *args: Any, **kwargs: Any) -> Receipt | bool:
         """Queue a declared job on its own queue; see `enqueue_to`.
 
         Raises NoQueueError if it has none.
@@ -137,11 +145,12 @@ class Resque:
         declaration = declaration_of(job)
         return self._enqueue(own_queue(declaration), declaration, args, kwargs)
 
-    def enqueue_to(self, queue: str, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+    def enqueue_to(self, queue: str, job: Any, /, *args: Any, **kwargs: Any) -> Receipt | bool:
         """Queue a job on a queue of your choice; `job` may be just its name on the wire.
 
         Keyword arguments are bound to the job's signature and travel as
-        positions. Runs the enqueue hooks; False if one of them stopped it.
+        positions. Runs the enqueue hooks; False if one of them stopped it, a `Receipt` if the job
+        is declared with ``track=True``, and else True.
         Raises ArgumentsError for what JSON cannot carry (nothing is queued then),
         MaybeEnqueued if the connection broke during the push.
         """
@@ -157,8 +166,8 @@ class Resque:
     ) -> int:
         """Queue one job for each sequence of arguments, in few round trips; returns how many.
 
-        Runs the enqueue hooks of each. If something raises on the way, what was
-        pushed before stays pushed, and the error's ``enqueued`` says how many.
+        Runs the enqueue hooks of each; none of them is tracked. If something raises on the
+        way, what was pushed before stays pushed, and the error's ``enqueued`` says how many.
         `progress` is told the size of each batch.
         """
         declaration = declaration_of(job)
@@ -184,12 +193,14 @@ class Resque:
             raise
         return enqueued
 
-    def enqueue_at(self, when: When, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+    def enqueue_at(self, when: When, job: Any, /, *args: Any, **kwargs: Any) -> Receipt | bool:
         """Queue a declared job on its own queue when a time has come; see `enqueue_at_to`."""
         declaration = declaration_of(job)
         return self._delay(_queue_name(None, declaration), declaration, args, kwargs, when=when)
 
-    def enqueue_at_to(self, queue: str, when: When, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+    def enqueue_at_to(
+        self, queue: str, when: When, job: Any, /, *args: Any, **kwargs: Any
+    ) -> Receipt | bool:
         """Queue a job on a queue of your choice when a time has come.
 
         `when` is a datetime with a time zone, or seconds since the epoch; a job whose time has
@@ -199,14 +210,14 @@ class Resque:
         """
         return self._delay(_queue_name(queue), declaration_of(job), args, kwargs, when=when)
 
-    def enqueue_in(self, delay: Time, job: Any, /, *args: Any, **kwargs: Any) -> bool:
+    def enqueue_in(self, delay: Time, job: Any, /, *args: Any, **kwargs: Any) -> Receipt | bool:
         """Queue a declared job on its own queue after a delay; see `enqueue_in_to`."""
         declaration = declaration_of(job)
         return self._delay(_queue_name(None, declaration), declaration, args, kwargs, delay=delay)
 
     def enqueue_in_to(
         self, queue: str, delay: Time, job: Any, /, *args: Any, **kwargs: Any
-    ) -> bool:
+    ) -> Receipt | bool:
         """Queue a job on a queue of your choice after a delay, by the clock of Redis.
 
         `delay` is in seconds, a timedelta, or text such as ``"10m"``. The rest is as for
@@ -216,18 +227,21 @@ class Resque:
 
     def delayed(self, job: Any, /, *args: Any, queue: str | None = None) -> list[datetime.datetime]:
         """When a job with exactly these arguments is due, the earliest first; times are UTC."""
-        item = self._item(job, args, queue)
-        moments = self._delayed.moments_of(item)
-        return [datetime.datetime.fromtimestamp(int(m), datetime.UTC) for m in moments]
+        return [
+            datetime.datetime.fromtimestamp(int(found.moment), datetime.UTC)
+            for found in self._waiting(job, args, queue)
+        ]
 
     def remove_delayed(self, job: Any, /, *args: Any, queue: str | None = None) -> int:
         """Remove delayed jobs with exactly these arguments; returns how many there were.
 
         Jobs that wait for a retry are delayed jobs too.
         """
-        item = self._item(job, args, queue)
-        moments = self._delayed.moments_of(item)
-        return sum(self._delayed.remove(Item(moment, item)) for moment in moments)
+        return sum(self._delayed.remove(item) for item in self._waiting(job, args, queue))
+
+    def status(self, job_id: str) -> Status:
+        """What is known of a tracked job, by the id of its `Receipt`."""
+        return self._statuses.get(job_id)
 
     def dequeue(
         self,
@@ -465,18 +479,23 @@ class Resque:
 
     def _enqueue(
         self, queue: str, declaration: Declaration, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> bool:
+    ) -> Receipt | bool:
         bound = declaration.bind(args, kwargs)
         if not _all_agree(job_hooks(declaration.hook_owners, "before_enqueue"), bound):
             return False
-        payload = Payload.of(declaration.wire_name, bound)
+        job_id = new_id() if declaration.track else ""
+        payload = Payload.of(declaration.wire_name, bound, job_id)
         if self.inline:
             Reservation(queue, Payload.parse(payload.raw)).perform()
+        elif job_id:
+            text = status_text(job_id, QUEUED, payload.class_name, queue)
+            with self._pushing(queue, len(payload.raw)):
+                self._statuses.enqueue(job_id, text, queue, payload.raw)
         else:
             self._push(queue, payload.raw)
         for hook in job_hooks(declaration.hook_owners, "after_enqueue"):
             hook(*bound)
-        return True
+        return self._receipt(payload, queue) if job_id else True
 
     def _delay(
         self,
@@ -487,7 +506,7 @@ class Resque:
         *,
         when: When | None = None,
         delay: Time = 0,
-    ) -> bool:
+    ) -> Receipt | bool:
         moment = None if when is None else moment_of(when)
         seconds = seconds_of(delay)
         if self.inline or (seconds == 0 if moment is None else moment <= time.time()):
@@ -495,36 +514,59 @@ class Resque:
         bound = declaration.bind(args, kwargs)
         if not _all_agree(job_hooks(declaration.hook_owners, "before_schedule"), bound):
             return False
-        item = new_item(Payload.of(declaration.wire_name, bound), queue)
+        job_id = new_id() if declaration.track else ""
+        payload = Payload.of(declaration.wire_name, bound, job_id)
+        item = new_item(payload, queue)
+        text = status_text(job_id, DELAYED, payload.class_name, queue) if job_id else b""
         try:
             with self.client.within(self.timeout + len(item) / PUSHED_A_SECOND):
-                self._delayed.add(item, moment=moment, seconds=seconds)
+                self._delayed.add(item, moment, seconds, job_id, text)
         except WrongKeyType:
             raise
         except ResqueError as error:
             if error.had_no_effect:
                 error.add("Nothing was delayed.")
                 raise
-            text = f"{error} It broke meanwhile: the job may or may not be delayed."
-            raise MaybeEnqueued(text) from error.__cause__
+            raise MaybeEnqueued(
+                f"{error} It broke meanwhile: the job may or may not be delayed."
+            ) from error.__cause__
         for hook in job_hooks(declaration.hook_owners, "after_schedule"):
             hook(*bound)
-        return True
+        return Receipt(job_id, self.status) if job_id else True
 
-    def _item(self, job: Any, args: Sequence[Any], queue: str | None) -> bytes:
+    def _receipt(self, payload: Payload, queue: str) -> Receipt:
+        if not self.inline:
+            return Receipt(id_of(payload.raw), self.status)
+        done = status_text(id_of(payload.raw), COMPLETED, payload.class_name, queue)
+        return Receipt(id_of(payload.raw), lambda job_id: Status.parse(job_id, done, time.time()))
+
+    def _waiting(self, job: Any, args: Sequence[Any], queue: str | None) -> list[Item]:
+        """The delayed jobs with exactly these arguments, the earliest first."""
         declaration = declaration_of(job)
         name = _queue_name(queue, declaration)
-        return new_item(Payload.of(declaration.wire_name, args), name)
+        item = new_item(Payload.of(declaration.wire_name, args), name)
+        if declaration.track:  # each has an id of its own
+            return [found for found in self._delayed.each() if without_id(found.raw) == item]
+        return [Item(moment, item) for moment in self._delayed.moments_of(item)]
 
     def _push(self, queue: str, *payloads: bytes, before: int = 0) -> None:
         """Push within the timeout; an error says what has become of the payloads.
 
         `before` is how many were pushed before them, in the same call.
         """
-        seconds = self.timeout + sum(map(len, payloads)) / PUSHED_A_SECOND
+        with self._pushing(queue, sum(map(len, payloads)), before):
+            unknown = self._queues.push(queue, *payloads)
+        if unknown is not None:
+            unknown.add(
+                f"All jobs were pushed to {queue!r}, but it may be missing from the list of queues."
+            )
+            raise unknown
+
+    @contextlib.contextmanager
+    def _pushing(self, queue: str, size: int, before: int = 0) -> Iterator[None]:
         try:
-            with self.client.within(seconds):
-                unknown = self._queues.push(queue, *payloads)
+            with self.client.within(self.timeout + size / PUSHED_A_SECOND):
+                yield
         except WrongKeyType:
             raise  # it names the key that stands where the queue would be
         except ResqueError as error:
@@ -535,11 +577,6 @@ class Resque:
                 f"{error} It broke during the push: "
                 f"what was pushed to {queue!r} may or may not be queued."
             ) from error.__cause__
-        if unknown is not None:
-            unknown.add(
-                f"All jobs were pushed to {queue!r}, but it may be missing from the list of queues."
-            )
-            raise unknown
 
 
 def _nothing_more_than(before: int) -> str:

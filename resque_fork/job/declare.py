@@ -16,12 +16,15 @@ import datetime
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from ..errors import NoClassError, NoQueueError
 from .hooks import check_job_hooks
 from .registry import Declaration, JobOptions, check_options, declare
 from .retry import Time
+
+if TYPE_CHECKING:
+    from ..client.receipt import Receipt
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,13 +78,13 @@ class FunctionJob(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<job {self.declaration.wire_name}>"
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Receipt | bool:
         """Queue it with the Redis of the environment; see `Resque.enqueue`."""
         from ..client.default import default_resque
 
         return default_resque().enqueue(self, *args, **kwargs)
 
-    def enqueue_in(self, delay: Time, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def enqueue_in(self, delay: Time, /, *args: P.args, **kwargs: P.kwargs) -> Receipt | bool:
         """Queue it after a delay; see `Resque.enqueue_in`."""
         from ..client.default import default_resque
 
@@ -89,7 +92,7 @@ class FunctionJob(Generic[P, R]):
 
     def enqueue_at(
         self, when: datetime.datetime | float, /, *args: P.args, **kwargs: P.kwargs
-    ) -> bool:
+    ) -> Receipt | bool:
         """Queue it when a time has come; see `Resque.enqueue_at`."""
         from ..client.default import default_resque
 

@@ -36,8 +36,9 @@ class JobOptions(TypedDict, total=False):
     arguments, or keys of arguments that are objects, whose values are replaced
     in failed entries and logs. A job with `retry` is performed again when it has failed: so
     many times, or once after each of these delays, or as a `Retry` says. With `cron` or `every`
-    it is queued on a schedule, with these `args`; see `Schedule`. `options` are those of the
-    application's policies.
+    it is queued on a schedule, with these `args`; see `Schedule`. With `track` enqueueing returns
+    a `Receipt`, which tells what becomes of the job. `options` are those of the application's
+    policies.
     """
 
     sweep: bool
@@ -51,6 +52,7 @@ class JobOptions(TypedDict, total=False):
     every: Time | None
     args: Sequence[Any]
     catch_up: Time
+    track: bool
     options: Mapping[str, Any]
 
 
@@ -74,6 +76,7 @@ class Declaration:
     options: Mapping[str, Any] = field(default_factory=dict)
     retry: Retry | None = None
     schedule: Schedule | None = None
+    track: bool = False
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """The arguments by position, as they travel. Raises ArgumentsError if they do not fit."""
@@ -259,6 +262,7 @@ def declare(
     every: Time | None = None,
     args: Sequence[Any] = (),
     catch_up: Time = CATCH_UP,
+    track: bool = False,
     options: Mapping[str, Any] | None = None,
     owner: type | None = None,
 ) -> Declaration:
@@ -283,6 +287,7 @@ def declare(
         owner,
         registry.checked(wire_name, options or {}),
         Retry.declared(retry),
+        track=track,
     )
     if cron is not None or every is not None:
         if queue is None:

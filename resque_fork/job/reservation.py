@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import DontPerform, UnreadablePayload
 from ..wire.job import Payload
+from ..wire.status import id_of
 from .hooks import job_hooks
 from .redaction import is_redacted, redacted, shown, shown_args
 from .registry import Declaration, registry
@@ -41,6 +42,11 @@ class Reservation:
     @property
     def args(self) -> list[Any]:
         return self.payload.args
+
+    @property
+    def id(self) -> str:
+        """By which it is tracked; empty if it is not."""
+        return id_of(self.payload.raw)
 
     @property
     def shown(self) -> bytes:

@@ -119,6 +119,7 @@ class DelayedSet:
                 keys.delayed_prefix,
                 keys.timestamps_prefix,
                 keys.queue(""),
+                keys.status_prefix,
             ],
             [value for move in moves for value in move.to_args()],
         )

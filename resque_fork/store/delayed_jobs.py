@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import RedisRefused
 from ..wire.delayed import due_of, is_second, payload_of
 from ..wire.keys import Keys, to_text
+from ..wire.status import id_of_item
 from . import scripts
 from .delayed import Item
 
@@ -27,26 +28,39 @@ class DelayedJobs:
         self._redis = redis
         self._keys = keys
 
-    def add(self, item: bytes, *, moment: int | None = None, seconds: float = 0.0) -> int:
+    def add(
+        self,
+        item: bytes,
+        moment: int | None = None,
+        seconds: float = 0.0,
+        job_id: str = "",
+        status: bytes = b"",
+    ) -> int:
         """Have an item wait until a moment, or for so many seconds by the server's clock.
 
         Returns the time at which it is due. Where scripts may not be run, single commands in a
-        transaction do the same, by the clock of this host.
+        transaction do the same, by the clock of this host; not so of a tracked job, which has an
+        id and a status.
         """
         keys = self._keys
         try:
             due = scripts.run(
                 self._redis,
                 "delay",
-                [keys.delayed_times, keys.delayed_prefix, keys.timestamps_prefix],
+                [
+                    *(keys.delayed_times, keys.delayed_prefix, keys.timestamps_prefix),
+                    *(keys.status_prefix, keys.statuses, keys.own_statuses),
+                ],
                 [
                     round(seconds * 1000),
                     "" if moment is None else moment,
                     item,
+                    job_id,
+                    status,
                 ],
             )
         except RedisRefused as error:
-            if error.code != "NOPERM":
+            if error.code != "NOPERM" or job_id:
                 raise
             due = math.ceil(time.time() + seconds) if moment is None else moment
             self._add_without_script(item, due)
@@ -129,11 +143,11 @@ class DelayedJobs:
 
     def _take(self, item: Item, queue: str, payload: bytes) -> int:
         keys = self._keys
-        prefixes = [keys.delayed_prefix, keys.timestamps_prefix, keys.queue("")]
+        prefixes = [keys.delayed_prefix, keys.timestamps_prefix, keys.queue(""), keys.status_prefix]
         taken = scripts.run(
             self._redis,
             "take_delayed",
             [keys.delayed_times, keys.queues, *prefixes],
-            [item.moment, item.raw, queue, payload],
+            [item.moment, item.raw, queue, payload, id_of_item(item.raw)],
         )
         return int(taken)

@@ -59,13 +59,28 @@ class Counted(NamedTuple):
 NOT_COUNTED = Counted("", "")
 
 
+class Tracked(NamedTuple):
+    """What is known of a tracked job once its attempt has ended, and if it fails instead.
+
+    If the job has ended, that is kept for so many seconds.
+    """
+
+    job_id: str
+    status: bytes
+    if_failed: bytes = b""
+    seconds: int = 86400
+
+
+NOT_TRACKED = Tracked("", b"", seconds=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Finish:
     """What became of the job on record: ``done``, ``failed``, ``back``, ``lost`` or ``later``.
 
     `digest` is what its retries are counted by, empty if nothing is known of any. `comeback` is
     how a job comes back later; `entries` are written if it has no retries left. By `counted` its
-    outcome is counted, or not at all.
+    outcome is counted, or not at all; `tracked` is what is then known of a tracked job.
     """
 
     verb: str
@@ -73,6 +88,7 @@ class Finish:
     digest: str = ""
     comeback: Comeback | None = None
     counted: Counted = NOT_COUNTED
+    tracked: Tracked = NOT_TRACKED
 
     def naming(self, key: str) -> Finish:
         """With entries and an item that are small enough for every server."""
@@ -86,7 +102,7 @@ class Finish:
         """As the scripts take it."""
         comeback = self.comeback.to_args() if self.comeback else ()
         entries = (part for entry in self.entries for part in entry.to_args())
-        return [*self.counted, self.digest, *comeback, *entries]
+        return [*self.counted, *self.tracked, self.digest, *comeback, *entries]
 
 
 NOTHING = Finish("none")
@@ -173,6 +189,7 @@ class WorkerStore:
             *retry_keys(keys),
             keys.metrics,
             keys.marks_prefix,
+            keys.status_prefix,
         ]
 
     def on(self, redis: Commands) -> WorkerStore:
@@ -334,6 +351,11 @@ class WorkerStore:
             [self._own[0], self._own[2]],
             [self.token, self._number, class_name, int(portable)],
         )
+
+    def note_status(self, job_id: str, status: bytes) -> None:
+        """Write what is known of the tracked job on record."""
+        keys = [self._own[0], self._keys.status(job_id)]
+        scripts.run(self._redis, "note_status", keys, [self.token, self._number, status])
 
     def note_pause(self, paused: bool) -> None:
         """Let those who look at workers know whether a signal has paused this one."""

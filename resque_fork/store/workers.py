@@ -224,6 +224,7 @@ class Workers:
                     keys.pruning_lock,
                     kept,
                     keys.metrics,
+                    keys.status_prefix,
                     *retry_keys(keys),
                 ],
                 [

@@ -60,7 +60,7 @@ def due_of(item: bytes) -> Due:
     One that is too large for a worker to decode is taken by its end alone, if its queue stands
     there; `is_cut_by_its_end` says so beforehand.
     """
-    at_end = _queue_at_end(item)
+    at_end = due_at_end(item)
     if at_end is not None and len(item) > MOST_DECODED:
         return at_end
     try:
@@ -77,7 +77,7 @@ def due_of(item: bytes) -> Due:
 
 def is_cut_by_its_end(item: bytes) -> bool:
     """Whether nothing of an item need be decoded to tell where it goes, but its end."""
-    return _queue_at_end(item) is not None
+    return due_at_end(item) is not None
 
 
 def payload_of(item: bytes, due: Due) -> bytes:
@@ -85,7 +85,8 @@ def payload_of(item: bytes, due: Due) -> bytes:
     return item if due.size is None else item[: due.size] + b"}"
 
 
-def _queue_at_end(item: bytes) -> Due | None:
+def due_at_end(item: bytes) -> Due | None:
+    """Where an item goes whose queue stands at its end, as in ours; None for others."""
     start = item.rfind(_QUEUE)
     if start <= 0 or not item.endswith(b'"}') or len(item) - start > LONGEST_NAME:
         return None

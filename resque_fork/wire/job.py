@@ -38,11 +38,15 @@ class Payload:
     vouched: bool | None = None
 
     @classmethod
-    def of(cls, class_name: str, args: Sequence[Any]) -> Payload:
-        """A new job's payload. Raises ArgumentsError, naming the argument that is not JSON."""
+    def of(cls, class_name: str, args: Sequence[Any], job_id: str = "") -> Payload:
+        """A new job's payload. Raises ArgumentsError, naming the argument that is not JSON.
+
+        With `job_id` it is tracked.
+        """
         check_arguments(class_name, args)
+        tracked = {"id": job_id} if job_id else {}
         try:
-            raw = encode({"class": class_name, "args": list(args)})
+            raw = encode({"class": class_name, "args": list(args), **tracked})
         except ValueError:
             raise ArgumentsError(_why_not_encoded(class_name, args)) from None
         return cls(raw, class_name, list(args))

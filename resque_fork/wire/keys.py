@@ -31,7 +31,11 @@ class Keys:
         self.last_enqueued = f"{namespace}:delayed:last_enqueued_at"
         self.schedules = f"{namespace}:persistent_schedules"
         self.schedules_changed = f"{namespace}:schedules_changed"
+        # resque-status'
+        self.statuses = f"{namespace}:_statuses"
+        self.status_prefix = f"{namespace}:status:"
         # ours
+        self.own_statuses = f"{namespace}:fork:statuses"
         self.own_workers = f"{namespace}:fork:workers"
         self.attempts = f"{namespace}:fork:attempts"
         self.paused_queues = f"{namespace}:fork:queues:paused"
@@ -92,6 +96,10 @@ class Keys:
         """String: Ruby's scheduler that moves delayed jobs; its key has the namespace twice."""
         before = f"{prefix}:" if prefix else ""
         return f"{self.namespace}:{self.namespace}:{before}resque_scheduler_master_lock"
+
+    def status(self, job_id: str) -> str:
+        """String: what is known of a tracked job; expires."""
+        return self.status_prefix + job_id
 
     def retry(self, digest: str) -> str:
         """Hash: how often the jobs with this digest have failed, and when they are due again."""

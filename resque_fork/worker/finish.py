@@ -14,9 +14,10 @@ from ..metrics.tally import Tally
 from ..policies import Action, Outcome, Policies
 from ..settings import Settings
 from ..store.retries import Comeback
-from ..store.worker_store import Counted, Finish
+from ..store.worker_store import NOT_TRACKED, Counted, Finish, Tracked
 from ..system.service import Stop
 from ..wire.delayed import delayed_item, digest_of
+from ..wire.status import COMPLETED, DELAYED, FAILED, QUEUED, status_text
 from .job_log import log_end
 
 log = logging.getLogger("resque_fork")
@@ -82,11 +83,12 @@ def finish_of(
     # of a job that has failed before, whose end is the end of that count
     digest = digest_of(job.payload) if job.first_failed else ""
     counted = Counted(label(job.queue), label(job.class_name), cause)
+    tracked = _tracked(job, action) if job.id else NOT_TRACKED
     if action.failure is None:
-        return Finish(action.verb, digest=digest, counted=counted)
+        return Finish(action.verb, digest=digest, counted=counted, tracked=tracked)
     written = entries.of(job, action.failure, worker_id, saved=saved)
     if action.verb != "later" or job.retry is None:
-        return Finish(action.verb, written, digest, counted=counted)
+        return Finish(action.verb, written, digest, counted=counted, tracked=tracked)
     queue = job.retry.queue or job.queue
     comeback = Comeback(
         seconds=action.seconds,
@@ -96,4 +98,19 @@ def finish_of(
         exception=action.failure.exception,
         error=action.failure.error,
     )
-    return Finish("later", written, digest_of(job.payload), comeback, counted)
+    return Finish("later", written, digest_of(job.payload), comeback, counted, tracked)
+
+
+def _tracked(job: Reservation, action: Action) -> Tracked:
+    """What is then known of a tracked job."""
+    failure = action.failure
+    why = "" if failure is None else f"{failure.exception}: {failure.error}"
+
+    def text(state: str) -> bytes:
+        name = job.retry.queue if state == DELAYED and job.retry else None
+        return status_text(job.id, state, job.class_name, name or job.queue, message=why)
+
+    if action.verb in ("done", "failed"):
+        return Tracked(job.id, text(COMPLETED if action.verb == "done" else FAILED))
+    waits = action.verb == "later" and round(action.seconds * 1000) > 0
+    return Tracked(job.id, text(DELAYED if waits else QUEUED), if_failed=text(FAILED))

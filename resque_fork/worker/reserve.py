@@ -22,6 +22,7 @@ from ..text import did_you_mean
 from ..wire.delayed import digest_of
 from ..wire.job import Payload
 from ..wire.queue_list import QueueList
+from ..wire.status import WORKING, status_text
 from ..wire.unreadable import WRAPPED, key_of, unwrapped
 from .pauses import Pauses
 
@@ -149,6 +150,9 @@ class Reserver:
         if problem is None and step.found == "unread" and payload.decoded:
             self._store.describe(payload.class_name, payload.portable)
         job = Reservation(step.queue, payload, step.run_at)
+        if job.id and problem is None:
+            text = status_text(job.id, WORKING, job.class_name, job.queue)
+            self._store.note_status(job.id, text)
         if step.retries and problem is None and (job.retry or not payload.decoded):
             state = self._store.retry_state(digest_of(payload))
             if state is not None:

@@ -23,11 +23,11 @@ from .conftest import ID, IDENTITY, fill
 LUA = resources.files("resque_fork.store") / "lua"
 OF_A_WORKER = (
     *("prelude", "describe", "find", "heartbeat", "keep", "redeem", "rescue", "restore", "step"),
-    *("unregister", "add_up", "counting", "marks"),
+    *("unregister", "add_up", "counting", "marks", "status", "note_status"),
 )
 OF_A_CLOCK = (
     *("prelude", "waiting", "clock", "move_delayed", "release", "marks", "mark_queues"),
-    *("ticks", "schedules", "count_ticks", "tick", "remove_schedule"),
+    *("status", "ticks", "schedules", "count_ticks", "tick", "remove_schedule"),
 )
 
 

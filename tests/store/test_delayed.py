@@ -283,7 +283,15 @@ def test_queue_in_the_way(delayed: DelayedSet, client: Any) -> None:
 def test_queue_that_may_not_be_pushed_to(delayed: DelayedSet, client: Any, redis_url: str) -> None:
     """A user may lack the right to one key: the item waits on, and is not lost."""
     delay(client, NOW - 9, item(1), item(2, queue="high"))
-    allowed = ("delayed*", "fork:*", "timestamps:*", "queues", "failed_queues", "resque:*")
+    allowed = (
+        "delayed*",
+        "fork:*",
+        "timestamps:*",
+        "queues",
+        "failed_queues",
+        "resque:*",
+        "status:",
+    )
     queues = ("queue:", "queue:high")
     rights = [f"~resque:{pattern}" for pattern in (*allowed, *queues)]
     client.execute_command("ACL", "SETUSER", "less", "reset", "on", ">pw", "%R~*", "+@all", *rights)
@@ -300,7 +308,15 @@ def test_failed_list_that_may_not_be_pushed_to(
 ) -> None:
     """What is no job waits on too."""
     delay(client, NOW - 9, b"oops")
-    allowed = ("delayed*", "fork:*", "timestamps:*", "queues", "failed_queues", "resque:*")
+    allowed = (
+        "delayed*",
+        "fork:*",
+        "timestamps:*",
+        "queues",
+        "failed_queues",
+        "resque:*",
+        "status:",
+    )
     rights = [f"~resque:{pattern}" for pattern in (*allowed, "queue:")]
     client.execute_command("ACL", "SETUSER", "less", "reset", "on", ">pw", "%R~*", "+@all", *rights)
     with BothWays(RedisURL(redis_url.replace("unix://", "unix://less:pw@"))) as less:

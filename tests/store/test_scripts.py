@@ -12,7 +12,9 @@ from resque_fork.store.schedules import RENEWED_SECONDS
 from resque_fork.store.scripts import run, script
 
 LUA = resources.files("resque_fork.store") / "lua"
-PARTS = {"counting", "marks", "prelude", "places", "retry", "ticks", "waiting"}  # of scripts
+PARTS = {  # of scripts
+    *("counting", "marks", "prelude", "places", "retry", "status", "ticks", "tracking", "waiting"),
+}
 NAMES = sorted({file.name.removesuffix(".lua") for file in LUA.iterdir()} - PARTS)
 
 

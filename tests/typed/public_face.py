@@ -20,12 +20,14 @@ from resque_fork import (
     JobTimeout,
     ListBackend,
     LogBackend,
+    Receipt,
     RedisBackend,
     RedisMultiQueueBackend,
     Reservation,
     Resque,
     ResqueError,
     Settings,
+    Status,
     TermException,
     Worker,
     after_fork,
@@ -75,9 +77,9 @@ def invoice(order: int, *, card: str) -> None: ...
 
 def a_function_job_keeps_its_signature() -> None:
     assert_type(send_mail("ada@example.com"), bool)
-    assert_type(send_mail.enqueue("ada@example.com", template="bye"), bool)
-    assert_type(bare.enqueue(7), bool)
-    assert_type(invoice.enqueue(7, card="4111"), bool)
+    assert_type(send_mail.enqueue("ada@example.com", template="bye"), Receipt | bool)
+    assert_type(bare.enqueue(7), Receipt | bool)
+    assert_type(invoice.enqueue(7, card="4111"), Receipt | bool)
     plain: FunctionJob[[int], None] = bare
     assert_type(plain(7), None)
 
@@ -88,6 +90,14 @@ def a_function_job_keeps_its_signature() -> None:
     send_mail.enqueue(7)  # type: ignore[arg-type]
     bare.enqueue("7")  # type: ignore[arg-type]
     invoice.enqueue(7, "4111")  # type: ignore[call-arg]
+
+
+def a_tracked_job_has_a_receipt() -> None:
+    receipt = bare.enqueue(7)
+    assert isinstance(receipt, Receipt)
+    assert_type(receipt.id, str)
+    assert_type(receipt.status(), Status)
+    assert_type(receipt.wait(timeout=5).state, str)
 
 
 def options_of_a_job_are_checked() -> None:
@@ -141,9 +151,9 @@ class QueueOfANumber(Job):
 
 def a_client_enqueues() -> None:
     resque = Resque("redis://localhost:6379/0", namespace="shop", inline=False, timeout=0.5)
-    assert_type(resque.enqueue(send_mail, "ada@example.com", template="bye"), bool)
-    assert_type(resque.enqueue_to("urgent", Mail, "ada@example.com"), bool)
-    assert_type(resque.enqueue_to("reports", "Daily::Report", "today"), bool)
+    assert_type(resque.enqueue(send_mail, "ada@example.com", template="bye"), Receipt | bool)
+    assert_type(resque.enqueue_to("urgent", Mail, "ada@example.com"), Receipt | bool)
+    assert_type(resque.enqueue_to("reports", "Daily::Report", "today"), Receipt | bool)
     assert_type(resque.enqueue_many(bare, ([order] for order in range(9)), queue="bulk"), int)
     assert_type(resque.dequeue(bare, 7), int)
     resque.push("reports", {"class": "Daily::Report", "args": ["today"]})

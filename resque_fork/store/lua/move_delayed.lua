@@ -1,7 +1,8 @@
 -- Move items that are due from the delayed set to their queues, or to the failed list.
 --
 -- KEYS  1 delayed_queue_schedule  2 queues  3 failed_queues  4 lock of Ruby's scheduler
---       5.. with the namespace, no keys themselves: 'delayed:', 'timestamps:', 'queue:'
+--       5.. with the namespace, no keys themselves: 'delayed:', 'timestamps:', 'queue:',
+--       'status:'
 -- ARGV  for each item: moment, item, its queue; the bytes of the item that are its payload,
 --       once '}' follows them, 0 for all of them, or -1 if it goes to the failed list; number
 --       of values for failed entries, and these (see push_failed)
@@ -11,7 +12,7 @@
 -- An item is taken only where it still stands: however many move, each is moved once. The first
 -- that is gone ends it, because another clock is at work.
 
-local LISTS, INDEX, QUEUES = KEYS[5], KEYS[6], KEYS[7]
+local LISTS, INDEX, QUEUES, STATUS_PREFIX = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local reply, named = {0}, {}
 if redis.call('EXISTS', KEYS[4]) == 1 then return reply end
 
@@ -54,6 +55,8 @@ while i <= #ARGV do
       redis.pcall('SADD', KEYS[2], queue)
       local payload = cut == '0' and item or string.sub(item, 1, tonumber(cut)) .. '}'
       moved = pushed(key, payload, moment, item)
+      local id = moved and id_of(payload)
+      if id then end_delay(STATUS_PREFIX, id, 'queued') end
     end
   end
   if moved then

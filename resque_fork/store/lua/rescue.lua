@@ -4,7 +4,8 @@
 --       6 worker:<id>:started  7 stat:processed:<id>  8 stat:failed:<id>
 --       9 stat:failed  10 failed_queues  11 queues  12 fork:attempts  13 queue of its job
 --       14 fork:workers  15 fork:rescued:<token>  16 pruning_dead_workers_in_progress
---       17 fork:kept:<name>  18 fork:metrics  19.. those of retries (see retry.lua)
+--       17 fork:kept:<name>  18 fork:metrics
+--       19 'status:', with the namespace, no key itself  20.. those of retries (see retry.lua)
 -- ARGV  1 id  2 token that it was found with, '' for none
 --       3 number of its last step as it was found  4 its record as it was found, which
 --         counts if it has no token
@@ -15,12 +16,13 @@
 --       10 1 if the bytes of a job that fails or comes back later go to KEYS 17
 --       11 1 if a worker without a token is left alone while a Ruby worker looks for the dead
 --       12..14 by what the outcome of its job is counted (see counting.lua)
---       15 digest by which retries are counted, and for later six values more (see retry.lua)
+--       15..18 what is then known of it, if it is tracked (see status.lua)
+--       19 digest by which retries are counted, and for later six values more (see retry.lua)
 --       then values for its failed entries (see push_failed)
 -- Returns 'rescued', 'requeued', 'later', 'failed', or 'changed' if it is no longer as it
 -- was found: ten rescuers rescue once.
 
-local RETRY_KEYS, COUNTED_ARGS, RETRY_ARGS = 19, 12, 15
+local RETRY_KEYS, COUNTED_ARGS, TRACKED_ARGS, RETRY_ARGS = 20, 12, 15, 19
 local FIRST_ENTRY = ARGV[5] == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
 local in_the_way = refuse_unless('set', KEYS[1]) or refuse_unless('hash', KEYS[2])
   or refuse_unless('set', KEYS[14])
@@ -57,7 +59,7 @@ redis.call('SREM', KEYS[14], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.pcall('HDEL', KEYS[12], 'rescue:' .. ARGV[1])
 redis.call('DEL', KEYS[3], KEYS[6], KEYS[7], KEYS[8])
-local verb = ARGV[5]
+local verb, due = ARGV[5], nil
 if verb == 'lost' and is_poison(KEYS[12], ARGV[9], ARGV[6]) then verb = 'failed' end
 if (verb == 'failed' or verb == 'later') and ARGV[10] == '1' then
   redis.pcall('RENAME', held, KEYS[17])
@@ -69,11 +71,12 @@ if token ~= '' then redis.call('SET', KEYS[15], ARGV[3], 'EX', 86400) end
 if verb == 'lost' then
   put_back(KEYS[11], ARGV[7], KEYS[13], ARGV[8])
 elseif verb == 'later' then
-  verb = retry(RETRY_KEYS, RETRY_ARGS, KEYS[11], ARGV[8])
+  verb, due = retry(RETRY_KEYS, RETRY_ARGS, KEYS[11], ARGV[8])
 else
   forget_retries(RETRY_KEYS, RETRY_ARGS)
 end
 count_outcome(KEYS[18], COUNTED_ARGS, verb)
+end_attempt(KEYS[19], TRACKED_ARGS, verb, due)
 if verb == 'lost' then return 'requeued' end
 if verb == 'later' then return 'later' end
 count(KEYS[9])

@@ -49,8 +49,8 @@ local function note_retry(keys, args, state, held, failures, due, now)
   redis.call('EXPIREAT', KEYS[keys], tonumber(last[2]) + KEPT_SECONDS)
 end
 
--- Have a job come back, in the delayed set or at the end of its queue: 'later', or 'failed' if
--- it has no retries left. Equal jobs share the state, so what counts is what stands there now.
+-- Have a job come back, in the delayed set or at the end of its queue: 'later', and when it is due
+-- if it waits; or 'failed' if it has no retries left. Equal jobs share the state, so what counts is what stands there now.
 local function retry(keys, args, queues, payload)
   local limit, queue, item = tonumber(ARGV[args + 2]), ARGV[args + 3], ARGV[args + 4]
   local state = KEYS[keys + 4] .. ARGV[args]
@@ -76,5 +76,5 @@ local function retry(keys, args, queues, payload)
     wait_until(KEYS[keys + 1], KEYS[keys + 2], KEYS[keys + 3], due, item)
   end
   note_retry(keys, args, state, held, failures, due, now)
-  return 'later'
+  return 'later', delay > 0 and due or nil
 end

@@ -5,8 +5,8 @@
 --       8 pause-all-workers  9 failed_queues  10 queues  11 fork:attempts
 --       12 workers  13 worker:<id>:started  14 fork:queues:paused
 --       15..20 those of retries (see retry.lua); the last is 'queue:', no key itself
---       21 fork:metrics  22 'fork:marks:', with the namespace, no key itself
---       23.. queue:<name>, in order of priority
+--       21 fork:metrics  22, 23 'fork:marks:' and 'status:', with the namespace, no keys themselves
+--       24.. queue:<name>, in order of priority
 -- ARGV  1 token of the worker's process  2 number of this step, one more than the last
 --       3 what became of the job on record: done, failed, back (to the front of
 --         its queue), lost (back, unless it was lost too often), later (it is retried, unless
@@ -15,7 +15,8 @@
 --       5 losses that make a poison pill  6 id of the worker
 --       7 digest of the payload on record, by which losses are counted
 --       8..10 by what its outcome is counted (see counting.lua)
---       11 digest by which retries are counted, and for later six values more (see retry.lua)
+--       11..14 what is then known of it, if it is tracked (see status.lua)
+--       15 digest by which retries are counted, and for later six values more (see retry.lua)
 --       then failed entries, three values each (see push_failed), which failed, lost and
 --         later may need
 --
@@ -35,10 +36,10 @@
 local fork, worker, unread = unpack(KEYS, 1, 3)
 local processed, own_processed, failed, own_failed = unpack(KEYS, 4, 7)
 local pause, failed_queues, queues, attempts, workers, started, paused_key = unpack(KEYS, 8, 14)
-local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 15, KEYS[20], 23
-local metrics, MARKS_PREFIX = KEYS[21], KEYS[22]
+local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 15, KEYS[20], 24
+local metrics, MARKS_PREFIX, STATUS_PREFIX = unpack(KEYS, 21, 23)
 local token, step, became, next_run_at, most_losses, id, losses_digest = unpack(ARGV, 1, 7)
-local COUNTED_ARGS, RETRY_ARGS = 8, 11
+local COUNTED_ARGS, TRACKED_ARGS, RETRY_ARGS = 8, 11, 15
 local FIRST_ENTRY = became == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
 local state = redis.pcall('HMGET', fork, 'token', 'step', 'finish', 'pruned')
 if is_wrong_type(state) then return {'unregistered'} end
@@ -56,7 +57,7 @@ if tonumber(state[2]) >= tonumber(step) then
   return {state[3], found, queue or '', run_at or '', payload or '', known, 0, retries, paused, ''}
 end
 
-local finish, queue, payload, _ = became, nil, nil, nil
+local finish, queue, payload, due, _ = became, nil, nil, nil, nil
 if finish ~= 'none' and not has_record(worker, unread) then
   local rescued = state[4] == state[2] or is_pruned(workers, started, id)
   if not rescued then return {'forgotten'} end
@@ -79,7 +80,7 @@ redis.call('HDEL', fork, 'queue', 'run_at')
 if finish ~= 'none' then redis.call('DEL', worker, unread) end
 if finish == 'lost' and is_poison(attempts, losses_digest, most_losses) then finish = 'failed' end
 if finish == 'later' then
-  finish = retry(RETRY_KEYS, RETRY_ARGS, queues, payload)
+  finish, due = retry(RETRY_KEYS, RETRY_ARGS, queues, payload)
 elseif finish == 'done' or finish == 'failed' then
   forget_retries(RETRY_KEYS, RETRY_ARGS)
 end
@@ -93,7 +94,10 @@ elseif finish == 'done' or finish == 'failed' or finish == 'later' then
     push_failed(FIRST_ENTRY, #ARGV, failed_queues)
   end
 end
-if finish ~= 'none' and finish ~= 'gone' then count_outcome(metrics, COUNTED_ARGS, finish) end
+if finish ~= 'none' and finish ~= 'gone' then
+  count_outcome(metrics, COUNTED_ARGS, finish)
+  end_attempt(STATUS_PREFIX, TRACKED_ARGS, finish, due)
+end
 redis.call('HSET', fork, 'step', step, 'finish', finish)
 
 if next_run_at == '' then return {finish, 'none', '', '', '', known, 0, 0, paused, ''} end

@@ -1,0 +1,43 @@
+"""What is known of tracked jobs, as applications and people read it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ..errors import WrongKeyType
+from ..wire.keys import Keys
+from ..wire.status import Status
+from . import scripts
+
+if TYPE_CHECKING:
+    from .client import Client
+
+
+class Statuses:
+    """The tracked jobs of one namespace."""
+
+    def __init__(self, redis: Client, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def get(self, job_id: str) -> Status:
+        """What is known of a job now; its state is ``unknown`` if nothing is."""
+        try:
+            raw = self._redis.execute_command("GET", self._keys.status(job_id))
+        except WrongKeyType:
+            raw = None
+        return Status.parse(job_id, raw, time.time())
+
+    def enqueue(self, job_id: str, status: bytes, queue: str, payload: bytes) -> None:
+        """Queue a tracked job."""
+        keys = self._keys
+        scripts.run(
+            self._redis,
+            "enqueue_tracked",
+            [
+                *(keys.queues, keys.queue(queue)),
+                *(keys.statuses, keys.own_statuses, keys.status_prefix),
+            ],
+            [job_id, status, queue, payload],
+        )
