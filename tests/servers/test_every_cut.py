@@ -50,7 +50,7 @@ NOBODY = 9_999_999  # no kernel gives such a pid
 
 # All that a worker ever sends to a server that knows its scripts; and the scripts, to any other.
 COMMANDS = {
-    *("HELLO", "SELECT", "PING", "TIME", "SET", "HDEL", "HGETALL", "SMEMBERS", "SUNION"),
+    *("HELLO", "SELECT", "PING", "TIME", "SET", "HDEL", "HGETALL", "SMEMBERS"),
     *("CLIENT TRACKING ON", "CLIENT TRACKING OFF"),
     *(f"EVALSHA {name}" for name in NAMES),
 }
@@ -58,6 +58,7 @@ SCRIPT_COMMANDS = {f"{verb} {name}" for verb in ("EVAL", "EVALSHA") for name in 
 
 PERFORMED = {"rescued": 1, "small": 1, "large": 1, "notified": 1, "bad": 1, "deadly": 2, "last": 1}
 PERFORMED |= {"delayed": 1, "weekly": 1}
+OUTCOMES = {"done": 6, "failed": 3, "lost": 2, "back": 1}
 FAILED = ["ValueError", "ResqueFork::PoisonPill", "ResqueFork::UnreadablePayload"]
 LAST = b'{"class":"last","args":[]}'
 
@@ -167,21 +168,36 @@ class Lives:
         entries: Any = self.redis.lrange(keys.failed, 0, -1)
         left: Any = self.redis.keys(f"{keys.prefix}*")
         # which expire
-        locks = {keys.own_pruning_lock, keys.clock} if how == POSTHUMOUS else set()
+        locks = (
+            {keys.own_pruning_lock, keys.clock, keys.marks("jobs")} if how == POSTHUMOUS else set()
+        )
         expected = [keys.failed, keys.queues, keys.queue("jobs")]
         expected += [keys.stat("processed"), keys.stat("failed"), keys.last_enqueued]
         expected += [keys.own_schedules, keys.renewals, keys.ticks]
+        expected += [keys.metrics, keys.metrics_queues, keys.metrics_classes]
+        minutes = {key.decode() for key in left if key.startswith(f"{keys.metrics}:1".encode())}
+        ends: Any = self.redis.hgetall(keys.metrics)
         checks = {
             "performed": (dict(Counter(ledger.read_text().splitlines())), PERFORMED),
             "failed": (sorted(json.loads(e)["exception"] for e in entries), sorted(FAILED)),
             "processed": (self.redis.get(keys.stat("processed")), b"9"),
             "counted as failed": (self.redis.get(keys.stat("failed")), b"3"),
+            "counted": (_outcomes(ends), OUTCOMES),
             "queued": (self.redis.lrange(keys.queue("jobs"), 0, -1), [LAST]),
-            "keys": (sorted({key.decode() for key in left} - locks), sorted(expected)),
+            "keys": (sorted({key.decode() for key in left} - locks - minutes), sorted(expected)),
         }
         return [
             f"{what}: {is_} != {ought}" for what, (is_, ought) in checks.items() if is_ != ought
         ]
+
+
+def _outcomes(counted: dict[bytes, bytes]) -> dict[str, int]:
+    """How many attempts have ended how."""
+    sums: Counter[str] = Counter()
+    for field, number in counted.items():
+        if field.startswith(b"jobs\t"):
+            sums[field.decode().rpartition("\t")[2]] += int(number)
+    return dict(sums)
 
 
 async def all_lives(
