@@ -36,9 +36,13 @@ def fields_of(text: str) -> Fields:
 
 
 def query_of(fields: Mapping[str, Any]) -> str:
-    """A query with those fields that have a value."""
-    pairs = ((key, value) for key, value in fields.items() if value is not None)
-    return "&".join(f"{key}={_quoted(value)}" for key, value in pairs)
+    """A query with those fields that have a value, or a list of values."""
+    return "&".join(
+        f"{_quoted(key)}={_quoted(value)}"
+        for key, values in fields.items()
+        for value in (values if isinstance(values, list) else [values])
+        if value is not None
+    )
 
 
 def _quoted(value: Any) -> str:

@@ -19,6 +19,7 @@ from ..logs import lifecycle
 from ..ops.rows import to_json
 from ..ops.site import Site
 from ..settings import Settings
+from ..text import printable
 from ..version import __version__
 from ..wire.json import sayable
 from . import delayed, failed, jobs, overview, queues, retries, schedules, show, workers
@@ -48,7 +49,7 @@ ACTIONS = (
     *delayed.ACTIONS,
     *schedules.ACTIONS,
 )
-# What the pages are called in the navigation, and the pages that belong to each.
+# What the pages are called in the navigation.
 NAVIGATION = (
     ("Overview", "/"),
     ("Queues", "/queues"),
@@ -152,12 +153,20 @@ class _Served:
 
         def answer(request: Request) -> Response:
             try:
-                asked = question(self._ask(request))
+                ask = self._ask(request)
+                asked = question(ask)
             except ResqueError as error:
                 return self._problem(request, error)
-            address = f"{request.scope.get('root_path', '')}{action.path}?{request.url.query}"
-            values = {"question": asked, "button": action.button, "address": address}
-            return self._rendered(request, "confirm.html", 200, page="", **values)
+            return self._rendered(
+                request,
+                "confirm.html",
+                200,
+                page="",
+                question=asked,
+                button=action.button,
+                path=action.path,
+                fields=ask.query,
+            )
 
         return answer
 
@@ -180,7 +189,7 @@ class _Served:
             done = action.do(ask)
         except ResqueError as error:
             return self._problem(request, error)
-        lifecycle.info("%s: %s", ask.who, done.said)
+        lifecycle.info("%s: %s", printable(ask.who), printable(done.said))
         if isinstance(done, Shown):
             return self._rendered(request, done.template, 200, page="", **done.values)
         root = request.scope.get("root_path", "")

@@ -10,7 +10,7 @@ import glob
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ..client.failed import FailedJob, FailedJobs, Filter
@@ -82,19 +82,15 @@ def _age(ask: Ask, name: str) -> float | None:
 
 def show_all(ask: Ask) -> Row:
     """A page of one list, the newest first."""
-    name = ask.text("list") or "failed"
-    jobs = ask.site.resque.failed(name)
-    names = jobs.names()
-    if name not in names:
-        raise NotFound(f"There is no list of failed jobs {name!r}.")
+    jobs = list_of(ask)
     count = jobs.count()
     before = min(ask.number("before", count), count)
     found = search(jobs, filter_of(ask), before)
     groups = found.groups.most_common(MOST_GROUPS)
     return {
         "now": ask.site.workers.now(),
-        "list": name,
-        "lists": names,
+        "list": jobs.name,
+        "lists": jobs.names(),
         "count": count,
         "filter": {field: text for field in FILTERS if (text := ask.text(field))},
         "before": before,
@@ -121,40 +117,52 @@ def job_row(job: FailedJob) -> Row:
     return {**job.to_dict(), "can_be_retried": job.can_be_requeued}
 
 
-def find(jobs: FailedJobs, index: int, id: str) -> FailedJob:
-    """The entry that was shown at an index, there or nearby. Raises StaleEntry."""
-    start = max(0, index - NEARBY)
-    nearby = [job for job in jobs.page(start, 2 * NEARBY) if job.id == id]
-    if not nearby:
-        raise StaleEntry(
-            f"The failed job {index}:{id} is no longer as it was shown: it was removed or queued "
-            "again, or has moved. Look for it in the list."
-        )
-    return min(nearby, key=lambda job: abs(job.index - index))
+def list_of(ask: Ask) -> FailedJobs:
+    """The list that is asked for, and no other list in Redis. Raises NotFound."""
+    jobs = ask.site.resque.failed(ask.text("list") or "failed")
+    if jobs.name not in jobs.names():
+        raise NotFound(f"There is no list of failed jobs {jobs.name!r}.")
+    return jobs
+
+
+def find(jobs: FailedJobs, shown: Collection[tuple[int, str]]) -> list[FailedJob]:
+    """The entries that were shown at an index under an id, there or nearby.
+
+    Raises StaleEntry, and BadRequest if they are too far apart to have been on one page.
+    """
+    indexes = [index for index, _ in shown]
+    start, stop = max(0, min(indexes) - NEARBY), max(indexes) + NEARBY
+    if stop - start > MOST_LOOKED_AT:
+        raise BadRequest("The failed jobs that are selected are too far apart.")
+    found: dict[str, list[FailedJob]] = {}
+    for job in jobs.page(start, stop - start):
+        found.setdefault(job.id, []).append(job)
+    for index, id in shown:
+        if id not in found:
+            raise StaleEntry(
+                f"The failed job {index}:{id} is no longer as it was shown: it was removed or "
+                "queued again, or has moved. Look for it in the list."
+            )
+    return [min(found[id], key=lambda job: abs(job.index - index)) for index, id in shown]
 
 
 def show(ask: Ask) -> Row:
     """One failed job."""
-    name = ask.text("list") or "failed"
+    jobs = list_of(ask)
     try:
-        job = find(ask.site.resque.failed(name), ask.number("index"), ask.named("id"))
+        [job] = find(jobs, [(ask.number("index"), ask.named("id"))])
     except StaleEntry as error:
         raise NotFound(str(error)) from None
-    return {"now": ask.site.workers.now(), "list": name, "job": job_row(job)}
+    return {"now": ask.site.workers.now(), "list": jobs.name, "job": job_row(job)}
 
 
 def _chosen(ask: Ask) -> list[FailedJob]:
     """The entries that were selected. Raises BadRequest, StaleEntry."""
-    jobs = _list_of(ask)
     names = [re.fullmatch(r"(\d{1,15}):([0-9a-f]{8})", text) for text in ask.query.get("entry", ())]
-    found = [find(jobs, int(name[1]), name[2]) for name in names if name]
-    if not found:
+    shown = {(int(name[1]), name[2]) for name in names if name}
+    if not shown:
         raise BadRequest("No failed job is selected.")
-    return found
-
-
-def _list_of(ask: Ask) -> FailedJobs:
-    return ask.site.resque.failed(ask.text("list") or "failed")
+    return find(list_of(ask), shown)
 
 
 def _back(ask: Ask) -> Row:
@@ -165,7 +173,7 @@ def _back(ask: Ask) -> Row:
 def retry(ask: Ask) -> Done:
     """Queue the selected jobs again."""
     chosen = _chosen(ask)
-    done = _list_of(ask).requeue(chosen)
+    done = list_of(ask).requeue(chosen)
     left = len(chosen) - done
     why = f"; left out {left}: gone, redacted, or without a queue or class" if left else ""
     return Done(f"Queued {counted(done, 'failed job')} again{why}.", "/failed", _back(ask))
@@ -173,7 +181,7 @@ def retry(ask: Ask) -> Done:
 
 def remove(ask: Ask) -> Done:
     """Remove the selected entries."""
-    done = _list_of(ask).remove(_chosen(ask))
+    done = list_of(ask).remove(_chosen(ask))
     return Done(f"Removed {counted(done, 'failed job')}.", "/failed", _back(ask))
 
 
@@ -184,7 +192,7 @@ def _all_that_match(act: str, button: str, path: str) -> Callable[[Ask], Done | 
     """
 
     def do(ask: Ask) -> Done | Shown:
-        jobs = _list_of(ask)
+        jobs = list_of(ask)
         removes = act == "Removed"
         at, until = ask.sent("at"), ask.sent("until", jobs.count())
         chosen, place = _slice(jobs, filter_of(ask), at, until, skip_retried=not removes)
@@ -246,7 +254,7 @@ def _selected(ask: Ask) -> str:
 def _matching(ask: Ask) -> str:
     filters = [f"{name} {text}" for name in FILTERS if (text := ask.text(name))]
     which = f"that match {', '.join(filters)}" if filters else "in the list"
-    return f"all failed jobs {which} (of {_list_of(ask).count():,})"
+    return f"all failed jobs {which} (of {list_of(ask).count():,})"
 
 
 PAGES = (Page("/failed", "failed.html", show_all), Page("/failure", "failure.html", show))

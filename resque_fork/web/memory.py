@@ -28,16 +28,18 @@ class Growth:
     """By how much queues have grown while somebody looked."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._samples: deque[tuple[float, Mapping[str, int]]] = deque(maxlen=SAMPLES)
 
     def since(self, sizes: Mapping[str, int], now: float) -> tuple[float, Mapping[str, int]] | None:
         """Seconds since the oldest sample, and the sizes then; None while there is none."""
         samples = self._samples
-        while samples and not 0 <= now - samples[0][0] <= STALE_SECONDS:
-            samples.popleft()
-        oldest = samples[0] if samples else None
-        if not samples or now - samples[-1][0] >= SAMPLE_SECONDS:
-            samples.append((now, sizes))
+        with self._lock:
+            while samples and now - samples[0][0] > STALE_SECONDS:
+                samples.popleft()
+            oldest = samples[0] if samples else None
+            if not samples or now - samples[-1][0] >= SAMPLE_SECONDS:
+                samples.append((now, sizes))
         return None if oldest is None else (now - oldest[0], oldest[1])
 
 

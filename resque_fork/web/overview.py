@@ -42,7 +42,7 @@ def show(ask: Ask) -> Row:
     check_up.refresh()
     return {
         "now": ask.site.workers.now(),
-        "paused": resque.paused(),
+        "paused": read(resque.paused, False),
         "numbers": {
             "pending": sum(row["size"] for row in queues),
             "working": len(working),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from ..errors import WrongKeyType
 from ..metrics.collect import latencies
 from ..ops.checks_of_workers import unserved
 from ..ops.rows import Row, job_row
@@ -30,7 +31,10 @@ def queue_rows(ask: Ask) -> list[Row]:
     sizes = {**dict.fromkeys(paused, 0), **resque.queue_sizes()}
     waits = _waits(ask, sizes)
     before = ask.memory.growth.since(sizes, time.monotonic())
-    idle = {*unserved(ask.site, [name for name, size in sizes.items() if size])}
+    try:
+        idle = unserved(ask.site, [name for name, size in sizes.items() if size])
+    except WrongKeyType:  # the page of workers says so
+        idle = []
     return [
         {
             "queue": name,

@@ -144,7 +144,7 @@ def environment() -> Environment:
 def render(template: str, root: str, **values: Any) -> bytes:
     """A page; `root` is where the dashboard is mounted."""
 
-    def url(path: str, **fields: Any) -> Markup:  # which is never cut
+    def url(path: str, /, **fields: Any) -> Markup:  # which is never cut
         query = query_of(fields)
         return escape(f"{root}{path}{'?' if query else ''}{query}")
 

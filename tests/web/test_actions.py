@@ -111,6 +111,7 @@ def test_a_queue_whose_name_is_not_utf8(served: Served, redis: Redis) -> None:
     redis.sadd("resque:queues", b"\xff\x00")
     redis.rpush(b"resque:queue:\xff\x00", "{}")
     assert "1 job waits" in served.get("/queue?name=%ff%00").text
+    assert 'action="/queue/delete?name=%FF%00"' in served.get("/queue/delete?name=%ff%00").text
     act(served, "/queue/delete?name=%ff%00")
     assert redis.exists(b"resque:queue:\xff\x00") == 0
 
@@ -142,6 +143,8 @@ def test_selected_failed_jobs(served: Served, redis: Redis) -> None:
     assert gone.status == 409
     assert "is no longer as it was shown" in gone.text
     assert "No failed job is selected." in served.post("/failed/retry").text
+    far = served.get("/failed/retry?entry=1:00000000&entry=100000:00000000")
+    assert (far.status, "are too far apart." in far.text) == (400, True)
     assert "No failed job is selected." in served.get("/failed/retry?entry=x").text
 
 
@@ -197,6 +200,16 @@ def test_removing_all_that_match(
         page = act_on(served, "/failed/remove-all?class=Mail", page)
     assert said(page) == "Removed 10 failed jobs."
     assert entries(redis) == [100, 50]
+
+
+def test_other_lists_are_left_alone(served: Served, resque: Resque) -> None:
+    """A list of Redis that is none of failed jobs is neither shown nor changed."""
+    resque.enqueue_to("mail", "Mail", 1)
+    for path in ("/failed", "/failed/remove-all", "/failed/retry-all"):
+        answer = served.get(f"{path}?list=queue:mail")
+        assert (answer.status, "There is no list of failed jobs" in answer.text) == (404, True)
+    assert served.post("/failed/remove-all?list=queue:mail").status == 404
+    assert resque.size("mail") == 1
 
 
 def test_retries(served: Served, resque: Resque, stage: Stage) -> None:

@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 
 from resque_fork import Resque
+from resque_fork.web import show
 from resque_fork.web.access import everybody
 from resque_fork.web.dashboard import PAGES, dashboard
 
@@ -121,6 +122,7 @@ def test_a_key_of_another_type(served: Served, redis: Redis) -> None:
     sentence = "The Redis key 'resque:workers' does not hold what Resque keeps there"
     overview = html.unescape(served.get("/").text)
     assert sentence in overview
+    assert ">mail</a>" in overview
     assert served.get("/workers").status == 500
     assert sentence in html.unescape(served.get("/workers").text)
 
@@ -134,6 +136,17 @@ def test_the_etag_is_that_of_what_is_shown(served: Served, resque: Resque) -> No
     assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", tag)
     resque.enqueue_in_to("mail", 7200, "Mail", 3)
     assert served.get("/delayed", {"If-None-Match": tag}).status == 200
+
+
+def test_ages_are_no_change() -> None:
+    """The tag is made of what lasts: not of how long ago something was, but of when it was."""
+
+    def page(time: str, age: str) -> bytes:
+        return f'<p>7 <time datetime="{time}" data-since>{age}</time></p>'.encode()
+
+    assert show.etag(page("2026-11-27", "3s")) == show.etag(page("2026-11-27", "5s"))
+    assert show.etag(page("2026-11-27", "3s")) != show.etag(page("2026-11-28", "3s"))
+    assert show.etag(b"<p>7</p>") != show.etag(b"<p>8</p>")
 
 
 def test_files_are_kept_for_ever(served: Served) -> None:
