@@ -12,8 +12,14 @@ function parts(root) {
   return [...root.querySelectorAll("[data-part]")];
 }
 
+let pressed = false; // a link that is replaced between press and release is not followed
+for (const type of ["pointerdown", "pointerup", "pointercancel"]) {
+  document.addEventListener(type, () => { pressed = type === "pointerdown"; }, true);
+}
+
 // What a reader has chosen stays: text, a checkbox, or a field that is being filled in.
 function isHeld(part) {
+  if (pressed) return true;
   const text = getSelection();
   if (text && !text.isCollapsed && text.intersectsNode(part)) return true;
   if (part.querySelector("input:checked")) return true; // the server checks none
