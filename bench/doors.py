@@ -51,11 +51,11 @@ class Sum:
 
 # tests/test_doors.py fails if a job enters more. Lower them when it enters less.
 CEILINGS = {
-    "parent": Sum(140, 40),
+    "parent": Sum(143, 41),
     "child": Sum(64, 16),
-    "parent and child": Sum(188, 46),
-    "enqueueing": Sum(27, 10),
-    "with enqueueing": Sum(218, 51),
+    "parent and child": Sum(191, 47),
+    "enqueueing": Sum(29, 10),
+    "with enqueueing": Sum(219, 52),
 }
 
 

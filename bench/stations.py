@@ -24,7 +24,7 @@ def note_calls() -> None:
     fork, leave, write, wait4, step = (
         system.fork,
         os._exit,
-        os.write,
+        process.write,
         system.wait4,
         WorkerStore.step,
     )
@@ -66,7 +66,7 @@ def note_calls() -> None:
     for module, name, noting in (
         (system, "fork", noting_fork),
         (os, "_exit", noting_exit),
-        (os, "write", noting_write),
+        (process, "write", noting_write),
         (system, "wait4", noting_wait4),
     ):
         setattr(module, name, noting)

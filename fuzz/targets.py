@@ -21,7 +21,6 @@ from resque_fork import FailedJob, Filter
 from resque_fork.child import report
 from resque_fork.child.outcome import ChildEnd, outcome_of
 from resque_fork.cli.failed import _described
-from resque_fork.cli.output import readable
 from resque_fork.client.failed import requeue_of
 from resque_fork.embedded import Server
 from resque_fork.errors import SettingsError, UnreadablePayload
@@ -31,6 +30,7 @@ from resque_fork.job.redaction import is_redacted, redacted
 from resque_fork.job.registry import declare
 from resque_fork.job.reservation import Reservation
 from resque_fork.job.schedule import Schedule
+from resque_fork.ops.rows import readable
 from resque_fork.store.long_list import Entry
 from resque_fork.store.schedules import Tick
 from resque_fork.store.workers import WorkerId

@@ -38,6 +38,7 @@ NOT_RUN = {
 
 # Blocks that are run elsewhere, by the beginning of their code.
 RUN_ELSEWHERE = {
+    "$ python manage.py": "tests/databases/test_django_app.py runs manage.py in a project",
     "$ python3 -m venv": "tests/test_install.py runs it in a new virtual environment",
 }
 

@@ -299,7 +299,8 @@ def test_daemon(call, run, redis: Redis, application: str, tmp_path: Path) -> No
 def test_errors_are_said_before_it_goes_to_the_background(call, tmp_path: Path) -> None:
     """What is wrong from the start is seen in the terminal, also with --daemon."""
     ended = call("work", "-q", "mail", "--daemon", "--logfile", "absent/log")
-    assert (ended.returncode, sentence(ended)) == (1, "absent/log: No such file or directory.")
+    refused = "The logfile absent/log cannot be written: No such file or directory."
+    assert (ended.returncode, sentence(ended)) == (1, refused)
     assert call("work", "--daemon").returncode == 2
     ended = call("work", "-q", "nothing", "--interval", "0", "--daemon")
     assert ended.returncode == 0

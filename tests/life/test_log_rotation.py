@@ -207,7 +207,9 @@ def test_a_fifo_as_logfile(stage: Stage) -> None:
     os.mkfifo(fifo)
     alone = stage.work("--logfile", "log.fifo")
     assert alone.ended() == 1
-    assert alone.said == "resque-fork: log.fifo: No such device or address.\n"
+    assert alone.said == (
+        "resque-fork: The logfile log.fifo cannot be written: No such device or address.\n"
+    )
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     worker = stage.idle("--logfile", "log.fifo")
     worker.send(HUP)

@@ -10,9 +10,15 @@ from redis import Redis
 
 from resque_fork import Resque, Settings, job
 from resque_fork.job.registry import registry
+from resque_fork.metrics.tally import Tally
 from resque_fork.store.worker_store import WorkerStore
+from resque_fork.system.loop import Loop
 from resque_fork.wire.queue_list import QueueList
 from resque_fork.worker.reserve import Reserver
+
+
+def reserver_of(store: WorkerStore, *queues: str) -> Reserver:
+    return Reserver(store, QueueList(queues), Settings(), Tally(Loop(), store.add_up))
 
 
 def test_a_queue_that_appears_while_all_others_are_paused(resque: Resque, redis: Redis) -> None:
@@ -21,7 +27,7 @@ def test_a_queue_that_appears_while_all_others_are_paused(resque: Resque, redis:
     redis.sadd("resque:fork:queues:paused", "mail")
     store = WorkerStore(resque.client, resque.key_names, "vm:1:*", {})
     store.heartbeat()
-    reserver = Reserver(store, QueueList(["*"]), Settings())
+    reserver = reserver_of(store, "*")
     assert reserver.finish_and_reserve() is None
     assert reserver.paused
     resque.enqueue_to("low", "nobody.knows")
@@ -49,7 +55,7 @@ def test_misspelt_queues(
     for queue in ("urgent", "urgents"):
         job(queue=queue, name=uuid.uuid4().hex)(lambda: None)
     store = WorkerStore(resque.client, resque.key_names, "vm:1:q", {})
-    Reserver(store, QueueList(queues), Settings()).warn_of_misspelt()
+    reserver_of(store, *queues).warn_of_misspelt()
     assert caplog.messages == warned
 
 
@@ -57,7 +63,7 @@ def test_misspelt_queues_are_not_worth_an_error(resque: Resque, redis: Redis) ->
     """A key that is no set, where the names of queues should be, is somebody else's to tell."""
     redis.set("resque:queues", "x")
     store = WorkerStore(resque.client, resque.key_names, "vm:1:q", {})
-    Reserver(store, QueueList(["mial"]), Settings()).warn_of_misspelt()
+    reserver_of(store, "mial").warn_of_misspelt()
     redis.delete("resque:queues")  # not every test empties the server
 
 
