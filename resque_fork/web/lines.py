@@ -8,7 +8,7 @@ from ..ops.rows import Row
 from .minutes import MINUTE, Ends
 
 WIDTH, HEIGHT = 600, 60  # of a line, in the units of its points
-SPANS = (("the last hour", 60, 1), ("the last 24 hours", 24 * 60, 10))  # minutes, and of a point
+SPANS = (("last hour", 60, 1), ("last 24 hours", 24 * 60, 10))  # minutes, and of a point
 
 
 def lines(minutes: Mapping[int, Ends]) -> list[Row]:

@@ -104,7 +104,7 @@ def _processes(site: Site, row: Row) -> Row:
     except ResqueError as error:
         return {**found, "processes_problem": str(error)}
     if top is None:
-        problem = f"It runs on {row['host']}, where alone they can be seen."
+        problem = f"It runs on {row['host']}: they can be seen only there."
         told = "by_request" if by_request else None
         return {**found, "processes_problem": problem, "told": told}
     processes = [top]

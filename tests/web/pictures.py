@@ -1,9 +1,11 @@
 """Takes the pictures of docs/dashboard.md: bin/python tests/web/pictures.py"""
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -32,10 +34,10 @@ FAILURES = (
 
 def fill(resque: Resque) -> None:
     """A small shop, in which one queue grows and one job hangs."""
-    now = time.time()
+    now, redis = time.time(), resque.redis
     for queue, size in QUEUES.items():
         resque.enqueue_many("Import", ([n] for n in range(size)), queue=queue)
-    redis = resque.redis
+        redis.hset(resque.key_names.marks(queue), "marks", f"{int(now - size / 2)}000 1")
     for number, (queue, name, seconds) in enumerate(RUNNING):
         worker = f"jobs-{number + 1}:{4000 + number}:{queue}"
         record = {
@@ -46,6 +48,12 @@ def fill(resque: Resque) -> None:
         redis.sadd("resque:workers", worker)
         redis.set(f"resque:worker:{worker}", json.dumps(record))
         redis.hset("resque:workers:heartbeat", worker, run_time(now - 20))
+    began = int(now) // 60 * 60
+    for ago in range(24 * 60):
+        mails = int(60 + 40 * math.sin(ago / 200) + 9 * math.sin(ago * 7))
+        resizes = int(ago % 61 == 0) + 2 * int(505 < ago < 540)
+        ends = {"jobs\tmail\tSendMail\tdone": mails, "jobs\timages\tResize\tfailed": resizes}
+        redis.hset(resque.key_names.metrics_of(began - 60 * ago), mapping=ends)
     for name, queue, exception, error, count in FAILURES:
         for n in reversed(range(count)):
             entry = {
@@ -60,13 +68,18 @@ def fill(resque: Resque) -> None:
             redis.rpush("resque:failed", json.dumps(entry))
 
 
+def is_ready(overview: Any) -> bool:
+    """Whether the check-up has been made, and all minutes of the day were read."""
+    return bool(overview["findings"]) and all(span["complete"] for span in overview["lines"])
+
+
 def take(browser: Browser, folder: Path) -> None:
     """Take all pictures, once the check-up has been made and a queue has grown."""
     with Server() as server:
         resque = Resque(server.url)
         fill(resque)
         with Served(dashboard(resque, access=lambda request: ("all", "ada"))) as served:
-            until(lambda: served.get("/overview.json").json["findings"])
+            until(lambda: is_ready(served.get("/overview.json").json))
             resque.enqueue_many("Import", ([n] for n in range(320)), queue="imports")
             page = browser.new_page(viewport=SIZE)
             for name, path in PICTURES.items():

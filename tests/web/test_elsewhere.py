@@ -44,7 +44,7 @@ def test_a_busy_worker(served: Served, stage: Stage) -> None:
     shown = served.get(f"/worker.json{path}").json
     assert (shown["told"], shown["processes"]) == ("by_request", [])
     page = html.unescape(served.get(f"/worker{path}").text)
-    assert "where alone they can be seen." in page
+    assert ": they can be seen only there." in page
     assert "a busy one within seconds" in page
     stacks = served.post(f"/worker/stacks{path}").text
     assert f"<h2>Process {child}</h2>" in stacks
@@ -121,7 +121,7 @@ def test_a_worker_of_another_language(served: Served, redis: Redis) -> None:
     """It takes no requests: what to run on its host is shown instead of buttons."""
     redis.sadd("resque:workers", "ruby:12:mail")
     page = html.unescape(served.get("/worker?id=ruby:12:mail").text)
-    assert "It runs on ruby, where alone they can be seen." in page
+    assert "It runs on ruby: they can be seen only there." in page
     assert "kill -QUIT 12" in page
     assert "/worker/stop" not in page
     refused = act(served, "/worker/stop?id=ruby:12:mail")

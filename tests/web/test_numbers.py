@@ -51,8 +51,8 @@ def test_lines(served: Served, redis: Redis) -> None:
     assert (day["done"], day["failed"], day["again"]) == (1060, 2, 4)
     page = served.get("/").text
     text = html.unescape(re.sub("<[^>]*>", "", page))
-    assert "60 done, 2 failed, 4 to be tried again in the last hour" in text
-    assert "1,060 done, 2 failed, 4 to be tried again in the last 24 hours" in text
+    assert "Last hour: 60 done, 2 failed, 4 to be tried again" in text
+    assert "Last 24 hours: 1,060 done, 2 failed, 4 to be tried again" in text
     assert "Failed or to be tried again: at most 6 a minute in the last hour" in text
     assert "Done: at most 100 a minute in the last 24 hours" in text
     charts = re.findall(r'<svg [^>]*role="img" aria-label="([^"]*)"><title>([^<]*)</title>', page)
