@@ -71,7 +71,10 @@ def fill(redis: Redis) -> None:
         redis.set(b"resque:worker:" + worker + b":started", name)
         schedule = {"class": text, "queue": text, "args": [text], "cron": text, "description": text}
         redis.hset("resque:persistent_schedules", name, json.dumps(schedule))
-        redis.hset("resque:fork:metrics", b"jobs\tq\t" + name + b"\tdone", 1)
+        redis.sadd("resque:fork:queues:paused", name)
+        redis.hset("resque:fork:jobs", name, name)
+        ends = {b"jobs\tq\t" + name + b"\tdone": 1, b"deaths\t" + name + b"\t" + name: 1}
+        redis.hset("resque:fork:metrics", mapping={**ends, name: name})
         redis.hset("resque:fork:retry:" + "ab" * 20, mapping={"exception": name, "error": name})
     redis.zadd("resque:delayed_queue_schedule", {"2000000000": 2e9, "<hostile-5>": 1, "\x00": 2})
     redis.zadd("resque:fork:retries", {"ab" * 20: 1, "<hostile-6>": 2})

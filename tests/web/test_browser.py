@@ -118,7 +118,7 @@ def test_hostile_texts(open_page: Open, redis: Redis, served: Served) -> None:
         page.goto(f"{served.url}{path}")
         expect(page.get_by_text(re.compile("<(script|hostile)")).first).to_be_attached()
         inner = page.locator("main tbody th a", has_text="onerror")
-        if inner.count():
+        if path != "/jobs" and inner.count():  # from there it leads to the failed jobs of a class
             inner.last.click()
             expect(page).not_to_have_url(f"{served.url}{path}")
             expect(page.get_by_text("onerror=alert(2)").first).to_be_attached()

@@ -10,7 +10,7 @@ from resque_fork import Retry
 from resque_fork.metrics.names import BEYOND, SCALES
 from resque_fork.web.jobs import UNKNOWN, retry_in_words
 
-from .hostile import TEXTS, text_bytes
+from .hostile import fill
 from .served import Served
 
 
@@ -92,12 +92,7 @@ def test_values_beyond_the_last_bound(served: Served, redis: Redis) -> None:
 
 def test_anything_may_stand_there(served: Served, redis: Redis) -> None:
     """Whatever is counted or declared is escaped, and what is no number is left out."""
-    for text in TEXTS:
-        name = text_bytes(text)
-        redis.hset("resque:fork:jobs", name, text_bytes(text))
-        redis.hset("resque:fork:metrics", b"jobs\tq\t" + name + b"\tdone", 1)
-        redis.hset("resque:fork:metrics", b"deaths\t" + name + b"\t" + name, 1)
-        redis.hset("resque:fork:metrics", name, name)
+    fill(redis)
     redis.hset("resque:fork:metrics", "jobs\tq\tlong\tdone", "9" * 5000)
     page = served.get("/jobs")
     assert page.status == 200
