@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -68,3 +69,11 @@ def test_metrics_are_named_as_prometheus_wants() -> None:
         assert set(metric.labels) <= {"queue", "class", "outcome", "cause", "mode", "state"}
         assert metric.help.endswith(".")
     assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+def test_quantiles() -> None:
+    """They are estimated within a bucket; beyond the last bound nothing more is known than that."""
+    values = Distribution({1.0: 0, 2.0: 10, 4.0: 10, math.inf: 0}, 0)
+    assert [values.quantile(share) for share in (0.25, 0.5, 0.75, 1)] == [1.5, 2, 3, 4]
+    assert Distribution({1.0: 1, math.inf: 9}, 0).quantile(0.5) == 1
+    assert Distribution({1.0: 0, math.inf: 0}, 0).quantile(0.5) is None

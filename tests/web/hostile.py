@@ -74,7 +74,7 @@ def fill(redis: Redis) -> None:
         redis.sadd("resque:fork:queues:paused", name)
         redis.hset("resque:fork:jobs", name, name)
         ends = {b"jobs\tq\t" + name + b"\tdone": 1, b"deaths\t" + name + b"\t" + name: 1}
-        redis.hset("resque:fork:metrics", mapping={**ends, name: name})
+        redis.hset("resque:fork:metrics", mapping={**ends, name: name})  # type: ignore[dict-item]
         redis.hset("resque:fork:retry:" + "ab" * 20, mapping={"exception": name, "error": name})
     redis.zadd("resque:delayed_queue_schedule", {"2000000000": 2e9, "<hostile-5>": 1, "\x00": 2})
     redis.zadd("resque:fork:retries", {"ab" * 20: 1, "<hostile-6>": 2})

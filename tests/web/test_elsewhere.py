@@ -10,6 +10,7 @@ from life.harness import Running, Stage, until
 from redis import Redis
 
 from resque_fork.web import workers
+from resque_fork.web.memory import MOST_ASKED
 
 from .served import Served
 from .test_actions import act, said
@@ -76,15 +77,18 @@ def test_nobody_answers(served: Served, redis: Redis, monkeypatch: pytest.Monkey
 
 
 def test_others_are_served_meanwhile(served: Served, redis: Redis) -> None:
-    """Dozens that wait for a worker keep nobody from looking at other pages."""
+    """Those that wait for a worker keep nobody from looking at pages: only so many may wait."""
     path = registered(redis, "slow:1:mail")
     waiting = [
-        threading.Thread(target=served.post, args=(f"/worker/stacks{path}",)) for _ in range(5)
+        threading.Thread(target=served.post, args=(f"/worker/stacks{path}",))
+        for _ in range(MOST_ASKED)
     ]
     for thread in waiting:
         thread.start()
     until(lambda: redis.llen("resque:fork:ask:slow:1:mail") == len(waiting))
     assert served.get("/workers").status == 200
+    refused = served.post(f"/worker/stacks{path}")
+    assert "10 workers are being asked already: try again in a moment." in refused.text
     assert all(thread.is_alive() for thread in waiting)
     for _ in waiting:
         answer(redis, "slow:1:mail", '{"found":[],"problem":""}')
