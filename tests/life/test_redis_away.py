@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from resque_fork import embedded
+from resque_fork import Receipt, Resque, embedded
 
-from .harness import Stage, is_alive, until
+from .harness import TIMEOUT, Stage, is_alive, until
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 
@@ -63,6 +64,22 @@ def test_a_cut_connection(stage: Stage, server: embedded.Server) -> None:
     stage.told("quick", by=worker)
     assert stage.workers() == [stage.id_of(worker)]
     assert worker.stop() == 0
+
+
+def test_end_of_a_tracked_job(stage: Stage, server: embedded.Server) -> None:
+    """A tracked job, of any producer, whose worker could not write its end is completed later."""
+    job_id = "0192aabbccdd00112233445566778899"
+    stage.push_raw(b'{"class":"works","args":[],"id":"%b"}' % job_id.encode())
+    worker = stage.work(require="tracked")
+    stage.told("begun", by=worker)
+    server.kill()
+    stage.open_gate()
+    worker.until_said("Trying again.")
+    server.start()
+    with contextlib.closing(Resque(stage.url)) as client:
+        assert Receipt(job_id, client.status).wait(TIMEOUT).state == "completed"
+    assert worker.stop() == 0
+    stage.assert_left(worker)
 
 
 def test_script_flush(stage: Stage, server: embedded.Server) -> None:
