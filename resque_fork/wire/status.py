@@ -44,6 +44,8 @@ def is_id(text: str) -> bool:
 
 def id_of(payload: bytes) -> str:
     """The id of a tracked job; empty for others."""
+    if not payload.endswith(b'"}'):  # as nearly all
+        return ""
     found = _AT_END.fullmatch(payload, max(0, len(payload) - _SIZE))
     return found[1].decode() if found else ""
 
