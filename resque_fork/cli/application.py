@@ -118,7 +118,11 @@ def _not_found(name: str, error: ModuleNotFoundError) -> str:
             f"There is no module {missing} to --require: it is neither in {here} "
             f"{hidden}nor installed."
         )
-    return f"{name} cannot be loaded: it needs {missing}, which is not installed{_where(error)}."
+    package = missing.rpartition(".")[0]
+    why = (
+        f"and {package} has no such module" if package in sys.modules else "which is not installed"
+    )
+    return f"{name} cannot be loaded: it needs {missing}, {why}{_where(error)}."
 
 
 def _needs_django(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,8 +75,17 @@ def _load(name: str) -> Any:
     try:
         kind = getattr(importlib.import_module(module_name), class_name)
     except Exception as error:  # a user's module may raise anything
-        raise SettingsError(f"The failure backend {name!r} cannot be loaded: {error}.") from None
+        problem = f"The failure backend {name!r} cannot be loaded: {_told(error)}."
+        raise SettingsError(problem) from error
     saves = isinstance(kind, type) and callable(getattr(kind, "save", None))
     if saves or (isinstance(kind, type) and issubclass(kind, ListBackend)):
         return kind
     raise SettingsError(f"The failure backend {name!r} is not a class with a save method.")
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, and where in the module if it was there."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    if last.filename == __file__ or last.filename.startswith("<frozen"):
+        return str(error)
+    return f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"

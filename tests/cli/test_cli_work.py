@@ -117,6 +117,11 @@ def test_wrong_credentials_end_it_at_once(call) -> None:
             "broken cannot be loaded: it needs nmpy, which is not installed ({}, line 1).",
         ),
         (
+            "import json.nothing",
+            "broken cannot be loaded: it needs json.nothing, and json has no such module "
+            "({}, line 1).",
+        ),
+        (
             "x = 1\n1 / 0",
             "broken cannot be loaded: ZeroDivisionError: division by zero ({}, line 2).",
         ),

@@ -107,13 +107,15 @@ def test_backend_that_cannot_be_used(names: list[str], message: str) -> None:
 
 
 def test_module_that_raises(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backend's module may raise anything when it is imported: it cannot be loaded."""
-    (tmp_path / "broken_backend.py").write_text("1 / 0")
+    """A backend's module may raise anything when it is imported: the error says what, and where."""
+    module = tmp_path / "broken_backend.py"
+    module.write_text("1 / 0")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SettingsError) as caught:
         Backends.named(["broken_backend:X"])
     assert str(caught.value) == (
-        "The failure backend 'broken_backend:X' cannot be loaded: division by zero."
+        "The failure backend 'broken_backend:X' cannot be loaded: "
+        f"ZeroDivisionError: division by zero ({module}, line 1)."
     )
 
 

@@ -50,7 +50,8 @@ local function note_retry(keys, args, state, held, failures, due, now)
 end
 
 -- Have a job come back, in the delayed set or at the end of its queue: 'later', and when it is due
--- if it waits; or 'failed' if it has no retries left. Equal jobs share the state, so what counts is what stands there now.
+-- if it waits; or 'failed' if it has no retries left. Equal jobs share the state, so what counts is
+-- what stands there now.
 local function retry(keys, args, queues, payload)
   local limit, queue, item = tonumber(ARGV[args + 2]), ARGV[args + 3], ARGV[args + 4]
   local state = KEYS[keys + 4] .. ARGV[args]
