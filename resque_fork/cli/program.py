@@ -34,6 +34,7 @@ COMMANDS = {
     "retries": ("retries:retries", "Show jobs that are tried again, queue or remove them."),
     "delayed": ("delayed:delayed", "Show jobs that wait for their time, queue or remove them."),
     "schedule": ("schedule:schedule", "Show schedules, run, pause, resume or remove them."),
+    "status": ("status:status", "Show what has become of a tracked job."),
     "top": ("top:top", "Show queues and workers, again and again."),
     "info": ("overview:info", "Show the numbers."),
     "metrics": ("metrics:metrics", "Print all numbers for Prometheus."),

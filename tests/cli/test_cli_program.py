@@ -24,6 +24,7 @@ COMMON = ["--redis", "--namespace", "--config", "-v", "--verbose"]
 SURFACE = {
     "enqueue": ["--stdin", "--in", "--at"],
     "list": ["--json"],
+    "status": ["--follow", "--json"],
     "top": [],
     "kill": ["--on-lost", "--max-attempts", "--max-payload", "--failure-backend"],
     "remove": ["--force", "--on-lost", "--max-attempts", "--failure-backend", "--prune-interval"],
