@@ -105,6 +105,7 @@ class _Pauses:
         self._all = resque.paused()
         self._queues = set(resque.paused_queues())
         self._known = resque.queues() if self._queues else []
+        self._found: dict[tuple[str, ...], bool] = {}  # by the queues of a worker; many are alike
 
     def of(self, worker: WorkerId, process: dict[str, str]) -> bool:
         """Whether a worker takes no job. Only ours know of paused queues."""
@@ -112,8 +113,13 @@ class _Pauses:
             return True
         if not (process and self._queues):
             return False
+        if worker.queues not in self._found:
+            self._found[worker.queues] = self._pauses_all(worker.queues)
+        return self._found[worker.queues]
+
+    def _pauses_all(self, queues: Sequence[str]) -> bool:
         try:
-            served = set(QueueList(worker.queues).over(self._known))
+            served = set(QueueList(queues).over(self._known))
         except NoQueueError:  # an id may say anything
             return False
         return bool(served) and served <= self._queues
