@@ -33,9 +33,12 @@ expect.set_options(timeout=PATIENCE)
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for the session; each page has a profile of its own."""
+    """One for these tests; each page has a profile of its own.
+
+    No longer: while it runs, no other test of this process can run an event loop.
+    """
     with started() as browser:
         yield browser
 

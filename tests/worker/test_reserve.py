@@ -39,20 +39,20 @@ def test_a_queue_that_appears_while_all_others_are_paused(resque: Resque, redis:
 @pytest.mark.parametrize(
     ("queues", "warned"),
     [
-        (["mial"], ["There is no queue mial yet; did you mean 'mail'?"]),
-        (["*", "!mial"], ["There is no queue mial yet; did you mean 'mail'?"]),
-        (["urgnet", "mail"], ["There is no queue urgnet yet; did you mean 'urgent'?"]),
-        (["mail", "mial"], []),  # both are meant
-        (["other", "m*", "mail"], []),
-        (["urgents"], []),  # a job is declared for it
+        (["lantren"], ["There is no queue lantren yet; did you mean 'lantern'?"]),
+        (["*", "!lantren"], ["There is no queue lantren yet; did you mean 'lantern'?"]),
+        (["quroum", "lantern"], ["There is no queue quroum yet; did you mean 'quorum'?"]),
+        (["lantern", "lantren"], []),  # both are meant
+        (["velvet", "l*", "lantern"], []),
+        (["quorums"], []),  # a job is declared for it
     ],
 )
 def test_misspelt_queues(
     queues: list[str], warned: list[str], resque: Resque, redis: Redis, own_jobs: None, caplog: Any
 ) -> None:
     """A queue that is not there is warned of if its name is like one that is there or declared."""
-    redis.sadd("resque:queues", "mail", "low")
-    for queue in ("urgent", "urgents"):
+    redis.sadd("resque:queues", "lantern", "xenon")
+    for queue in ("quorum", "quorums"):
         job(queue=queue, name=uuid.uuid4().hex)(lambda: None)
     store = WorkerStore(resque.client, resque.key_names, "vm:1:q", {})
     reserver_of(store, *queues).warn_of_misspelt()
@@ -63,7 +63,7 @@ def test_misspelt_queues_are_not_worth_an_error(resque: Resque, redis: Redis) ->
     """A key that is no set, where the names of queues should be, is somebody else's to tell."""
     redis.set("resque:queues", "x")
     store = WorkerStore(resque.client, resque.key_names, "vm:1:q", {})
-    reserver_of(store, "mial").warn_of_misspelt()
+    reserver_of(store, "lantren").warn_of_misspelt()
     redis.delete("resque:queues")  # not every test empties the server
 
 
