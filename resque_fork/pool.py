@@ -10,7 +10,7 @@ from collections.abc import Callable
 from .logs import LogFiles, lifecycle
 from .settings import Settings
 from .system import leaving, libc, process
-from .system.service import Service
+from .system.service import STOPPING, Service
 from .worker.worker import FORK_RETRY_SECONDS, Worker
 
 log = logging.getLogger("resque_fork")
@@ -18,7 +18,6 @@ log = logging.getLogger("resque_fork")
 MIN_UPTIME = 5.0  # seconds: a worker that dies before has not started well
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
 
 

@@ -19,15 +19,13 @@ from ..store.redis_url import RedisURL
 from ..store.schedules import StoredSchedules
 from ..store.worker_connection import BestEffort, WorkerConnection
 from ..system import process
-from ..system.service import Service
+from ..system.service import STOPPING, Service
 from ..wire.keys import Keys
 from .clock import NOT_WAITED_FOR, Clock
 from .mover import Mover
 from .ticker import Ticker
 
 log = logging.getLogger("resque_fork")
-
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class ClockAlone(Service):

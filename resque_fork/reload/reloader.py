@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from ..logs import lifecycle
 from ..settings import Settings
 from ..system import process
-from ..system.service import Service
+from ..system.service import STOPPING, Service
 from ..text import printable
 
 log = logging.getLogger("resque_fork")
 
 WATCHER = (sys.executable, "-m", f"{__package__}.watcher")
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, signal.SIGHUP)
 HANDLED = (*STOPPING, *PASSED_ON, signal.SIGCHLD)
 

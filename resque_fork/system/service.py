@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Callable
 
 from ..logs import LogFiles, lifecycle
@@ -12,6 +13,8 @@ from ..wire.procline import Procline
 from . import libc, process
 from .loop import Loop
 from .signals import Signals
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)  # what tells a service to stop
 
 
 class Stop:
