@@ -86,7 +86,8 @@ class Status:
 
     `state` is ``queued``, ``working``, ``delayed`` until `due`, ``completed``, ``failed``,
     ``killed``, or ``unknown``. `name` is the class of the job and `message` what was said last.
-    Times are UTC. `raw` is all that was written, by whatever language.
+    `num` of `total` are done, if the job has told its progress. `result` is what it returned, if
+    that is kept. Times are UTC. `raw` is all that was written, by whatever language.
     """
 
     id: str
@@ -96,6 +97,9 @@ class Status:
     message: str = ""
     created: datetime.datetime | None = None
     due: datetime.datetime | None = None
+    num: float | None = None
+    total: float | None = None
+    result: Any = None
     raw: Any = None
 
     def __bool__(self) -> bool:
@@ -106,6 +110,13 @@ class Status:
     def ended(self) -> bool:
         """Whether nothing more will come of the job."""
         return self.state in ENDED
+
+    @property
+    def percent(self) -> int | None:
+        """How much of the job is done, from 0 to 100; None if it has not told."""
+        if self.num is None or self.total is None:
+            return None
+        return math.floor(100 * min(max(0.0, self.num / self.total), 1.0))
 
     @classmethod
     def parse(cls, job_id: str, raw: bytes | None, now: float) -> Status:
@@ -119,6 +130,8 @@ class Status:
         state, due = found["status"], _moment(found.get("due"))
         if state == DELAYED and due is not None and now - due.timestamp() > OVERDUE:
             state = UNKNOWN
+        num, total = found.get("num"), found.get("total")
+        tells = is_number(num) and is_number(total) and total > 0
         return cls(
             job_id,
             state,
@@ -127,6 +140,9 @@ class Status:
             _text(found.get("message")),
             _moment(found.get("time")),
             due if state == DELAYED else None,
+            num if tells else None,
+            total if tells else None,
+            found.get("result") if state == COMPLETED else None,
             found,
         )
 

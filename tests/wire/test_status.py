@@ -156,3 +156,28 @@ def test_any_values(found: dict[str, Any], state: str) -> None:
     raw = json.dumps({**found, "status": state}).encode()
     status = Status.parse(ID, raw, NOW)
     assert status.due is None or 0 <= status.due.timestamp() < LAST_TIME
+
+
+@pytest.mark.parametrize(
+    ("num", "total", "percent"),
+    [(3, 10, 30), (0, 1, 0), (9.999, 10, 99), (12, 10, 100), (-1, 10, 0), (1e300, 1, None)],
+)
+def test_progress(num: float, total: float, percent: int | None) -> None:
+    """How far a job is can be had as a percentage, rounded down."""
+    status = Status.parse(ID, status_text(ID, "working", "Mail", "low", num=num, total=total), NOW)
+    assert status.percent == percent
+    assert status.num == (num if percent is not None else None)
+
+
+@pytest.mark.parametrize(("num", "total"), [(1, 0), (1, -1), ("1", 2), (1, None), (True, 2)])
+def test_no_progress(num: Any, total: Any) -> None:
+    """Numbers that others have written are left out if they make no sense."""
+    status = Status.parse(ID, status_text(ID, "working", "Mail", "low", num=num, total=total), NOW)
+    assert (status.num, status.total, status.percent) == (None, None, None)
+
+
+@pytest.mark.parametrize(("state", "result"), [("completed", [1]), ("working", None)])
+def test_result(state: str, result: Any) -> None:
+    """What a job has returned is there once it is completed."""
+    text = status_text(ID, state, "Mail", "low", result=[1])
+    assert Status.parse(ID, text, NOW).result == result
