@@ -17,6 +17,7 @@ from .errors import (
     GaveUpWaiting,
     GiveUp,
     HookError,
+    JobKilled,
     JobLost,
     JobTimeout,
     MaybeEnqueued,
@@ -29,6 +30,7 @@ from .errors import (
     RedisRefused,
     RedisUnavailable,
     ResqueError,
+    ResultError,
     RetryLater,
     SettingsError,
     StaleEntry,
@@ -48,6 +50,7 @@ from .job.hooks import (
     shutdown,
     worker_exit,
 )
+from .job.progress import progress
 from .job.reservation import Reservation
 from .job.retry import Retry
 from .settings import Settings
@@ -103,6 +106,7 @@ __all__ = [
     "GiveUp",
     "HookError",
     "Job",
+    "JobKilled",
     "JobLost",
     "JobTimeout",
     "ListBackend",
@@ -123,6 +127,7 @@ __all__ = [
     "Reservation",
     "Resque",
     "ResqueError",
+    "ResultError",
     "Retry",
     "RetryLater",
     "Settings",
@@ -144,6 +149,7 @@ __all__ = [
     "default_resque",
     "job",
     "keep",
+    "progress",
     "queue_empty",
     "set_default_resque",
     "shutdown",

@@ -27,9 +27,11 @@
     DontPerform                        raised by a before_perform hook: skip this job
     RetryLater                         raised by a job: perform it again, so much later
     GiveUp                             raised by a job: it has failed, and is not retried
+    └── ResultError                    what a job has returned cannot be kept
     SystemExit
     ├── TermException                  raised in a job that is told to stop
-    └── JobTimeout                     raised in a job that is over its limit of time or CPU
+    ├── JobTimeout                     raised in a job that is over its limit of time or CPU
+    └── JobKilled                      raised in a tracked job that somebody kills
 
 RedisUnavailable and RedisRefused say in ``had_no_effect`` whether the command certainly changed
 nothing, and in ``sent`` whether it may have reached Redis. Where Redis said why, ``code`` is the
@@ -242,6 +244,10 @@ class GiveUp(Exception):
     """Raise it in a job to have it fail now, however many retries are left."""
 
 
+class ResultError(GiveUp):
+    """What a job has returned cannot be kept as its result."""
+
+
 class TermException(SystemExit):
     """Raised once in a job whose worker was told to stop.
 
@@ -264,6 +270,18 @@ class JobTimeout(SystemExit):
     wire_name = "ResqueFork::JobTimeout"
 
     def __init__(self, message: str = "The job went over its limit") -> None:
+        super().__init__(message)
+
+
+class JobKilled(SystemExit):
+    """Raised in a tracked job that somebody kills; TERM and KILL follow if it goes on.
+
+    No Exception, but a SystemExit, for the same reasons as TermException.
+    """
+
+    wire_name = "ResqueFork::JobKilled"
+
+    def __init__(self, message: str = "The job was killed on request") -> None:
         super().__init__(message)
 
 

@@ -12,6 +12,7 @@ from ..errors import signal_name
 from ..failure import Backends
 from ..job.hooks import worker_hooks
 from ..job.limits import Limits
+from ..job.progress import ProgressPage
 from ..job.registry import registry
 from ..job.reservation import Reservation
 from ..policies.action import Action
@@ -60,6 +61,7 @@ class ForkedPerformer(Performer):
         self._sweeper = Sweeper(loop, self._pids)
         self._inherited = Inherited(loop)
         self._hot_pages = HotPages(loop)
+        self.progress = ProgressPage()
         self._was_subreaper = 0
 
     def open(self) -> None:
@@ -115,6 +117,11 @@ class ForkedPerformer(Performer):
         """Make the running child end."""
         if self._child is not None:
             self._child.stop()
+
+    def kill_job(self) -> None:
+        """JobKilled in the job, then TERM, then KILL."""
+        if self._child is not None:
+            self._child.kill_job()
 
     def say_what_holds(self) -> None:
         """Why the end of the running job may have to be waited for in vain."""
@@ -318,6 +325,7 @@ class ForkedPerformer(Performer):
             stderr=files.stderr.writer,
             stack=files.crash_stack.fd,
             dump=files.asked_stack.fd,
+            progress=self.progress,
             procline=self._procline,
             backends=self._backends,
             limits=self._limits,

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
-from ..errors import signal_name
+from ..errors import JobKilled, signal_name
 from ..job.limits import NO_LIMITS, Limits
 from ..settings import Settings
 from ..system import proc, process
@@ -33,6 +33,13 @@ STOP, LIMIT, LATE = "stop", "limit", "late"
 
 # Names of signals, each with the seconds to wait before it is sent.
 Escalation = Sequence[tuple[float, str]]
+
+# Those that raise the exception of their name in a job, and TERM; a KILL is sent otherwise.
+SIGNALS = {
+    "JobTimeout": process.LIMIT_SIGNAL,
+    "JobKilled": process.KILL_SIGNAL,
+    "TERM": int(signal.SIGTERM),
+}
 
 
 class ChildHandle:
@@ -62,7 +69,7 @@ class ChildHandle:
         self._said = said
         self.end: End | None = None
         self.stopped = False  # we asked it to stop
-        self.exceeded = ""  # the limit that its present job exceeds, in words
+        self.exceeded = ""  # in words: the limit that its present job exceeds, or that it is killed
         self.signals_sent: dict[str, list[str]] = {STOP: [], LIMIT: [], LATE: []}
         self.waits = False  # before it exits, until it is let go
         self.leaving = jobs is None  # it has been told, or knows, that no job follows
@@ -190,6 +197,15 @@ class ChildHandle:
             self._escalate(STOP, [(wait, "TERM"), (settings.term_timeout, "KILL")])
         else:
             self._escalate(STOP, [(wait, "KILL")])
+
+    def kill_job(self) -> None:
+        """End its job now: JobKilled in the job, then TERM, then KILL."""
+        if self.stopped or self.exceeded or self.ended or self.report is not None:
+            return
+        self.exceeded = str(JobKilled())
+        log.warning("Child %d: %s", self.pid, self.exceeded)
+        grace = self._settings.term_timeout
+        self._escalate(LIMIT, [(0, "JobKilled"), (grace, "TERM"), (grace, "KILL")])
 
     def kill(self) -> None:
         """End it at once, unless it is gone. What it leaves behind is the sweep's business."""
@@ -394,7 +410,7 @@ class ChildHandle:
             if name == "KILL":
                 self.kill()
             else:
-                self._send(process.LIMIT_SIGNAL if name == "JobTimeout" else signal.SIGTERM)
+                self._send(SIGNALS[name])
             self._escalate(why, others)
 
         if seconds > 0:

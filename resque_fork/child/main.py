@@ -14,10 +14,11 @@ import sys
 from collections.abc import Set
 from dataclasses import dataclass
 
-from ..errors import UnreadablePayload, comes_of_term
+from ..errors import JobKilled, UnreadablePayload, comes_of_term
 from ..failure import Backends, Failure
 from ..job.hooks import job_hooks, worker_hooks
 from ..job.limits import NO_LIMITS, Limits
+from ..job.progress import ProgressPage, running
 from ..job.registry import registry
 from ..job.reservation import Reservation, perform, run_failure_hooks, run_retry_hooks
 from ..policies.action import Action
@@ -60,6 +61,7 @@ class ChildContext:
     stderr: int
     stack: int
     dump: int
+    progress: ProgressPage
     procline: Procline
     backends: Backends
     limits: Limits = NO_LIMITS
@@ -80,6 +82,7 @@ def main(context: ChildContext, reservation: Reservation | None = None) -> None:
     """
     term = TermSwitch()
     signals = settle_in(context, term)
+    running.page = context.progress
     outbox = Outbox(context.outbox)
     inbox = None if context.inbox is None else report.Inbox(context.inbox, report.LONGEST_JOB)
     following = reservation
@@ -165,6 +168,7 @@ def listen(term: TermSwitch) -> None:
     """Hear what the parent has to say to a job by signals."""
     process.set_handler(signal.SIGTERM, term.on_term)
     process.set_handler(process.LIMIT_SIGNAL, term.out_of_limit)
+    process.set_handler(process.KILL_SIGNAL, term.on_kill)
     process.unblock_signals()
 
 
@@ -220,19 +224,22 @@ def _perform_one(
             reservation = _read(context, term, outbox, reservation)
         declaration = registry.get(reservation.class_name)
         limits = declaration.limits.or_else(context.limits) if declaration else context.limits
+        running.job = reservation
+        results: list[str] = []
         term.begin_job(limits)
         with signals, memory_limited(limits), term:
             if worker_hooks.any("after_fork"):
                 worker_hooks.run("after_fork", reservation)
                 process.die_with_parent(context.parent)  # a change of user has cleared it
-            performed = perform(registry.find(reservation.class_name), reservation.args)
+            found = registry.find(reservation.class_name)
+            performed = perform(found, reservation.args, results.append)
     # Whatever a job raises is its failure and not ours, SystemExit and all.
     except BaseException as error:
         signals.put_back()
         _report_failure(context, signals, outbox, reservation, error, meter)
         fit = _is_fit_after(error)
     else:
-        outbox.send(report.Done(meter.read(), skipped=not performed))
+        outbox.send(report.Done(meter.read(), not performed, "".join(results)))
         fit = True
     meter.leave_clean()
     return fit
@@ -263,12 +270,12 @@ def _report_failure(
     meter: Meter,
 ) -> None:
     action = None
-    by_term = comes_of_term(error)
+    killed, by_term = isinstance(error, JobKilled), comes_of_term(error)
     left_to_worker = by_term and reservation.retry is not None
-    if not by_term:
+    if not by_term and not killed:
         with signals:
             action, error = decided(reservation, error)
-    final = left_to_worker or not has_aftermath(reservation, context.backends, action)
+    final = left_to_worker or killed or not has_aftermath(reservation, context.backends, action)
     outbox.send(
         report.Failed(
             Failure.of(error),

@@ -7,16 +7,17 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..errors import DirtyExit, JobTimeout, TermException, signal_name
-from ..failure import Failure
+from ..errors import DirtyExit, JobKilled, JobTimeout, TermException, signal_name
 from ..policies.outcome import (
     BROKEN,
+    BY_KILL,
     BY_MEMORY,
     BY_STOP,
     BY_TIMEOUT,
     DONE,
     EXIT,
     FAILED,
+    KILLED,
     LOST,
     STOPPED,
     UNKNOWN,
@@ -32,7 +33,7 @@ class ChildEnd:
 
     `wait_status` is 0 while it lives or once it has finished, when its exit does not count;
     None if it is not known. `stop_signals` and `limit_signals` are the names of the signals that
-    it was sent to stop it, and because the job exceeds a limit, which `exceeded` names;
+    it was sent to stop it, and because the job exceeds a limit or is killed, as `exceeded` says;
     `term_timeout` is in seconds.
     """
 
@@ -57,6 +58,9 @@ class ChildEnd:
         return status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in signals)
 
 
+OF_LIMITS = (signal.SIGTERM, signal.SIGKILL, process.LIMIT_SIGNAL, process.KILL_SIGNAL)
+
+
 def outcome_of(end: ChildEnd) -> Outcome:
     """The rules.
 
@@ -67,7 +71,7 @@ def outcome_of(end: ChildEnd) -> Outcome:
        impatience with its leaving, or of being stopped at that moment; or unless the job
        exceeded a limit and ignored its JobTimeout.
     3. A failure that was reported holds, whatever came after. One that a stop explains is a stop.
-    4. A child that we stopped, or that exceeded a limit, died of that.
+    4. A child that we stopped, that exceeded a limit, or whose job we killed, died of that.
     5. One that died of another signal is lost. If it was close to its limit of memory, the
        error says so.
     6. Of a status that is not known, the child died of what we did, or else of itself; after
@@ -79,10 +83,9 @@ def outcome_of(end: ChildEnd) -> Outcome:
     if isinstance(end.report, Failed):
         return _reported(end, end.report)
     if end.report is not None:
-        return replace(_done(end), used=end.report.used)
-    if end.exceeded and end.may_have_died_of(signal.SIGTERM, signal.SIGKILL, process.LIMIT_SIGNAL):
-        over = _over_limit(end)
-        return Outcome.of(FAILED, over, BY_TIMEOUT if isinstance(over, JobTimeout) else BY_MEMORY)
+        return replace(_done(end), used=end.report.used, result=end.report.result)
+    if end.exceeded and end.may_have_died_of(*OF_LIMITS):
+        return _over_limit(end)
     if end.stopped and end.may_have_died_of(signal.SIGTERM, signal.SIGKILL):
         return Outcome.of(STOPPED, _stop(end), BY_STOP)
     return _lost(end)
@@ -94,7 +97,7 @@ def _done(end: ChildEnd) -> Outcome:
     if end.wait_status:
         return _lost(end)
     if end.exceeded and "TERM" in end.limit_signals:
-        return Outcome.of(FAILED, _over_limit(end))
+        return replace(_over_limit(end), cause="")
     if "TERM" in end.stop_signals:
         return Outcome(DONE, warning=f"{end.job} was sent TERM and returned: it is done")
     return Outcome(DONE)
@@ -105,12 +108,15 @@ def _reported(end: ChildEnd, report: Failed) -> Outcome:
     told = end.handled or report
     saved = end.handled is not None and end.handled.saved
     failure = replace(told.failure, forensics=report.used)
+    if report.failure.exception == JobKilled.wire_name:
+        return Outcome(KILLED, failure)
     by_term = report.failure.exception == TermException.wire_name or report.after_term
     if end.exceeded and by_term:
         over = _over_limit(end)
-        text = Failure.of(over)
-        failure = replace(failure, exception=text.exception, error=text.error)
-        return Outcome(FAILED, failure, over if report.left_to_worker else None, saved=saved)
+        if over.failure is not None:
+            failure = replace(failure, exception=over.failure.exception, error=over.failure.error)
+        error = over.error if report.left_to_worker else None
+        return Outcome(over.kind, failure, error, saved=saved)
     error = TermException(failure.error) if report.left_to_worker else None
     if not (end.stopped and (by_term or ("TERM" in end.stop_signals and report.leaving))):
         return Outcome(FAILED, failure, error, saved=saved, by_term=by_term, action=report.action)
@@ -129,10 +135,14 @@ def _stop(end: ChildEnd) -> BaseException:
     return TermException("SIGTERM")
 
 
-def _over_limit(end: ChildEnd) -> BaseException:
-    # the limit of memory is not announced
-    kind = JobTimeout if "JobTimeout" in end.limit_signals else MemoryError
-    return kind(f"{end.exceeded} (sent: {', '.join(end.limit_signals)})")
+def _over_limit(end: ChildEnd) -> Outcome:
+    """It exceeded a limit, or was killed. The limit of memory is not announced to a job."""
+    text = f"{end.exceeded} (sent: {', '.join(end.limit_signals)})"
+    if "JobKilled" in end.limit_signals:
+        return Outcome.of(KILLED, JobKilled(text), BY_KILL)
+    if "JobTimeout" in end.limit_signals:
+        return Outcome.of(FAILED, JobTimeout(text), BY_TIMEOUT)
+    return Outcome.of(FAILED, MemoryError(text), BY_MEMORY)
 
 
 def _lost(end: ChildEnd) -> Outcome:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..job.progress import ProgressPage
 from ..job.reservation import Reservation
 from ..policies import Action, Outcome
 
 
 class Performer:
-    """Performs one job at a time. What a kind of performer has nothing to do for, it leaves out."""
+    """Performs one job at a time. What a kind of performer has nothing to do for, it leaves out.
+
+    On `progress` the jobs say how far they are.
+    """
+
+    progress: ProgressPage
 
     def perform(
         self, reservation: Reservation, read: Callable[[Reservation], None], *, more: bool = False
@@ -35,6 +41,9 @@ class Performer:
     def stop(self) -> None:
         """Make the running job end."""
         raise NotImplementedError
+
+    def kill_job(self) -> None:
+        """Have the running job killed, as somebody has asked."""
 
     def open(self) -> None:
         """Get ready for jobs. May be called again."""

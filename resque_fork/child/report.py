@@ -26,6 +26,8 @@ from ..job.reservation import Reservation
 from ..policies.action import Action
 from ..system import process
 from ..wire.job import Payload
+from ..wire.json import decode
+from ..wire.status import LONGEST_RESULT
 
 LONGEST = 1024 * 1024  # of a report; a job's output does not travel here
 LONGEST_JOB = 1 << 31  # of a job; bounded by the largest payload
@@ -51,17 +53,21 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The job has returned, or a hook of its own skipped it."""
+    """The job has returned, or a hook of its own skipped it.
+
+    `result` is what it returned, as JSON, if that is kept; else empty.
+    """
 
     used: Usage
     skipped: bool = False
+    result: str = ""
 
     @property
     def name(self) -> str:
         return "skipped" if self.skipped else "performed"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"used": self.used}
+        return {"used": self.used, "result": self.result}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,8 @@ Report = Read | Done | Failed | Handled | Exiting
 _FAILURE = {"exception": str, "error": str, "backtrace": list}
 _SHAPES: Mapping[Any, Mapping[str, type]] = {
     "read": {"class": str, "portable": bool},
-    "performed": {"used": dict},
-    "skipped": {"used": dict},
+    "performed": {"used": dict, "result": str},
+    "skipped": {"used": dict, "result": str},
     "failed": {
         **_FAILURE, "used": dict, "leaving": bool, "after_term": bool, "final": bool,
         "left_to_worker": bool, "action": str, "seconds": float, "counts": bool,
@@ -210,7 +216,7 @@ def parse(body: bytes) -> Report:
     if name == "read":
         return Read(said["class"], said["portable"])
     if "error" not in shape:
-        return Done(said["used"], skipped=name == "skipped")
+        return Done(said["used"], name == "skipped", _result(said["result"]))
     failure = Failure(said["exception"], said["error"], said["backtrace"])
     if name == "handled":
         return Handled(failure, said["saved"])
@@ -223,6 +229,19 @@ def parse(body: bytes) -> Report:
         _action(said),
         said["left_to_worker"],
     )
+
+
+def _result(text: str) -> str:
+    if not text:
+        return text
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) > LONGEST_RESULT:
+        raise BrokenReport(f"a result of {len(raw)} bytes")
+    try:
+        decode(raw)
+    except ValueError as problem:
+        raise BrokenReport(f"a result, but {problem}") from None
+    return text
 
 
 def _action(said: Mapping[str, Any]) -> Action | None:

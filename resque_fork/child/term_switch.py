@@ -1,26 +1,29 @@
-"""What a child hears of its parent while it performs a job: TERM, and that a limit is exceeded."""
+"""What a child hears of its parent while it performs a job: to stop, that it is over a limit, or
+that somebody kills the job.
+"""
 
 from __future__ import annotations
 
 import time
 from types import FrameType
 
-from ..errors import JobTimeout, TermException
+from ..errors import JobKilled, JobTimeout, TermException
 from ..job.limits import NO_LIMITS, Limits
 
 
 class TermSwitch:
     """Turns TERM into a TermException, once, in the job and nowhere else: ``with term: ...``
 
-    Likewise the parent's word that a limit is exceeded into a JobTimeout. Of that the job
-    fails, also if it returns all the same, or is left by something else that is no Exception.
+    Likewise the parent's word that a limit is exceeded into a JobTimeout, and that the job is
+    killed into JobKilled. Of that the job ends, also if it returns all the same, or is left by
+    something else that is no Exception.
     """
 
     def __init__(self) -> None:
         self._in_job = False
         self._asked = False
         self._raised = False
-        self._timeout: JobTimeout | None = None
+        self._ended_by: JobTimeout | JobKilled | None = None
         self._limits = NO_LIMITS
         self._started = 0.0
 
@@ -33,7 +36,7 @@ class TermSwitch:
         """The limits of the job that begins now."""
         if self._raised:  # in the job before, which has swallowed it
             self._asked = self._raised = False
-        self._timeout = None
+        self._ended_by = None
         self._limits = limits
         self._started = time.monotonic()
 
@@ -46,23 +49,29 @@ class TermSwitch:
             limits, elapsed = self._limits, time.monotonic() - self._started
             timeout = limits.timeout
             late = timeout is not None and (limits.cpu is None or elapsed >= timeout)
-            self._timeout = JobTimeout(limits.out_of_time() if late else limits.out_of_cpu())
-            raise self._timeout
+            self._ended_by = JobTimeout(limits.out_of_time() if late else limits.out_of_cpu())
+            raise self._ended_by
+
+    def on_kill(self, number: int, frame: FrameType | None) -> None:
+        if self._in_job:
+            self._ended_by = JobKilled()
+            raise self._ended_by
 
     def __enter__(self) -> None:
         try:
             self._in_job = True
             self._raise_if_due()
-        except (TermException, JobTimeout):
+        except (TermException, JobTimeout, JobKilled):
             self._in_job = False
             raise
 
     def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
         self._in_job = False
-        timeout, self._timeout = self._timeout, None
-        if timeout is not None and not isinstance(error, Exception) and error is not timeout:
-            sent = "JobTimeout, TERM" if self._raised else "JobTimeout"
-            raise JobTimeout(f"{timeout} (sent: {sent})").with_traceback(timeout.__traceback__)
+        cause, self._ended_by = self._ended_by, None
+        if cause is not None and not isinstance(error, Exception) and error is not cause:
+            kind = type(cause)
+            sent = f"{kind.__name__}, TERM" if self._raised else kind.__name__
+            raise kind(f"{cause} (sent: {sent})").with_traceback(cause.__traceback__)
 
     def _raise_if_due(self) -> None:
         if self._asked and self._in_job and not self._raised:

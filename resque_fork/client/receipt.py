@@ -13,9 +13,12 @@ FIRST_PAUSE, LAST_PAUSE = 0.01, 0.5  # seconds between two looks
 class Receipt:
     """A tracked job that was queued, or delayed: its `id`, and what is known of it. Always true."""
 
-    def __init__(self, job_id: str, read: Callable[[str], Status]) -> None:
+    def __init__(
+        self, job_id: str, read: Callable[[str], Status], kill: Callable[[str], Status]
+    ) -> None:
         self.id = job_id
         self._read = read
+        self._kill = kill
 
     def __repr__(self) -> str:
         return f"<Receipt {self.id}>"
@@ -23,6 +26,10 @@ class Receipt:
     def status(self) -> Status:
         """What is known of the job now."""
         return self._read(self.id)
+
+    def kill(self) -> Status:
+        """Have the job end now, wherever it is; see `Resque.kill`."""
+        return self._kill(self.id)
 
     def wait(self, timeout: float | None = None) -> Status:
         """The status once the job has ended, or once nothing is known of it any more.

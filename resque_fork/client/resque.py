@@ -44,6 +44,7 @@ from ..wire.keys import Keys, to_text
 from ..wire.record import WorkerRecord
 from ..wire.status import COMPLETED, DELAYED, QUEUED, Status, id_of, new_id, status_text, without_id
 from .failed import FailedJobs
+from .killing import kill
 from .later import When, moment_of, new_item, refuse_unless_for_others, seconds_of
 from .receipt import Receipt
 
@@ -243,6 +244,14 @@ class Resque:
         """What is known of a tracked job, by the id of its `Receipt`."""
         return self._statuses.get(job_id)
 
+    def kill(self, job_id: str) -> Status:
+        """Take a tracked job out of its queue or the delayed set, or have its worker end it.
+
+        Its worker hears of it within seconds: it raises `JobKilled` in the job, and sends TERM and
+        then KILL if it goes on. Returns what is known of the job when all has been asked for.
+        """
+        return kill(job_id, self._statuses, self._queues, self._delayed)
+
     def dequeue(
         self,
         job: Any,
@@ -267,7 +276,12 @@ class Resque:
         wanted = Payload.of(declaration.wire_name, args).args if args else None
 
         removed = self._queues.remove_matching(
-            name, _is_job(declaration.wire_name, wanted), progress or (lambda size: None)
+            name,
+            _is_job(declaration.wire_name, wanted),
+            progress or (lambda size: None),
+            lambda payloads: self._statuses.note_taken_out(
+                list(filter(None, map(id_of, payloads)))
+            ),
         )
         for hook in job_hooks(declaration.hook_owners, "after_dequeue"):
             hook(*args)
@@ -485,8 +499,9 @@ class Resque:
             return False
         job_id = new_id() if declaration.track else ""
         payload = Payload.of(declaration.wire_name, bound, job_id)
+        results: list[str] = []
         if self.inline:
-            Reservation(queue, Payload.parse(payload.raw)).perform()
+            Reservation(queue, Payload.parse(payload.raw)).perform(results.append)
         elif job_id:
             text = status_text(job_id, QUEUED, payload.class_name, queue)
             with self._pushing(queue, len(payload.raw)):
@@ -495,7 +510,7 @@ class Resque:
             self._push(queue, payload.raw)
         for hook in job_hooks(declaration.hook_owners, "after_enqueue"):
             hook(*bound)
-        return self._receipt(payload, queue) if job_id else True
+        return self._receipt(payload, queue, results) if job_id else True
 
     def _delay(
         self,
@@ -532,13 +547,18 @@ class Resque:
             ) from error.__cause__
         for hook in job_hooks(declaration.hook_owners, "after_schedule"):
             hook(*bound)
-        return Receipt(job_id, self.status) if job_id else True
+        return Receipt(job_id, self.status, self.kill) if job_id else True
 
-    def _receipt(self, payload: Payload, queue: str) -> Receipt:
+    def _receipt(self, payload: Payload, queue: str, results: Sequence[str]) -> Receipt:
         if not self.inline:
-            return Receipt(id_of(payload.raw), self.status)
-        done = status_text(id_of(payload.raw), COMPLETED, payload.class_name, queue)
-        return Receipt(id_of(payload.raw), lambda job_id: Status.parse(job_id, done, time.time()))
+            return Receipt(id_of(payload.raw), self.status, self.kill)
+        more = {"result": json.loads(results[0])} if results else {}
+        done = status_text(id_of(payload.raw), COMPLETED, payload.class_name, queue, **more)
+
+        def ended(job_id: str) -> Status:
+            return Status.parse(job_id, done, time.time())
+
+        return Receipt(id_of(payload.raw), ended, ended)
 
     def _waiting(self, job: Any, args: Sequence[Any], queue: str | None) -> list[Item]:
         """The delayed jobs with exactly these arguments, the earliest first."""

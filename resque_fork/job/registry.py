@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..text import did_you_mean
 from .limits import NO_LIMITS, Limits
+from .result import seconds_kept
 from .retry import Retry, Time
 from .schedule import CATCH_UP, Schedule
 
@@ -37,8 +38,8 @@ class JobOptions(TypedDict, total=False):
     in failed entries and logs. A job with `retry` is performed again when it has failed: so
     many times, or once after each of these delays, or as a `Retry` says. With `cron` or `every`
     it is queued on a schedule, with these `args`; see `Schedule`. With `track` enqueueing returns
-    a `Receipt`, which tells what becomes of the job. `options` are those of the application's
-    policies.
+    a `Receipt`, which tells what becomes of the job, and for so long as `result` says, what it
+    has returned. `options` are those of the application's policies.
     """
 
     sweep: bool
@@ -53,6 +54,7 @@ class JobOptions(TypedDict, total=False):
     args: Sequence[Any]
     catch_up: Time
     track: bool
+    result: Time | None
     options: Mapping[str, Any]
 
 
@@ -61,7 +63,8 @@ class Declaration:
     """One declared job: its name on the wire, its queue, and what to call.
 
     `hook_owners` are the classes whose methods are its hooks, `owner` is the
-    class that is the job, if it is not a function; for the rest see `JobOptions`.
+    class that is the job, if it is not a function; `result` is in seconds. For the rest see
+    `JobOptions`.
     """
 
     wire_name: str
@@ -77,6 +80,7 @@ class Declaration:
     retry: Retry | None = None
     schedule: Schedule | None = None
     track: bool = False
+    result: float | None = None
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """The arguments by position, as they travel. Raises ArgumentsError if they do not fit."""
@@ -263,6 +267,7 @@ def declare(
     args: Sequence[Any] = (),
     catch_up: Time = CATCH_UP,
     track: bool = False,
+    result: Time | None = None,
     options: Mapping[str, Any] | None = None,
     owner: type | None = None,
 ) -> Declaration:
@@ -271,6 +276,8 @@ def declare(
     Raises DuplicateJobError, SettingsError, NoClassError for a function that would do nothing
     when called, and NoQueueError or ArgumentsError for a schedule that could not queue it.
     """
+    if result is not None and not track:
+        raise SettingsError(f"{wire_name}: only a tracked job can keep its result: add track=True.")
     if reason := does_nothing_when_called(perform):
         raise NoClassError(f"{wire_name} cannot be a job: {reason}.")
     limits = Limits.declared(timeout, memory, cpu)
@@ -288,6 +295,7 @@ def declare(
         registry.checked(wire_name, options or {}),
         Retry.declared(retry),
         track=track,
+        result=None if result is None else seconds_kept(wire_name, result),
     )
     if cron is not None or every is not None:
         if queue is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..wire.status import id_of
 from .hooks import job_hooks
 from .redaction import is_redacted, redacted, shown, shown_args
 from .registry import Declaration, registry
+from .result import result_text
 from .retry import Retry
 
 log = logging.getLogger("resque_fork")
@@ -87,15 +88,15 @@ class Reservation:
         name = self.class_name or "(unreadable)"
         return f"(Job{{{self.queue}}} | {name} | {self._shown_args()})"
 
-    def perform(self) -> bool:
+    def perform(self, keep: Callable[[str], object] | None = None) -> bool:
         """Perform it here and now with its hooks; False if a hook kept it from that.
 
-        Raises UnknownJob if it is not declared here, and what the job raises,
-        after its on_failure hooks.
+        `keep` gets what it returns, if that is kept, as JSON. Raises UnknownJob if it is not
+        declared here, and what the job raises, after its on_failure hooks.
         """
         declaration = registry.find(self.class_name)
         try:
-            return perform(declaration, self.args)
+            return perform(declaration, self.args, keep)
         except BaseException as error:
             raise run_failure_hooks(declaration, error, self.args) from None
 
@@ -122,8 +123,12 @@ def refuse_redacted(payload: Payload) -> None:
         )
 
 
-def perform(declaration: Declaration, args: Sequence[Any]) -> bool:
+def perform(
+    declaration: Declaration, args: Sequence[Any], keep: Callable[[str], object] | None = None
+) -> bool:
     """Perform a job with its hooks; False if a hook kept it from being performed.
+
+    Of a job whose result is kept, `keep` gets that as JSON; ResultError if there is none.
 
     1. before_perform hooks, in order; DontPerform from one of them ends it here.
     2. around_perform hooks, each around the next, and inside them the job.
@@ -143,6 +148,8 @@ def perform(declaration: Declaration, args: Sequence[Any]) -> bool:
         nonlocal performed
         result = declaration.perform(*args)
         performed = True
+        if keep is not None and declaration.result is not None:
+            keep(result_text(declaration.wire_name, result))
         return result
 
     step = innermost

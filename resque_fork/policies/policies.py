@@ -14,7 +14,7 @@ from .losses import OnLost
 from .outcome import DONE, FAILED, Outcome
 from .policy import Policy
 from .retries import Retries
-from .stops import NotStarted, OnTerm
+from .stops import Killed, NotStarted, OnTerm
 
 _added: list[Policy] = []
 
@@ -39,7 +39,7 @@ class Policies:
     @classmethod
     def of(cls, settings: Settings) -> Policies:
         """Those that these settings ask for."""
-        found: list[Policy] = [AsDecided(), NotStarted(), Retries()]
+        found: list[Policy] = [AsDecided(), Killed(), NotStarted(), Retries()]
         if settings.on_term == "requeue":
             found.append(OnTerm())
         if settings.on_lost == "requeue":

@@ -1,11 +1,18 @@
-"""Jobs that were stopped, or never started, go back to their queue."""
+"""Jobs that were stopped, or never started, go back to their queue; killed ones do not."""
 
 from __future__ import annotations
 
 from ..job.reservation import Reservation
 from .action import Action
-from .outcome import NOT_STARTED, STOPPED, Outcome
+from .outcome import KILLED, NOT_STARTED, STOPPED, Outcome
 from .policy import Policy
+
+
+class Killed(Policy):
+    """A job that somebody has killed has not failed, and does not come back."""
+
+    def of_end(self, job: Reservation, outcome: Outcome) -> Action | None:
+        return Action("killed", outcome.failure) if outcome.kind == KILLED else None
 
 
 class NotStarted(Policy):

@@ -49,7 +49,7 @@ class DelayedJobs:
                 "delay",
                 [
                     *(keys.delayed_times, keys.delayed_prefix, keys.timestamps_prefix),
-                    *(keys.status_prefix, keys.statuses, keys.own_statuses),
+                    *(keys.status_prefix, keys.statuses, keys.own_statuses, keys.kill),
                 ],
                 [
                     round(seconds * 1000),
@@ -116,10 +116,14 @@ class DelayedJobs:
     def each(self) -> Iterator[Item]:
         """Every delayed item, the earliest first. Others may move items meanwhile."""
         for moment in self.all_times():
-            start = 0
-            while items := self.at(moment, start):
-                yield from items
-                start += len(items)
+            yield from self.each_at(moment)
+
+    def each_at(self, moment: str) -> Iterator[Item]:
+        """Every item of one time."""
+        start = 0
+        while items := self.at(moment, start):
+            yield from items
+            start += len(items)
 
     def moments_of(self, item: bytes) -> list[str]:
         """When this very item is due, the earliest first."""

@@ -79,21 +79,39 @@ class Queues:
         return delete_list(self._redis, self._keys.queue(queue), perhaps=cleared)
 
     def remove_matching(
-        self, queue: str, matches: Callable[[bytes], bool], progress: Callable[[int], object]
+        self,
+        queue: str,
+        matches: Callable[[bytes], bool],
+        progress: Callable[[int], object],
+        removed: Callable[[list[bytes]], object],
     ) -> int:
         """Remove the payloads that match, the last first; returns how many were removed.
 
         Workers take from the other end, so few of the rest move meanwhile. What is pushed
-        meanwhile may stay. `progress` is told how many were looked at, page by page. What is
-        raised on the way has ``done`` and ``perhaps``, as `Changes` has.
+        meanwhile may stay. Page by page, `progress` is told how many were looked at, and
+        `removed` which were removed. What is raised on the way has ``done`` and ``perhaps``, as
+        `Changes` has.
         """
         payloads = LongList(self._redis, self._keys.queue(queue))
         changes = Changes(payloads, from_last=True)
         with changes.counted():
             for page in payloads.pages(backwards=True):
-                changes.remove([entry for entry in page if matches(entry.raw)])
+                entries = [entry for entry in page if matches(entry.raw)]
+                done = changes.remove(entries)
+                removed(
+                    [entry.raw for entry, is_done in zip(entries, done, strict=True) if is_done]
+                )
                 progress(len(page))
         return changes.done
+
+    def remove_one(self, queue: str, matches: Callable[[bytes], bool]) -> bool:
+        """Remove the last payload that matches; False if there is none."""
+        payloads = LongList(self._redis, self._keys.queue(queue))
+        for page in payloads.pages(backwards=True):
+            for entry in page:
+                if matches(entry.raw):
+                    return Changes(payloads, from_last=True).remove([entry])[0]
+        return False
 
     # --- pauses
 

@@ -20,6 +20,7 @@ SHARED = {
     "count_ticks": ("ticks",),
     "declare_schedules": ("ticks",),
     "delay": ("waiting", "status", "tracking"),
+    "end_waits": ("status",),
     "enqueue_tracked": ("status", "tracking"),
     "mark_queues": ("marks",),
     "move_delayed": ("waiting", "status"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import WrongKeyType
@@ -37,7 +38,17 @@ class Statuses:
             "enqueue_tracked",
             [
                 *(keys.queues, keys.queue(queue)),
-                *(keys.statuses, keys.own_statuses, keys.status_prefix),
+                *(keys.statuses, keys.own_statuses, keys.status_prefix, keys.kill),
             ],
             [job_id, status, queue, payload],
         )
+
+    def ask_to_kill(self, job_id: str) -> None:
+        """Have whoever takes a job, or performs it, kill it; Ruby's workers heed that too."""
+        self._redis.execute_command("SADD", self._keys.kill, job_id)
+
+    def note_taken_out(self, job_ids: Sequence[str]) -> None:
+        """Write of jobs that do not wait in their queue any more that they are killed."""
+        keys = [self._keys.status_prefix, self._keys.kill]
+        if job_ids:
+            scripts.run(self._redis, "end_waits", keys, job_ids)

@@ -28,7 +28,9 @@ from .scripts import Commands, Packs
 
 log = logging.getLogger("resque_fork")
 
+KILL = 2  # see ``note_status.lua``
 ANSWER_SECONDS = 60  # for which an answer to a request stays in Redis
+ENDED_KEPT_SECONDS = 86400  # for which a status is kept, once the job has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Tracked(NamedTuple):
     job_id: str
     status: bytes
     if_failed: bytes = b""
-    seconds: int = 86400
+    seconds: int = ENDED_KEPT_SECONDS
 
 
 NOT_TRACKED = Tracked("", b"", seconds=0)
@@ -76,7 +78,8 @@ NOT_TRACKED = Tracked("", b"", seconds=0)
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What became of the job on record: ``done``, ``failed``, ``back``, ``lost`` or ``later``.
+    """What became of the job on record: ``done``, ``killed``, ``failed``, ``back``, ``lost`` or
+    ``later``.
 
     `digest` is what its retries are counted by, empty if nothing is known of any. `comeback` is
     how a job comes back later; `entries` are written if it has no retries left. By `counted` its
@@ -190,6 +193,7 @@ class WorkerStore:
             keys.metrics,
             keys.marks_prefix,
             keys.status_prefix,
+            keys.kill,
         ]
 
     def on(self, redis: Commands) -> WorkerStore:
@@ -352,10 +356,18 @@ class WorkerStore:
             [self.token, self._number, class_name, int(portable)],
         )
 
-    def note_status(self, job_id: str, status: bytes) -> None:
-        """Write what is known of the tracked job on record."""
-        keys = [self._own[0], self._keys.status(job_id)]
-        scripts.run(self._redis, "note_status", keys, [self.token, self._number, status])
+    def begin_status(self, job_id: str, status: bytes) -> bool:
+        """Write that the tracked job on record begins; False if somebody wants it killed."""
+        return self._note_status(self._redis, job_id, status)
+
+    def note_status(self, job_id: str, status: bytes) -> bool:
+        """Write what is new of it, if anything is; False if somebody wants it killed."""
+        return self._note_status(self._best_effort, job_id, status)
+
+    def _note_status(self, redis: Commands, job_id: str, status: bytes) -> bool:
+        keys = [self._own[0], self._keys.status(job_id), self._keys.kill]
+        args = [self.token, self._number, job_id, status]
+        return bool(scripts.run(redis, "note_status", keys, args) != KILL)
 
     def note_pause(self, paused: bool) -> None:
         """Let those who look at workers know whether a signal has paused this one."""

@@ -225,6 +225,7 @@ class Workers:
                     kept,
                     keys.metrics,
                     keys.status_prefix,
+                    keys.kill,
                     *retry_keys(keys),
                 ],
                 [

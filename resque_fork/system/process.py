@@ -19,10 +19,11 @@ from .closers import closers
 CRASHED = 70  # exit status of a child whose own machinery failed (EX_SOFTWARE)
 CHILD_OOM_SCORE = 200  # added to the worker's, of 1000: the kernel takes children first
 
-# What a parent says to its child beside TERM and KILL: you are over your limit; show your
-# stack. Elsewhere than on Linux, signals that hardly anybody uses. Of two that are pending at
-# once the lower goes first. That has to be the limit: a system call that is interrupted for the
-# stack first is begun again, and the job would not hear of the limit before its end.
+# What a parent says to its child beside TERM and KILL: your job is killed; you are over your
+# limit; show your stack. Elsewhere than on Linux, signals that hardly anybody uses. Of two that
+# are pending at once the lower goes first. The stack has to be the last: a system call that is
+# interrupted for it first is begun again, and the job would not hear of the rest before its end.
+KILL_SIGNAL = signal.SIGRTMIN + 4 if hasattr(signal, "SIGRTMIN") else signal.SIGURG
 LIMIT_SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else signal.SIGVTALRM
 DUMP_SIGNAL = signal.SIGRTMIN + 6 if hasattr(signal, "SIGRTMIN") else signal.SIGPROF
 
@@ -32,7 +33,7 @@ HANDLED = frozenset(
         int,
         (
             *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD),
-            *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, LIMIT_SIGNAL),
+            *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, LIMIT_SIGNAL, KILL_SIGNAL),
         ),
     )
 )

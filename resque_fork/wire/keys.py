@@ -33,6 +33,7 @@ class Keys:
         self.schedules_changed = f"{namespace}:schedules_changed"
         # resque-status'
         self.statuses = f"{namespace}:_statuses"
+        self.kill = f"{namespace}:_kill"
         self.status_prefix = f"{namespace}:status:"
         # ours
         self.own_statuses = f"{namespace}:fork:statuses"

@@ -26,6 +26,7 @@ STATES = (QUEUED, WORKING, DELAYED, *ENDED)
 
 OVERDUE = 3600.0  # seconds after which a delayed job was moved by a scheduler that drops ids
 LONGEST_MESSAGE = 1000  # characters
+LONGEST_RESULT = 64 * 1024  # bytes of JSON
 LAST_TIME = 2**37  # seconds since the epoch; later ones are no times
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -130,8 +131,9 @@ class Status:
         state, due = found["status"], _moment(found.get("due"))
         if state == DELAYED and due is not None and now - due.timestamp() > OVERDUE:
             state = UNKNOWN
-        num, total = found.get("num"), found.get("total")
-        tells = is_number(num) and is_number(total) and total > 0
+        num, total = _number(found.get("num")), _number(found.get("total"))
+        if num is None or total is None or total <= 0:
+            num = total = None
         return cls(
             job_id,
             state,
@@ -140,8 +142,8 @@ class Status:
             _text(found.get("message")),
             _moment(found.get("time")),
             due if state == DELAYED else None,
-            num if tells else None,
-            total if tells else None,
+            num,
+            total,
             found.get("result") if state == COMPLETED else None,
             found,
         )
@@ -151,11 +153,15 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _number(value: Any) -> float | None:
+    return value if is_number(value) else None
+
+
 def is_number(value: Any) -> bool:
     """Whether this is a number that can be shown."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return math.isfinite(value) and abs(value) < 2**63
+    return abs(value) < 2**63
 
 
 def _moment(value: Any) -> datetime.datetime | None:

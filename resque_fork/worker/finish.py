@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..child.performer import Performer
 from ..errors import GiveUp, PoisonPill
 from ..failure import FailedEntries
+from ..job.progress import Progress
 from ..job.reservation import Reservation
 from ..metrics.names import label
 from ..metrics.tally import Tally
@@ -17,8 +18,8 @@ from ..store.retries import Comeback
 from ..store.worker_store import NOT_TRACKED, Counted, Finish, Tracked
 from ..system.service import Stop
 from ..wire.delayed import delayed_item, digest_of
-from ..wire.status import COMPLETED, DELAYED, FAILED, QUEUED, status_text
 from .job_log import log_end
+from .tracking import status_after
 
 log = logging.getLogger("resque_fork")
 
@@ -43,8 +44,10 @@ class Finisher:
         self._stop = stop
         self._tally = tally
 
-    def finish_of(self, job: Reservation, outcome: Outcome) -> Finish:
-        """What the next step is to write."""
+    def finish_of(
+        self, job: Reservation, outcome: Outcome, progress: Progress | None = None
+    ) -> Finish:
+        """What the next step is to write. `progress` is how far the job was, if it is known."""
         if outcome.warning:
             log.warning("%s", outcome.warning)
         action = self._policies.of_end(job, replace(outcome, worker_stops=self._stop.asked))
@@ -55,8 +58,9 @@ class Finisher:
         if outcome.error is not None and action.verb in ("failed", "later"):
             later = action if action.verb == "later" else None
             saved = self._performer.handle_failure(job, outcome.error, later)
+        tracked = status_after(job, action, progress, outcome.result) if job.id else NOT_TRACKED
         return finish_of(
-            job, action, self._entries, self._worker_id, saved=saved, cause=outcome.cause
+            job, action, self._entries, self._worker_id, tracked, saved=saved, cause=outcome.cause
         )
 
     def error_of(self, outcome: Outcome, finish: Finish) -> BaseException:
@@ -73,17 +77,17 @@ def finish_of(
     action: Action,
     entries: FailedEntries,
     worker_id: str,
+    tracked: Tracked,
     *,
     saved: bool = False,
     cause: str = "",
 ) -> Finish:
-    """What an action means for Redis. `saved` says that other backends have had the failure,
-    `cause` what the job's process died of.
+    """What an action means for Redis. `tracked` is what is then known of the job, `saved` says that
+    other backends have had the failure, `cause` what the job's process died of.
     """
     # of a job that has failed before, whose end is the end of that count
     digest = digest_of(job.payload) if job.first_failed else ""
     counted = Counted(label(job.queue), label(job.class_name), cause)
-    tracked = _tracked(job, action) if job.id else NOT_TRACKED
     if action.failure is None:
         return Finish(action.verb, digest=digest, counted=counted, tracked=tracked)
     written = entries.of(job, action.failure, worker_id, saved=saved)
@@ -99,18 +103,3 @@ def finish_of(
         error=action.failure.error,
     )
     return Finish("later", written, digest_of(job.payload), comeback, counted, tracked)
-
-
-def _tracked(job: Reservation, action: Action) -> Tracked:
-    """What is then known of a tracked job."""
-    failure = action.failure
-    why = "" if failure is None else f"{failure.exception}: {failure.error}"
-
-    def text(state: str) -> bytes:
-        name = job.retry.queue if state == DELAYED and job.retry else None
-        return status_text(job.id, state, job.class_name, name or job.queue, message=why)
-
-    if action.verb in ("done", "failed"):
-        return Tracked(job.id, text(COMPLETED if action.verb == "done" else FAILED))
-    waits = action.verb == "later" and round(action.seconds * 1000) > 0
-    return Tracked(job.id, text(DELAYED if waits else QUEUED), if_failed=text(FAILED))

@@ -16,6 +16,7 @@ from ..child.performer import Performer
 from ..child.term_switch import TermSwitch
 from ..errors import comes_of_term
 from ..failure import Backends, Failure
+from ..job.progress import ProgressPage, running
 from ..job.registry import registry
 from ..job.reservation import Reservation, perform
 from ..policies.action import Action
@@ -47,6 +48,7 @@ class InPlacePerformer(Performer):
         self._beat = beat
         self._restorer = restorer
         self._procline = Procline(settings.procline_prefix)
+        self.progress = ProgressPage()
         self._stopped = False
 
     def perform(
@@ -65,8 +67,9 @@ class InPlacePerformer(Performer):
             return Outcome(NOT_STARTED, error=error)
         self._stopped = False
         started = time.monotonic()
+        results: list[str] = []
         try:
-            raised = self._run(reservation, term, signals)
+            raised = self._run(reservation, term, signals, results.append)
             ended = None if raised is None else self._ended(reservation, raised)
         finally:
             over.set()
@@ -76,7 +79,8 @@ class InPlacePerformer(Performer):
             return ended
         text = f"{reservation} was sent TERM and returned: it is done"
         used = {"wall_ms": round((time.monotonic() - started) * 1000)}
-        return Outcome(DONE, warning=text if term.raised else "", used=used)
+        warning = text if term.raised else ""
+        return Outcome(DONE, warning=warning, used=used, result="".join(results))
 
     def _ended(self, job: Reservation, raised: BaseException) -> Outcome:
         """What became of a job that has raised. Its failure is handled here, but for a stopped
@@ -94,12 +98,17 @@ class InPlacePerformer(Performer):
         return Outcome(kind, handled.failure, saved=handled.saved, action=action)
 
     def _run(
-        self, reservation: Reservation, term: TermSwitch, signals: Dispositions
+        self,
+        reservation: Reservation,
+        term: TermSwitch,
+        signals: Dispositions,
+        keep: Callable[[str], object],
     ) -> BaseException | None:
-        """Perform it; what it raised."""
+        """Perform it; what it raised. `keep` gets its result."""
+        running.page, running.job = self.progress, reservation
         try:
             with self._restorer.signals.raising(self._stopping_signals(), term.on_term), term:
-                perform(registry.find(reservation.class_name), reservation.args)
+                perform(registry.find(reservation.class_name), reservation.args, keep)
             self._restore(signals)  # at once: a timer of the job's could still raise
         # Whatever a job raises is its failure, SystemExit and all.
         except BaseException as error:
@@ -108,6 +117,7 @@ class InPlacePerformer(Performer):
         return None
 
     def _restore(self, signals: Dispositions) -> None:
+        running.page = running.job = None
         self._restorer.after_job()
         signals.put_back()
 

@@ -38,6 +38,8 @@ def _line(
         return logging.ERROR, f"{job} failed: {what}{_number(job)}{place}"
     if action.verb == "lost":
         return logging.ERROR, f"{job} was lost: {outcome.error}"
+    if action.verb == "killed":
+        return logging.WARNING, f"{job} was killed on request"
     if action.verb == "later":
         again = _again_in(action.seconds)
         if failure and failure.exception == RetryLater.__name__:

@@ -37,6 +37,7 @@ from .pruning import Pruner
 from .reserve import Reserver
 from .restorer import Restorer
 from .sockets import ConnectionCheck
+from .tracking import Tracker
 
 log = logging.getLogger("resque_fork")
 
@@ -100,7 +101,11 @@ class WorkerParts(Service):
         self._declarations = Declarations(loop, self._store, schedules, seconds)
         self._tally = Tally(loop, self._store.add_up)
         loop.tasks.append(self._tally)
-        self._reserver = Reserver(self._store, self.queue_list, settings, self._tally)
+        self._tracker = Tracker(loop, self._store, self._performer)
+        loop.tasks.append(self._tracker)
+        self._reserver = Reserver(
+            self._store, self.queue_list, settings, self._tally, self._tracker
+        )
         self._finisher = Finisher(
             settings, entries, self.id, self._performer, self._stop, self._tally
         )

@@ -31,7 +31,7 @@ from ..job.retry import Retry
 from ..policies import Action, Policies
 from ..policies.outcome import BY_WORKER, FAILED, LOST, Outcome
 from ..settings import Settings
-from ..store.worker_store import digest
+from ..store.worker_store import NOT_TRACKED, digest
 from ..store.workers import Found, WorkerId, Workers
 from ..system.identity import Identity
 from ..wire.delayed import digest_of
@@ -39,6 +39,7 @@ from ..wire.job import MAX_PAYLOAD, Payload
 from ..wire.record import WorkerRecord
 from ..wire.unreadable import unwrapped
 from .finish import finish_of
+from .tracking import status_after
 
 log = logging.getLogger("resque_fork")
 
@@ -226,9 +227,10 @@ class Pruner:
             raw, job = _job_of(found, self._settings.max_payload)
             job = self._with_retries(job)
             action = self._policies.of_end(job, _outcome(found, job, error))
+            tracked = status_after(job, action) if job.id else NOT_TRACKED
             answer = self._workers.rescue(
                 found,
-                finish_of(job, action, self._entries, worker_id, cause=BY_WORKER),
+                finish_of(job, action, self._entries, worker_id, tracked, cause=BY_WORKER),
                 queue=job.queue,
                 raw=raw,
                 counted_by=digest(job.payload.raw),

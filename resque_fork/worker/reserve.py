@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..errors import UnknownJob, UnreadablePayload, WrongKeyType
+from ..errors import JobKilled, UnknownJob, UnreadablePayload, WrongKeyType
 from ..job.registry import registry
 from ..job.reservation import Reservation, refuse_redacted
 from ..metrics.tally import Tally
@@ -22,9 +22,9 @@ from ..text import did_you_mean
 from ..wire.delayed import digest_of
 from ..wire.job import Payload
 from ..wire.queue_list import QueueList
-from ..wire.status import WORKING, status_text
 from ..wire.unreadable import WRAPPED, key_of, unwrapped
 from .pauses import Pauses
+from .tracking import Tracker
 
 log = logging.getLogger("resque_fork")
 
@@ -33,7 +33,7 @@ class Reserved(NamedTuple):
     """A job on record; with a `problem` it cannot be performed here."""
 
     job: Reservation
-    problem: Exception | None = None
+    problem: BaseException | None = None
 
 
 class Reserver:
@@ -46,7 +46,12 @@ class Reserver:
     """
 
     def __init__(
-        self, store: WorkerStore, queue_list: QueueList, settings: Settings, tally: Tally
+        self,
+        store: WorkerStore,
+        queue_list: QueueList,
+        settings: Settings,
+        tally: Tally,
+        tracker: Tracker,
     ) -> None:
         self.finish = NOTHING
         self.if_failed: tuple[Reservation, BaseException] | None = None
@@ -55,6 +60,7 @@ class Reserver:
         self._store = store
         self._settings = settings
         self._tally = tally
+        self._tracker = tracker
         self._queue_list = queue_list
         self._pauses = Pauses()
         self._known: list[str] = []
@@ -133,7 +139,7 @@ class Reserver:
     def _read(self, step: Step) -> Reserved:
         """What was reserved, as far as it can be read here."""
         raw = step.raw
-        problem: Exception | None = None
+        problem: BaseException | None = None
         payload: Payload | None = None
         try:
             if WRAPPED in raw:
@@ -150,9 +156,8 @@ class Reserver:
         if problem is None and step.found == "unread" and payload.decoded:
             self._store.describe(payload.class_name, payload.portable)
         job = Reservation(step.queue, payload, step.run_at)
-        if job.id and problem is None:
-            text = status_text(job.id, WORKING, job.class_name, job.queue)
-            self._store.note_status(job.id, text)
+        if job.id and problem is None and not self._tracker.begin(job):
+            problem = JobKilled()
         if step.retries and problem is None and (job.retry or not payload.decoded):
             state = self._store.retry_state(digest_of(payload))
             if state is not None:
@@ -174,6 +179,7 @@ class Reserver:
 
     def describe(self, reservation: Reservation) -> None:
         """A child has read the payload of the job on record, which was too large for us."""
+        self._tracker.describe(reservation)
         self._store.describe(reservation.class_name, reservation.payload.portable)
 
     def _read_known(self) -> list[str]:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..child.stacks import stacks_of_job
-from ..errors import NotOnMainThread, ResqueError
+from ..errors import JobKilled, NotOnMainThread, ResqueError
 from ..job.hooks import worker_hooks
 from ..job.registry import registry
 from ..job.reservation import Reservation
 from ..logs import lifecycle
 from ..policies import Outcome
-from ..policies.outcome import DONE, FAILED, NOT_STARTED
+from ..policies.outcome import DONE, FAILED, KILLED, NOT_STARTED
 from ..store.access import check_access
 from ..system import process
 from ..system.closers import closers
@@ -169,7 +169,8 @@ class Worker(WorkerParts):
             if reserved.problem is None:
                 job = reserved.job
                 break
-            self._finish(reserved.job, Outcome.of(FAILED, reserved.problem))
+            killed = isinstance(reserved.problem, JobKilled)
+            self._finish(reserved.job, Outcome.of(KILLED if killed else FAILED, reserved.problem))
             self._loop.run_tasks()
         self._connection.authenticated = True
         listener.mute(job is not None)
@@ -220,7 +221,8 @@ class Worker(WorkerParts):
 
     def _finish(self, job: Reservation, outcome: Outcome) -> None:
         """Decide what the next step writes about a job."""
-        finish = self._reserver.finish = self._finisher.finish_of(job, outcome)
+        progress = self._tracker.end() if self._tracker.job else None
+        finish = self._reserver.finish = self._finisher.finish_of(job, outcome, progress)
         self._reserver.if_failed = None
         if finish.verb in ("lost", "later"):
             self._reserver.if_failed = (job, self._finisher.error_of(outcome, finish))

@@ -10,7 +10,11 @@ from resque_fork import Receipt, Status
 def receipt(*states: str) -> Receipt:
     """One whose job is in each of these states, one look after the other."""
     left = list(states)
-    return Receipt("7", lambda job_id: Status(job_id, left.pop(0)))
+
+    def look(job_id: str) -> Status:
+        return Status(job_id, left.pop(0))
+
+    return Receipt("7", look, kill=look)
 
 
 def test_wait() -> None:

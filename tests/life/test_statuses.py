@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -195,3 +196,146 @@ def test_garbage(stage: Stage, client: Resque, kind: str) -> None:
     stage.open_gate()
     assert receipt.wait().state == "completed"
     assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--jobs-per-fork", "5"]])
+def test_progress(stage: Stage, client: Resque, options: list[str]) -> None:
+    """A job says it as often as it likes, and within seconds its status shows what it said last."""
+    receipt = enqueued(client, "counts", 5, 8, "half way")
+    worker = begun(stage, receipt, *options)
+    status = until(lambda: (now := receipt.status()).message and now, lambda: worker.said)
+    assert (status.state, status.num, status.total) == ("working", 5, 8)
+    assert (status.percent, status.message) == (62, "half way")
+    stage.open_gate()
+    done = receipt.wait()
+    assert (done.state, done.num, done.total, done.message) == ("completed", 5, 8, "")
+    assert worker.stop() == 0
+
+
+def test_progress_of_the_dead(stage: Stage, client: Resque) -> None:
+    """Where a job was when its process was killed is known."""
+    receipt = enqueued(client, "counts", 5, 8)
+    worker = begun(stage, receipt)
+    os.kill(worker.children[0], signal.SIGKILL)
+    failed = receipt.wait()
+    assert (failed.state, failed.percent) == ("failed", 62)
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--jobs-per-fork", "5"], ["--no-fork-per-job"]])
+def test_result(stage: Stage, client: Resque, options: list[str]) -> None:
+    """What a job has returned is kept as long as it was declared."""
+    receipt = enqueued(client, "returns", {"ü": [1, None]})
+    work(stage, *options)
+    assert (receipt.status().state, receipt.status().result) == ("completed", {"ü": [1, None]})
+    assert 3500 < stage.redis.ttl(f"resque:status:{receipt.id}") <= 3600  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [("set", "Object of type set"), ("long", "it has 70002")]
+)
+def test_result_that_cannot_be_kept(stage: Stage, client: Resque, value: str, why: str) -> None:
+    """The job has failed, and says why."""
+    receipt = enqueued(client, "returns", value)
+    work(stage)
+    status = receipt.status()
+    assert (status.state, status.result) == ("failed", None)
+    assert status.message.startswith(f"ResultError: The result of returns cannot be kept: {why}")
+    assert stage.failed(1)[0]["exception"] == "ResultError"
+
+
+def killed(receipt: Receipt) -> Status:
+    """What is known once it has been killed, which takes seconds."""
+    asked = receipt.kill()
+    assert asked.state in ("working", "killed")
+    return receipt.wait(60)
+
+
+@pytest.mark.parametrize("options", [[], ["--jobs-per-fork", "5"]])
+def test_kill(stage: Stage, client: Resque, options: list[str]) -> None:
+    """A running job gets an exception, and has not failed; the worker goes on."""
+    receipt = enqueued(client, "clings", "nothing")
+    worker = begun(stage, receipt, *options)
+    status = killed(receipt)
+    assert status.state == "killed"
+    assert status.message == "ResqueFork::JobKilled: The job was killed on request"
+    stage.told("told to end")
+    stage.assert_goes_on(worker)
+    assert (stage.failed(0), stage.stat("processed")) == ([], 2)
+    assert not stage.redis.exists("resque:_kill")
+    assert "was killed on request" in worker.said
+    assert worker.stop() == 0
+
+
+def test_kill_of_one_that_clings(stage: Stage, client: Resque) -> None:
+    """A job that goes on all the same is sent TERM, and then is killed."""
+    receipt = enqueued(client, "clings", "life")
+    worker = begun(stage, receipt, "--term-timeout", "0.2")
+    assert killed(receipt).message == (
+        "ResqueFork::JobKilled: The job was killed on request (sent: JobKilled, TERM, KILL)"
+    )
+    stage.told("told to end")
+    stage.told("told again")
+    assert stage.failed(0) == []
+    assert worker.stop() == 0
+
+
+def test_kill_of_one_that_fails(stage: Stage, client: Resque) -> None:
+    """A job that raises something else has failed of that."""
+    receipt = enqueued(client, "clings", "another error")
+    worker = begun(stage, receipt)
+    status = killed(receipt)
+    assert (status.state, status.message) == ("failed", "ValueError: no")
+    assert not stage.redis.exists("resque:_kill")
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("delay", [0, 3600])
+def test_kill_of_one_that_waits(stage: Stage, client: Resque, delay: int) -> None:
+    """It is taken out of its queue, or of the delayed set."""
+    others = [enqueued(client, "works") for _ in range(2)]
+    receipt = client.enqueue_in(delay, known_as("works"))
+    assert isinstance(receipt, Receipt)
+    assert receipt.kill().state == "killed"
+    assert len(stage.queue()) == 2
+    assert stage.redis.zcard("resque:delayed_queue_schedule") == 0
+    assert not stage.redis.exists("resque:_kill")
+    assert [other.status().state for other in others] == ["queued", "queued"]
+    assert 86000 < stage.redis.ttl(f"resque:status:{receipt.id}") <= 86400  # type: ignore[operator]
+
+
+def test_kill_of_one_that_is_just_taken(stage: Stage, client: Resque) -> None:
+    """A worker that takes a job finds the mark, whoever made it, and does not begin it."""
+    receipt = enqueued(client, "works")
+    stage.redis.sadd("resque:_kill", receipt.id)
+    work(stage)
+    assert receipt.status().state == "killed"
+    assert stage.nothing_told("begun")
+    assert not stage.redis.exists("resque:_kill")
+
+
+def test_kill_of_one_that_has_ended(stage: Stage, client: Resque) -> None:
+    """Nothing is done about it, nor about what nobody knows."""
+    receipt = enqueued(client, "refuses")
+    work(stage)
+    assert receipt.kill().state == "failed"
+    assert client.kill("0" * 32).state == "unknown"
+    assert not stage.redis.exists("resque:_kill")
+
+
+def test_kill_does_not_hurt_the_next(stage: Stage, client: Resque) -> None:
+    """A mark is of one job: those that follow in the same child are performed."""
+    receipt = enqueued(client, "clings", "nothing")
+    worker = begun(stage, receipt, "--jobs-per-fork", "5")
+    assert killed(receipt).state == "killed"
+    following = enqueued(client, "works")
+    stage.open_gate()
+    assert following.wait(60).state == "completed"
+    assert worker.stop() == 0
+
+
+def test_dequeued(stage: Stage, client: Resque) -> None:
+    """A job that is taken out of its queue was killed."""
+    receipt, other = enqueued(client, "works", 1), enqueued(client, "works", 2)
+    assert client.dequeue(known_as("works"), 1) == 1
+    assert (receipt.status().state, other.status().state) == ("killed", "queued")

@@ -169,7 +169,9 @@ def test_progress(num: float, total: float, percent: int | None) -> None:
     assert status.num == (num if percent is not None else None)
 
 
-@pytest.mark.parametrize(("num", "total"), [(1, 0), (1, -1), ("1", 2), (1, None), (True, 2)])
+@pytest.mark.parametrize(
+    ("num", "total"), [(1, 0), (1, -1), ("1", 2), (1, None), (True, 2), (10**400, 10**400)]
+)
 def test_no_progress(num: Any, total: Any) -> None:
     """Numbers that others have written are left out if they make no sense."""
     status = Status.parse(ID, status_text(ID, "working", "Mail", "low", num=num, total=total), NOW)

@@ -56,7 +56,7 @@ while i <= #ARGV do
       local payload = cut == '0' and item or string.sub(item, 1, tonumber(cut)) .. '}'
       moved = pushed(key, payload, moment, item)
       local id = moved and id_of(payload)
-      if id then end_delay(STATUS_PREFIX, id, 'queued') end
+      if id then end_wait(STATUS_PREFIX, id, 'delayed', 'queued') end
     end
   end
   if moved then

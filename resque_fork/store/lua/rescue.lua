@@ -5,7 +5,8 @@
 --       9 stat:failed  10 failed_queues  11 queues  12 fork:attempts  13 queue of its job
 --       14 fork:workers  15 fork:rescued:<token>  16 pruning_dead_workers_in_progress
 --       17 fork:kept:<name>  18 fork:metrics
---       19 'status:', with the namespace, no key itself  20.. those of retries (see retry.lua)
+--       19 'status:', with the namespace, no key itself  20 _kill
+--       21.. those of retries (see retry.lua)
 -- ARGV  1 id  2 token that it was found with, '' for none
 --       3 number of its last step as it was found  4 its record as it was found, which
 --         counts if it has no token
@@ -22,7 +23,7 @@
 -- Returns 'rescued', 'requeued', 'later', 'failed', or 'changed' if it is no longer as it
 -- was found: ten rescuers rescue once.
 
-local RETRY_KEYS, COUNTED_ARGS, TRACKED_ARGS, RETRY_ARGS = 20, 12, 15, 19
+local RETRY_KEYS, COUNTED_ARGS, TRACKED_ARGS, RETRY_ARGS = 21, 12, 15, 19
 local FIRST_ENTRY = ARGV[5] == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
 local in_the_way = refuse_unless('set', KEYS[1]) or refuse_unless('hash', KEYS[2])
   or refuse_unless('set', KEYS[14])
@@ -76,7 +77,7 @@ else
   forget_retries(RETRY_KEYS, RETRY_ARGS)
 end
 count_outcome(KEYS[18], COUNTED_ARGS, verb)
-end_attempt(KEYS[19], TRACKED_ARGS, verb, due)
+end_attempt(KEYS[19], KEYS[20], TRACKED_ARGS, verb, due)
 if verb == 'lost' then return 'requeued' end
 if verb == 'later' then return 'later' end
 count(KEYS[9])

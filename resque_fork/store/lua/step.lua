@@ -6,9 +6,9 @@
 --       12 workers  13 worker:<id>:started  14 fork:queues:paused
 --       15..20 those of retries (see retry.lua); the last is 'queue:', no key itself
 --       21 fork:metrics  22, 23 'fork:marks:' and 'status:', with the namespace, no keys themselves
---       24.. queue:<name>, in order of priority
+--       24 _kill  25.. queue:<name>, in order of priority
 -- ARGV  1 token of the worker's process  2 number of this step, one more than the last
---       3 what became of the job on record: done, failed, back (to the front of
+--       3 what became of the job on record: done, killed, failed, back (to the front of
 --         its queue), lost (back, unless it was lost too often), later (it is retried, unless
 --         it has no retries left), none (there is none)
 --       4 run_at of the next job, '' to reserve none
@@ -36,8 +36,8 @@
 local fork, worker, unread = unpack(KEYS, 1, 3)
 local processed, own_processed, failed, own_failed = unpack(KEYS, 4, 7)
 local pause, failed_queues, queues, attempts, workers, started, paused_key = unpack(KEYS, 8, 14)
-local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 15, KEYS[20], 24
-local metrics, MARKS_PREFIX, STATUS_PREFIX = unpack(KEYS, 21, 23)
+local RETRY_KEYS, QUEUE_PREFIX, FIRST_QUEUE = 15, KEYS[20], 25
+local metrics, MARKS_PREFIX, STATUS_PREFIX, kill = unpack(KEYS, 21, 24)
 local token, step, became, next_run_at, most_losses, id, losses_digest = unpack(ARGV, 1, 7)
 local COUNTED_ARGS, TRACKED_ARGS, RETRY_ARGS = 8, 11, 15
 local FIRST_ENTRY = became == 'later' and RETRY_ARGS + 7 or RETRY_ARGS + 1
@@ -81,12 +81,12 @@ if finish ~= 'none' then redis.call('DEL', worker, unread) end
 if finish == 'lost' and is_poison(attempts, losses_digest, most_losses) then finish = 'failed' end
 if finish == 'later' then
   finish, due = retry(RETRY_KEYS, RETRY_ARGS, queues, payload)
-elseif finish == 'done' or finish == 'failed' then
+elseif finish == 'done' or finish == 'killed' or finish == 'failed' then
   forget_retries(RETRY_KEYS, RETRY_ARGS)
 end
 if finish == 'back' or finish == 'lost' then
   put_back(queues, queue, queue_key, payload)
-elseif finish == 'done' or finish == 'failed' or finish == 'later' then
+elseif finish ~= 'none' and finish ~= 'gone' then
   count(processed, own_processed)
   redis.pcall('HDEL', attempts, losses_digest)
   if finish == 'failed' then
@@ -96,7 +96,7 @@ elseif finish == 'done' or finish == 'failed' or finish == 'later' then
 end
 if finish ~= 'none' and finish ~= 'gone' then
   count_outcome(metrics, COUNTED_ARGS, finish)
-  end_attempt(STATUS_PREFIX, TRACKED_ARGS, finish, due)
+  end_attempt(STATUS_PREFIX, kill, TRACKED_ARGS, finish, due)
 end
 redis.call('HSET', fork, 'step', step, 'finish', finish)
 

@@ -15,6 +15,6 @@ if count > 0 and queue then
   for _ = 1, count do redis.call('RPUSH', queue, ARGV[4]) end
 end
 if count > 0 and ARGV[5] ~= '' then
-  end_delay(KEYS[6], ARGV[5], queue and 'queued' or 'killed')
+  end_wait(KEYS[6], ARGV[5], 'delayed', queue and 'queued' or 'killed')
 end
 return count

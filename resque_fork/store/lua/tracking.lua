@@ -1,8 +1,8 @@
 -- In front of the scripts that queue a tracked job, or delay it.
 
--- Write the first status of a job. `statuses` is the sorted set _statuses, `own` is fork:statuses,
--- by which ids whose statuses have expired are taken out of both.
-local function begin_status(prefix, statuses, own, id, text, due)
+-- Write the first status of a job. `statuses` is the sorted set _statuses, `kill` the set _kill, and
+-- `own` is fork:statuses, by which ids whose statuses have expired are taken out of all three.
+local function begin_status(prefix, statuses, own, kill, id, text, due)
   write_status(prefix .. id, text, STATUS_KEPT_SECONDS, due)
   local now = tonumber(redis.call('TIME')[1])
   redis.pcall('ZADD', statuses, now, id)
@@ -15,6 +15,7 @@ local function begin_status(prefix, statuses, own, id, text, due)
     else
       redis.pcall('ZREM', statuses, each)
       redis.pcall('ZREM', own, each)
+      redis.pcall('SREM', kill, each)
     end
   end
 end
