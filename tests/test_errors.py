@@ -9,6 +9,7 @@ from resque_fork import errors
 from resque_fork.errors import (
     DirtyExit,
     GaveUpWaiting,
+    JobKilled,
     JobLost,
     JobTimeout,
     MaybeEnqueued,
@@ -59,10 +60,10 @@ def test_class_docstring_is_the_default_message() -> None:
 def test_job_cannot_swallow_being_stopped() -> None:
     """What is raised in a job to stop it passes through `except Exception`; nothing else does."""
     base = {kind.__name__ for kind in ALL if not issubclass(kind, Exception)}
-    assert base == {"JobTimeout", "TermException"}
+    assert base == {"JobKilled", "JobTimeout", "TermException"}
 
 
-@pytest.mark.parametrize("kind", [TermException, JobTimeout])
+@pytest.mark.parametrize("kind", [TermException, JobTimeout, JobKilled])
 def test_being_stopped_passes_through_event_loops(kind: type[SystemExit]) -> None:
     """As a SystemExit does, which no loop swallows; its code is a text, so no exit with 0."""
     assert issubclass(kind, SystemExit)

@@ -216,7 +216,7 @@ def parse(body: bytes) -> Report:
     if name == "read":
         return Read(said["class"], said["portable"])
     if "error" not in shape:
-        return Done(said["used"], name == "skipped", _result(said["result"]))
+        return Done(said["used"], name == "skipped", said["result"] and _result(said["result"]))
     failure = Failure(said["exception"], said["error"], said["backtrace"])
     if name == "handled":
         return Handled(failure, said["saved"])
@@ -232,8 +232,6 @@ def parse(body: bytes) -> Report:
 
 
 def _result(text: str) -> str:
-    if not text:
-        return text
     raw = text.encode("utf-8", "surrogatepass")
     if len(raw) > LONGEST_RESULT:
         raise BrokenReport(f"a result of {len(raw)} bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import time
 
 import click
@@ -10,34 +11,40 @@ import click
 from ..errors import ResqueError
 from ..ops.rows import Row
 from ..text import printable
-from ..wire.status import COMPLETED, Status
+from ..wire.status import COMPLETED, WORKING, Status
 from ..wire.times import run_time
 from .app import App, pass_app
 from .command import Listing, command
-from .output import print_json, say
+from .output import note, print_json, say
 
 PAUSE = 0.2  # seconds between two looks
+BAR = 30  # characters
 
 
 @command(cls=Listing)
 @click.argument("id", metavar="ID")
 @click.option("--follow", is_flag=True, help="Show each change, until the job has ended.")
+@click.option("--kill", is_flag=True, help="Kill the job, wherever it is.")
 @pass_app
-def status(app: App, /, id: str, follow: bool) -> int:
+def status(app: App, /, id: str, follow: bool, kill: bool) -> int:
     """Show what has become of a tracked job, by the id of its receipt.
 
-    The exit status is 1 if nothing is known of the job, and with --follow also if
-    it has ended without being completed. With --json: an object of {"id", "state",
-    "class", "queue", "message", "created_at", "due_at"}, and with --follow one for
-    each change.
+    With --kill, the job is taken out of its queue or the delayed set. If it runs,
+    its worker ends it within seconds. The exit status is 1 if nothing is known of
+    the job, and with --follow also if it has ended without being completed. With
+    --json: an object of {"id", "state", "class", "queue", "message", "num", "total",
+    "percent", "result", "created_at", "due_at"}, and with --follow one for each
+    change.
     """
-    found = app.resque.status(id)
+    found = app.resque.kill(id) if kill else app.resque.status(id)
     if not found:
         raise ResqueError(
             f"Nothing is known of a job {id}: it is not tracked, or it has ended and its status "
             "has expired."
         )
     _show(app, found)
+    if kill and not follow and found.state == WORKING:
+        note("Its worker ends the job within seconds; status --follow shows when.")
     while follow and found and not found.ended:
         time.sleep(PAUSE)
         before, found = found, app.resque.status(id)
@@ -47,13 +54,32 @@ def status(app: App, /, id: str, follow: bool) -> int:
 
 
 def _show(app: App, found: Status) -> None:
-    row = _row(found)
     if app.json:
-        print_json(row)
+        print_json(_row(found))
         return
-    for name, value in row.items():
+    has_result = found.state == COMPLETED and "result" in found.raw
+    lines = {
+        "id": found.id,
+        "state": found.state,
+        "class": found.name,
+        "queue": found.queue,
+        "progress": _bar(found),
+        "message": found.message,
+        "result": json.dumps(found.result, ensure_ascii=False) if has_result else "",
+        "created at": _moment(found.created),
+        "due at": _moment(found.due),
+    }
+    for name, value in lines.items():
         if value:
-            say(f"{name.replace('_', ' ') + ':':<12} {printable(value)}")
+            say(f"{name + ':':<12} {printable(value)}")
+
+
+def _bar(found: Status) -> str:
+    if found.percent is None:
+        return ""
+    filled = BAR * found.percent // 100
+    bar = "#" * filled + "." * (BAR - filled)
+    return f"[{bar}] {found.percent} %, {found.num:g} of {found.total:g}"
 
 
 def _row(found: Status) -> Row:
@@ -63,6 +89,10 @@ def _row(found: Status) -> Row:
         "class": found.name,
         "queue": found.queue,
         "message": found.message,
+        "num": found.num,
+        "total": found.total,
+        "percent": found.percent,
+        "result": found.result,
         "created_at": _moment(found.created),
         "due_at": _moment(found.due),
     }

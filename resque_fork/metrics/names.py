@@ -96,8 +96,8 @@ METRICS = (
     Metric(
         "resque_jobs_total",
         "counter",
-        "Ends of attempts at jobs: done, failed, later (a retry waits), back or lost (both go "
-        "back to their queue).",
+        "Ends of attempts at jobs: done, killed, failed, later (a retry waits), back or lost "
+        "(both go back to their queue).",
         ("queue", "class", "outcome"),
     ),
     Metric(

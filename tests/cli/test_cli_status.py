@@ -52,6 +52,10 @@ def test_for_programs(run: Any, redis: Redis, receipt: Receipt) -> None:
         "class": "report",
         "queue": "reports",
         "message": "ValueError: no such month",
+        "num": None,
+        "total": None,
+        "percent": None,
+        "result": None,
         "due_at": None,
     }
 
@@ -84,3 +88,35 @@ def test_a_hostile_status(run: Any, redis: Redis, receipt: Receipt) -> None:
     """What others have written cannot speak to the terminal."""
     written(redis, receipt, "failed", message="\x1b[31mred\n")
     assert "message:     \\x1b[31mred\\n" in run("status", receipt.id).stdout
+
+
+def test_progress(run: Any, redis: Redis, receipt: Receipt) -> None:
+    """How far a job is, as a bar and in numbers."""
+    written(redis, receipt, "working", message="pages", num=1500, total=4000)
+    lines = run("status", receipt.id).stdout.splitlines()
+    assert lines[4:6] == [
+        "progress:    [###########...................] 37 %, 1500 of 4000",
+        "message:     pages",
+    ]
+    found = json.loads(run("status", receipt.id, "--json").stdout)
+    assert (found["num"], found["total"], found["percent"]) == (1500, 4000, 37)
+
+
+def test_result(run: Any, redis: Redis, receipt: Receipt) -> None:
+    """What the job has returned, as JSON; nothing where no result is kept."""
+    written(redis, receipt, "completed", result={"ü": ["\x1b"]})
+    assert 'result:      {"ü": ["\\u001b"]}' in run("status", receipt.id).stdout
+    assert json.loads(run("status", receipt.id, "--json").stdout)["result"] == {"ü": ["\x1b"]}
+    written(redis, receipt, "completed")
+    assert "result" not in run("status", receipt.id).stdout
+
+
+def test_kill(run: Any, redis: Redis, receipt: Receipt) -> None:
+    """A job that waits is taken out at once; one that runs is marked for its worker."""
+    assert "state:       killed" in run("status", receipt.id, "--kill").stdout
+    assert redis.llen("resque:queue:reports") == 0
+    written(redis, receipt, "working")
+    ended = run("status", receipt.id, "--kill")
+    assert "state:       working" in ended.stdout
+    assert ended.stderr == ("Its worker ends the job within seconds; status --follow shows when.\n")
+    assert redis.smembers("resque:_kill") == {receipt.id.encode()}

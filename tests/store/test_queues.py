@@ -68,12 +68,21 @@ def test_remove_forgets_the_queue(queues: Queues) -> None:
 
 
 def test_removal_of_what_matches(queues: Queues) -> None:
-    """Every payload that matches is removed, and nothing else; all that was looked at is told."""
+    """Every payload that matches is removed, and nothing else; all that was done is told."""
     queues.push("q", b"a", b"b", b"a", b"c")
-    told = list[int]()
-    assert queues.remove_matching("q", lambda raw: raw != b"b", told.append) == 3
-    assert told == [4]
+    looked_at, gone = list[int](), list[bytes]()
+    assert queues.remove_matching("q", lambda raw: raw != b"b", looked_at.append, gone.extend) == 3
+    assert looked_at == [4]
+    assert sorted(gone) == [b"a", b"a", b"c"]
     assert queues.peek("q", 0, 9) == [b"b"]
+
+
+def test_removal_of_one(queues: Queues) -> None:
+    """Of those that match the last is removed, if there is any."""
+    queues.push("q", b"a", b"b", b"a", b"c")
+    assert queues.remove_one("q", lambda raw: raw == b"a")
+    assert not queues.remove_one("q", lambda raw: raw == b"d")
+    assert queues.peek("q", 0, 9) == [b"a", b"b", b"c"]
 
 
 @given(st.binary())

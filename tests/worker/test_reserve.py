@@ -9,16 +9,19 @@ import pytest
 from redis import Redis
 
 from resque_fork import Resque, Settings, job
+from resque_fork.child.performer import Performer
 from resque_fork.job.registry import registry
 from resque_fork.metrics.tally import Tally
 from resque_fork.store.worker_store import WorkerStore
 from resque_fork.system.loop import Loop
 from resque_fork.wire.queue_list import QueueList
 from resque_fork.worker.reserve import Reserver
+from resque_fork.worker.tracking import Tracker
 
 
 def reserver_of(store: WorkerStore, *queues: str) -> Reserver:
-    return Reserver(store, QueueList(queues), Settings(), Tally(Loop(), store.add_up))
+    tracker = Tracker(Loop(), store, Performer())
+    return Reserver(store, QueueList(queues), Settings(), Tally(Loop(), store.add_up), tracker)
 
 
 def test_a_queue_that_appears_while_all_others_are_paused(resque: Resque, redis: Redis) -> None:
