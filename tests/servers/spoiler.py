@@ -13,7 +13,7 @@ CRLF = b"\r\n"
 NAMES = (
     *("access", "describe", "find", "heartbeat", "rescue", "restore", "step", "unregister"),
     *("clock", "declare_schedules", "move_delayed", "release", "schedules", "tick"),
-    *("look", "mark_queues", "add_up"),
+    *("look", "mark_queues", "add_up", "note_status"),
 )
 SCRIPTS = {script(name).sha: name for name in NAMES}
 

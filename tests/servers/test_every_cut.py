@@ -2,8 +2,9 @@
 
 One life: a dead worker's job is rescued, a delayed job goes to its queue, and so does the job of
 a schedule; then jobs that succeed, fail, die until they are a poison pill, that are large, that
-are no jobs; then the worker is idle, is notified, and is stopped in the middle of its last job,
-which goes back. Whatever happens to whichever command, Redis must look the same at the end.
+are tracked, that are no jobs; then the worker is idle, is notified, and is stopped in the middle of
+its last job, which goes back. Whatever happens to whichever command, Redis must look the same at
+the end.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ from resque_fork.failure import Backends, FailedEntries
 from resque_fork.settings import Settings
 from resque_fork.store.queue_listener import BUSY_NOTIFICATIONS
 from resque_fork.store.scripts import script
+from resque_fork.store.statuses import Statuses
 from resque_fork.store.workers import Workers
 from resque_fork.wire.delayed import item_of
 from resque_fork.wire.keys import Keys
 from resque_fork.wire.record import WorkerRecord
+from resque_fork.wire.status import COMPLETED
 from resque_fork.wire.times import run_time
 from resque_fork.worker.pruning import Pruner
 
@@ -57,10 +60,11 @@ COMMANDS = {
 SCRIPT_COMMANDS = {f"{verb} {name}" for verb in ("EVAL", "EVALSHA") for name in NAMES}
 
 PERFORMED = {"rescued": 1, "small": 1, "large": 1, "notified": 1, "bad": 1, "deadly": 2, "last": 1}
-PERFORMED |= {"delayed": 1, "weekly": 1}
-OUTCOMES = {"done": 6, "failed": 3, "lost": 2, "back": 1}
+PERFORMED |= {"delayed": 1, "weekly": 1, "tracked": 1}
+OUTCOMES = {"done": 7, "failed": 3, "lost": 2, "back": 1}
 FAILED = ["ValueError", "ResqueFork::PoisonPill", "ResqueFork::UnreadablePayload"]
 LAST = b'{"class":"last","args":[]}'
+TRACKED = "0192aabbccdd00112233445566778899"
 
 
 def payload(name: str, *args: str) -> bytes:
@@ -72,6 +76,7 @@ FIRST_JOBS = [
     payload("bad"),
     payload("deadly"),
     payload("good", "large", "x" * 1_100_000),
+    b'{"class":"good","args":["tracked"],"id":"%b"}' % TRACKED.encode(),
     b"no job at all",
 ]
 
@@ -175,14 +180,17 @@ class Lives:
         expected += [keys.stat("processed"), keys.stat("failed"), keys.last_enqueued]
         expected += [keys.own_schedules, keys.renewals, keys.ticks]
         expected += [keys.metrics, keys.metrics_queues, keys.metrics_classes]
+        expected += [keys.status(TRACKED)]
+        known = Statuses(over(self.redis), keys).get(TRACKED)
         minutes = {key.decode() for key in left if key.startswith(f"{keys.metrics}:1".encode())}
         ends: Any = self.redis.hgetall(keys.metrics)
         checks = {
             "performed": (dict(Counter(ledger.read_text().splitlines())), PERFORMED),
             "failed": (sorted(json.loads(e)["exception"] for e in entries), sorted(FAILED)),
-            "processed": (self.redis.get(keys.stat("processed")), b"9"),
+            "processed": (self.redis.get(keys.stat("processed")), b"10"),
             "counted as failed": (self.redis.get(keys.stat("failed")), b"3"),
             "counted": (_outcomes(ends), OUTCOMES),
+            "known": (known.state, COMPLETED),
             "queued": (self.redis.lrange(keys.queue("jobs"), 0, -1), [LAST]),
             "keys": (sorted({key.decode() for key in left} - locks - minutes), sorted(expected)),
         }
