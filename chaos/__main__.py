@@ -2,9 +2,9 @@
 
 Prints how many jobs there were, the kills of each kind, what became of the jobs
 (finished, failed, run twice, lost), what the workers have counted of them, how many ticks
-schedules had and how many jobs they queued, and how many commands have held Redis for
-more than 10 ms, with the longest. Exits 1 if a job was lost, a tick was made twice, or a
-count is not exact.
+schedules had and how many jobs they queued, how many jobs were tracked, and how many commands
+have held Redis for more than 10 ms, with the longest. Exits 1 if a job was lost, a tick was
+made twice, a count is not exact, or a status is not true.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from redis import Redis
 
-from resque_fork import Resque
+from resque_fork import Receipt, Resque
 from resque_fork.embedded import Server
 
 from .counters import Counted, counted
 from .jobs import LEDGER, RETRIES, TICKS, stand, stand_again
 from .ledger import Account, account
+from .statuses import wrong_statuses
 from .ticks import Ticks, set_schedule, ticks
 
 KINDS = ("parent", "parent", "child", "child", "child", "TERM", "QUIT", "redis")
@@ -128,18 +130,35 @@ def wait_for_a_tick(directory: Path, patience: float) -> None:
         time.sleep(0.5)
 
 
-def enqueue(resque: Resque, jobs: int, milliseconds: int, retries: bool) -> dict[int, int]:
-    """Queue the jobs; with `retries` half of them are tried again, and half of those delayed.
+def enqueue(resque: Resque, jobs: int, milliseconds: int, retries: bool) -> dict[int, str]:
+    """Queue the jobs; with `retries` half of them are tracked and tried again, and half of those
+    delayed.
 
-    How often those may be tried that are tried again.
+    Returns the ids of those that are tracked, by their number.
     """
     again = [number for number in range(jobs) if retries and number % 2]
     once = [number for number in range(jobs) if not (retries and number % 2)]
     resque.enqueue_many(stand, ([n, random.randrange(milliseconds)] for n in once))
+    ids = {}
     for number in again:
         delay = random.uniform(0.1, 10) if number % 4 == 1 else 0
-        resque.enqueue_in(delay, stand_again, number, random.randrange(milliseconds))
-    return dict.fromkeys(again, len(RETRIES) + 1)
+        receipt = resque.enqueue_in(delay, stand_again, number, random.randrange(milliseconds))
+        if isinstance(receipt, Receipt):
+            ids[number] = receipt.id
+    return ids
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of the jobs, what was counted, the ticks, how many jobs were tracked and what is
+    wrong in their statuses, and the arena with its kills."""
+
+    account: Account
+    counted: Counted
+    ticks: Ticks
+    tracked: int
+    wrong_statuses: list[str]
+    arena: Arena
 
 
 def let_loose(
@@ -151,8 +170,8 @@ def let_loose(
     *,
     retries: bool,
     show: bool,
-) -> tuple[Account, Counted, Ticks, Arena]:
-    """One run: what became of the jobs, what was counted, the ticks, and the arena's kills."""
+) -> Run:
+    """One run, with new servers and workers."""
     with (
         tempfile.TemporaryDirectory(prefix="resque-fork-chaos-") as name,
         Server(config=CONFIG, directory=Path(name, "redis")) as server,
@@ -161,7 +180,7 @@ def let_loose(
         (folder / "ledger").touch()
         resque = Resque(server.url)
         set_schedule(resque)
-        attempts = enqueue(resque, jobs, milliseconds, retries)
+        ids = enqueue(resque, jobs, milliseconds, retries)
         arena = Arena(folder, server, workers, options)
         kinds: list[str] = []
         with click.progressbar(
@@ -180,9 +199,11 @@ def let_loose(
         wait_until_idle(resque, arena, patience=600)
         wait_for_a_tick(folder / "redis", patience=120)
         arena.close()
+        attempts = dict.fromkeys(ids, len(RETRIES) + 1)
         what = account(resque, folder / "ledger", jobs, attempts)
         redis = folder / "redis"
-        return what, counted(resque, redis, what), ticks(redis), arena
+        counts = counted(resque, redis, what)
+        return Run(what, counts, ticks(redis), len(ids), wrong_statuses(resque, ids), arena)
 
 
 @click.command(help=__doc__)
@@ -192,7 +213,7 @@ def let_loose(
 @click.option("--milliseconds", default=50, show_default=True, help="Longest time a job takes.")
 @click.option("--on-lost", type=click.Choice(["fail", "requeue"]), default="fail")
 @click.option("--jobs-per-fork", default=1, show_default=True)
-@click.option("--retries", is_flag=True, help="Half of the jobs are tried again, or delayed.")
+@click.option("--retries", is_flag=True, help="Half of the jobs are tracked and tried again.")
 @click.option("--seed", type=int, help="For the same accidents in the same order.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
@@ -210,9 +231,8 @@ def main(
     options = [f"--on-lost={on_lost}", f"--on-term={on_lost}", f"--jobs-per-fork={jobs_per_fork}"]
     options += ["--term-timeout=1", "--max-attempts=1000"]
     show = sys.stderr.isatty() and not as_json
-    what, counts, ticked, arena = let_loose(
-        jobs, kills, workers, milliseconds, options, retries=retries, show=show
-    )
+    run = let_loose(jobs, kills, workers, milliseconds, options, retries=retries, show=show)
+    what, counts, ticked, arena = run.account, run.counted, run.ticks, run.arena
     figures = {
         "jobs": what.jobs,
         "kills": dict(sorted(arena.kills.items())),
@@ -227,6 +247,7 @@ def main(
         "ticks": ticked.made,
         "ticks made again": ticked.again,
         "jobs of ticks": ticked.queued,
+        "tracked": run.tracked,
         "slow commands": len(arena.slow),
         "longest slow command, ms": max(arena.slow, default=0) / 1000,
     }
@@ -241,6 +262,8 @@ def main(
         raise click.ClickException(f"not counted exactly: {'; '.join(counts.wrong)}")
     if ticked.again or ticked.queued != ticked.made:
         raise click.ClickException("not every tick has queued one job")
+    if run.wrong_statuses:
+        raise click.ClickException(f"not true: {'; '.join(run.wrong_statuses[:20])}")
 
 
 def _shown(value: float | dict[str, int]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from resque_fork import job
+from resque_fork import job, progress
 
 TICKS = "ticks"  # the queue of schedules, which no worker serves
 LEDGER = "CHAOS_LEDGER"  # environment variable: the file
@@ -30,7 +30,10 @@ def tick() -> None:
     """Is queued, and not performed."""
 
 
-@job(queue="chaos", retry=RETRIES)
-def stand_again(number: int, milliseconds: int) -> None:
-    """The same, tried again whenever it or its worker dies."""
+@job(queue="chaos", retry=RETRIES, track=True, result="1d")
+def stand_again(number: int, milliseconds: int) -> int:
+    """The same, tracked, and tried again whenever it or its worker dies."""
+    progress(0, 1)
     stand(number, milliseconds)
+    progress(1, 1)
+    return number
