@@ -11,7 +11,7 @@ from resque_fork.child.outcome import ChildEnd, outcome_of
 from resque_fork.child.report import Done, Failed, Handled
 from resque_fork.failure import Failure
 from resque_fork.policies import Outcome
-from resque_fork.system.process import LIMIT_SIGNAL, End
+from resque_fork.system.process import KILL_SIGNAL, LIMIT_SIGNAL, End
 
 PID = 23312
 USED = {"rss_growth_kb": 1, "user_ms": 2, "system_ms": 3, "wall_ms": 4}
@@ -378,3 +378,60 @@ def test_explained_adds_to_what_is_known() -> None:
 def test_cause_of_a_death(told: Outcome, cause: str) -> None:
     """By it deaths are counted; a process that has reported how its job ended did not die of it."""
     assert told.cause == cause
+
+
+# --- killed on request
+
+KILLED_WORDS = "The job was killed on request"
+
+
+@pytest.mark.parametrize(
+    ("sent", "end"),
+    [
+        (["JobKilled"], killed(KILL_SIGNAL)),
+        (["JobKilled", "TERM"], killed(signal.SIGTERM)),
+        (["JobKilled", "TERM", "KILL"], killed(signal.SIGKILL)),
+    ],
+)
+def test_died_of_being_killed(sent: list[str], end: End) -> None:
+    """It has not failed; all that was sent is told."""
+    told = outcome(None, end, exceeded=KILLED_WORDS, limit_signals=sent)
+    assert (told.kind, told.cause) == ("killed", "killed")
+    assert told.failure is not None
+    assert told.failure.exception == "ResqueFork::JobKilled"
+    assert told.failure.error == f"{KILLED_WORDS} (sent: {', '.join(sent)})"
+
+
+def test_raised_by_being_killed() -> None:
+    """The exception that its child reports is enough."""
+    told = outcome(failed("ResqueFork::JobKilled"), exited(0), exceeded=KILLED_WORDS)
+    assert (told.kind, told.cause) == ("killed", "")
+
+
+def test_the_term_after_being_killed() -> None:
+    """A job that swallowed JobKilled and fell to TERM was killed."""
+    told = outcome(
+        failed("Resque::TermException"),
+        exited(0),
+        exceeded=KILLED_WORDS,
+        limit_signals=["JobKilled", "TERM"],
+    )
+    assert told.kind == "killed"
+    assert told.failure is not None
+    assert told.failure.error == f"{KILLED_WORDS} (sent: JobKilled, TERM)"
+
+
+def test_an_error_while_it_is_killed() -> None:
+    """Its own error stands."""
+    told = outcome(
+        failed("ValueError"), exited(0), exceeded=KILLED_WORDS, limit_signals=["JobKilled"]
+    )
+    assert told.kind == "failed"
+    assert told.failure is not None
+    assert told.failure.exception == "ValueError"
+
+
+def test_died_of_itself_while_it_is_killed() -> None:
+    """That is a loss like any other."""
+    end = killed(signal.SIGSEGV)
+    assert outcome(None, end, exceeded=KILLED_WORDS, limit_signals=["JobKilled"]).kind == "lost"

@@ -62,6 +62,7 @@ REPORTS = [
     Read("Mail", portable=False),
     Done(USED),
     Done(USED, skipped=True),
+    Done(USED, result='{"ü":[1]}'),
     Failed(FAILURE, USED, leaving=True, after_term=True, final=False, action=Action.PUT_BACK),
     Failed(FAILURE, USED, action=Action("later", seconds=1.5, counts=False)),
     Failed(FAILURE, USED, left_to_worker=True),
@@ -115,9 +116,24 @@ def test_reports_that_lack_something(sent: Report) -> None:
 )
 def test_what_is_no_report(change: dict[str, Any], problem: str) -> None:
     """A job may write what it likes into the pipe: names, numbers and lines are looked at."""
-    said = json.loads(report.packed(REPORTS[3]))
+    said = json.loads(report.packed(REPORTS[4]))
     with pytest.raises(BrokenReport, match=f"^{problem}$"):
         parsed({**said, **change})
+
+
+@pytest.mark.parametrize(
+    ("result", "problem"),
+    [
+        ("{", "a result, but it is not JSON"),
+        ('"\ud800"', "a result, but it is not UTF-8"),
+        ("[" * 501 + "]" * 501, "a result, but it is nested more than 500 levels deep"),
+        ('"%s"' % ("x" * 65535), "a result of 65537 bytes"),
+    ],
+)
+def test_what_is_no_result(result: str, problem: str) -> None:
+    """It goes into a status, so it has to be JSON, and not too long."""
+    with pytest.raises(BrokenReport, match=f"^{problem}"):
+        parsed({"report": "performed", "used": USED, "result": result})
 
 
 @pytest.mark.parametrize(

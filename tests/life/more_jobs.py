@@ -310,7 +310,7 @@ def unfinished_frame():
 def talk_on():
     """Says that it is done, again and again, and never leaves."""
     used = {"rss_growth_kb": 0, "user_ms": 0, "system_ms": 0, "wall_ms": 0}
-    body = json.dumps({"report": "performed", "used": used}).encode()
+    body = json.dumps({"report": "performed", "used": used, "result": ""}).encode()
     data = struct.pack(">I", len(body)) + body
     tell("begun")
     while True:

@@ -77,7 +77,7 @@ def test_end_of_a_tracked_job(stage: Stage, server: embedded.Server) -> None:
     worker.until_said("Trying again.")
     server.start()
     with contextlib.closing(Resque(stage.url)) as client:
-        assert Receipt(job_id, client.status).wait(TIMEOUT).state == "completed"
+        assert Receipt(job_id, client.status, client.kill).wait(TIMEOUT).state == "completed"
     assert worker.stop() == 0
     stage.assert_left(worker)
 

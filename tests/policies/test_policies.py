@@ -50,6 +50,12 @@ def added() -> Iterator[None]:
         (BY_TERM, {"on_term": "requeue"}, Action("failed", FAILURE)),
         (replace(BY_TERM, worker_stops=True), {"on_term": "requeue"}, Action.PUT_BACK),
         (LOST, {}, Action("failed", Failure.of(DEATH))),
+        (Outcome("killed", FAILURE), {"on_lost": "requeue"}, Action("killed", FAILURE)),
+        (
+            Outcome("killed", FAILURE, worker_stops=True),
+            {"on_term": "requeue"},
+            Action("killed", FAILURE),
+        ),
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
