@@ -54,8 +54,8 @@ CEILINGS = {
     "parent": Sum(143, 41),
     "child": Sum(64, 16),
     "parent and child": Sum(191, 47),
-    "enqueueing": Sum(29, 10),
-    "with enqueueing": Sum(219, 52),
+    "enqueueing": Sum(29, 11),
+    "with enqueueing": Sum(219, 53),
 }
 
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import json
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import (
-    MaybeEnqueued,
     NoClassError,
-    NoQueueError,
-    ResqueError,
     SettingsError,
-    UnreadablePayload,
-    WrongKeyType,
 )
 from ..job.hooks import job_hooks
-from ..job.registry import Declaration, declaration_of
+from ..job.registry import declaration_of
 from ..job.reservation import Reservation
 from ..job.retry import Time
 from ..job.schedule import CATCH_UP, Schedule
@@ -32,20 +24,21 @@ from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
 from ..store.failures import count_all
 from ..store.queues import Queues
-from ..store.redis_url import PUSHED_A_SECOND, RedisURL
+from ..store.redis_url import RedisURL
 from ..store.retried_jobs import Retries
 from ..store.schedules import StoredSchedules
 from ..store.stats import Stats
 from ..store.statuses import Statuses
 from ..store.workers import Workers
 from ..wire.job import Payload
-from ..wire.json import encode
 from ..wire.keys import Keys, to_text
 from ..wire.record import WorkerRecord
-from ..wire.status import COMPLETED, DELAYED, QUEUED, Status, id_of, new_id, status_text, without_id
+from ..wire.status import Status, id_of, without_id
+from .enqueue import Enqueuer, all_agree, own_queue, queue_name
 from .failed import FailedJobs
 from .killing import kill
-from .later import When, moment_of, new_item, refuse_unless_for_others, seconds_of
+from .later import When, new_item, refuse_unless_for_others
+from .payloads import decoded, is_job
 from .receipt import Receipt
 
 if TYPE_CHECKING:
@@ -107,6 +100,10 @@ class Resque:
         return self.client.redis
 
     @shared_property
+    def _enqueuer(self) -> Enqueuer:
+        return Enqueuer(self.client, self._queues, self._delayed, self._statuses, self.timeout)
+
+    @shared_property
     def _queues(self) -> Queues:
         return Queues(self.client, self.key_names)
 
@@ -144,7 +141,8 @@ class Resque:
         Raises NoQueueError if it has none.
         """
         declaration = declaration_of(job)
-        return self._enqueue(own_queue(declaration), declaration, args, kwargs)
+        queue = own_queue(declaration)
+        return self._enqueuer.enqueue(queue, declaration, args, kwargs, inline=self.inline)
 
     def enqueue_to(self, queue: str, job: Any, /, *args: Any, **kwargs: Any) -> Receipt | bool:
         """Queue a job on a queue of your choice; `job` may be just its name on the wire.
@@ -155,7 +153,8 @@ class Resque:
         Raises ArgumentsError for what JSON cannot carry (nothing is queued then),
         MaybeEnqueued if the connection broke during the push.
         """
-        return self._enqueue(_queue_name(queue), declaration_of(job), args, kwargs)
+        name, declaration = queue_name(queue), declaration_of(job)
+        return self._enqueuer.enqueue(name, declaration, args, kwargs, inline=self.inline)
 
     def enqueue_many(
         self,
@@ -172,32 +171,15 @@ class Resque:
         `progress` is told the size of each batch.
         """
         declaration = declaration_of(job)
-        name = _queue_name(queue, declaration)
-        before = job_hooks(declaration.hook_owners, "before_enqueue")
-        after = job_hooks(declaration.hook_owners, "after_enqueue")
-        enqueued = 0
-        try:
-            for batch in _bulks(declaration, many_args, before):
-                if self.inline:
-                    for payload, _ in batch:
-                        Reservation(name, Payload.parse(payload.raw)).perform()
-                else:
-                    self._push(name, *(payload.raw for payload, _ in batch), before=enqueued)
-                enqueued += len(batch)
-                for _, args in batch:
-                    for hook in after:
-                        hook(*args)
-                if progress:
-                    progress(len(batch))
-        except Exception as error:
-            error.enqueued = enqueued  # type: ignore[attr-defined]
-            raise
-        return enqueued
+        name = queue_name(queue, declaration)
+        return self._enqueuer.enqueue_many(
+            name, declaration, many_args, progress, inline=self.inline
+        )
 
     def enqueue_at(self, when: When, job: Any, /, *args: Any, **kwargs: Any) -> Receipt | bool:
         """Queue a declared job on its own queue when a time has come; see `enqueue_at_to`."""
         declaration = declaration_of(job)
-        return self._delay(_queue_name(None, declaration), declaration, args, kwargs, when=when)
+        return self.enqueue_at_to(queue_name(None, declaration), when, job, *args, **kwargs)
 
     def enqueue_at_to(
         self, queue: str, when: When, job: Any, /, *args: Any, **kwargs: Any
@@ -209,12 +191,13 @@ class Resque:
         A worker's clock moves the job to its queue: see ``--clock``. Raises ArgumentsError for
         a time that is not valid, and for arguments that no scheduler can read.
         """
-        return self._delay(_queue_name(queue), declaration_of(job), args, kwargs, when=when)
+        name, declaration, inline = queue_name(queue), declaration_of(job), self.inline
+        return self._enqueuer.delay(name, declaration, args, kwargs, when=when, inline=inline)
 
     def enqueue_in(self, delay: Time, job: Any, /, *args: Any, **kwargs: Any) -> Receipt | bool:
         """Queue a declared job on its own queue after a delay; see `enqueue_in_to`."""
         declaration = declaration_of(job)
-        return self._delay(_queue_name(None, declaration), declaration, args, kwargs, delay=delay)
+        return self.enqueue_in_to(queue_name(None, declaration), delay, job, *args, **kwargs)
 
     def enqueue_in_to(
         self, queue: str, delay: Time, job: Any, /, *args: Any, **kwargs: Any
@@ -224,7 +207,8 @@ class Resque:
         `delay` is in seconds, a timedelta, or text such as ``"10m"``. The rest is as for
         `enqueue_at_to`.
         """
-        return self._delay(_queue_name(queue), declaration_of(job), args, kwargs, delay=delay)
+        name, declaration, inline = queue_name(queue), declaration_of(job), self.inline
+        return self._enqueuer.delay(name, declaration, args, kwargs, delay=delay, inline=inline)
 
     def delayed(self, job: Any, /, *args: Any, queue: str | None = None) -> list[datetime.datetime]:
         """When a job with exactly these arguments is due, the earliest first; times are UTC."""
@@ -270,14 +254,14 @@ class Resque:
         jobs had been removed, and in ``perhaps`` how many more may have been.
         """
         declaration = declaration_of(job)
-        name = _queue_name(queue, declaration)
-        if not _all_agree(job_hooks(declaration.hook_owners, "before_dequeue"), args):
+        name = queue_name(queue, declaration)
+        if not all_agree(job_hooks(declaration.hook_owners, "before_dequeue"), args):
             return 0
         wanted = Payload.of(declaration.wire_name, args).args if args else None
 
         removed = self._queues.remove_matching(
             name,
-            _is_job(declaration.wire_name, wanted),
+            is_job(declaration.wire_name, wanted),
             progress or (lambda size: None),
             lambda payloads: self._statuses.note_taken_out(
                 list(filter(None, map(id_of, payloads)))
@@ -320,7 +304,7 @@ class Resque:
         schedule = Schedule(
             name,
             declaration.wire_name,
-            _queue_name(queue, declaration),
+            queue_name(queue, declaration),
             cron,
             every,
             declaration.bind(args, {}),
@@ -354,19 +338,19 @@ class Resque:
 
         Raises NoClassError, and ArgumentsError for what is not JSON.
         """
-        name = _queue_name(queue)
+        name = queue_name(queue)
         if not isinstance(item.get("class"), str) or not item["class"]:
             raise NoClassError()
-        self._push(name, Payload.of_item(item).raw)
+        self._enqueuer.push(name, Payload.of_item(item).raw)
 
     def pop(self, queue: str) -> Any:
         """Take the first payload of a queue, decoded, or None; it is on nobody's record."""
         raw = self._queues.pop(queue)
-        return None if raw is None else _decoded(raw)
+        return None if raw is None else decoded(raw)
 
     def peek(self, queue: str, start: int = 0, count: int = 1) -> Any:
         """Look at payloads: one (or None) for a count of 1, else a list."""
-        items = [_decoded(raw) for raw in self._queues.peek(queue, start, count)]
+        items = [decoded(raw) for raw in self._queues.peek(queue, start, count)]
         if count == 1:
             return items[0] if items else None
         return items
@@ -388,7 +372,7 @@ class Resque:
         return {
             name: {
                 "size": size,
-                "samples": [_decoded(raw) for raw in self._queues.peek(name, 0, sample_size)],
+                "samples": [decoded(raw) for raw in self._queues.peek(name, 0, sample_size)],
             }
             for name, size in self.queue_sizes().items()
         }
@@ -467,14 +451,14 @@ class Resque:
         if queue is None:
             self._queues.pause_all()
         else:
-            self._queues.pause(_queue_name(queue))
+            self._queues.pause(queue_name(queue))
 
     def resume(self, queue: str | None = None) -> None:
         """End a pause of all workers, or that of one queue."""
         if queue is None:
             self._queues.resume_all()
         else:
-            self._queues.resume(_queue_name(queue))
+            self._queues.resume(queue_name(queue))
 
     def paused(self) -> bool:
         """Whether all workers are paused."""
@@ -491,116 +475,14 @@ class Resque:
 
     # --- inside
 
-    def _enqueue(
-        self, queue: str, declaration: Declaration, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> Receipt | bool:
-        bound = declaration.bind(args, kwargs)
-        if not _all_agree(job_hooks(declaration.hook_owners, "before_enqueue"), bound):
-            return False
-        job_id = new_id() if declaration.track else ""
-        payload = Payload.of(declaration.wire_name, bound, job_id)
-        results: list[str] = []
-        if self.inline:
-            Reservation(queue, Payload.parse(payload.raw)).perform(results.append)
-        elif job_id:
-            text = status_text(job_id, QUEUED, payload.class_name, queue)
-            with self._pushing(queue, len(payload.raw)):
-                self._statuses.enqueue(job_id, text, queue, payload.raw)
-        else:
-            self._push(queue, payload.raw)
-        for hook in job_hooks(declaration.hook_owners, "after_enqueue"):
-            hook(*bound)
-        return self._receipt(payload, queue, results) if job_id else True
-
-    def _delay(
-        self,
-        queue: str,
-        declaration: Declaration,
-        args: Sequence[Any],
-        kwargs: dict[str, Any],
-        *,
-        when: When | None = None,
-        delay: Time = 0,
-    ) -> Receipt | bool:
-        moment = None if when is None else moment_of(when)
-        seconds = seconds_of(delay)
-        if self.inline or (seconds == 0 if moment is None else moment <= time.time()):
-            return self._enqueue(queue, declaration, args, kwargs)
-        bound = declaration.bind(args, kwargs)
-        if not _all_agree(job_hooks(declaration.hook_owners, "before_schedule"), bound):
-            return False
-        job_id = new_id() if declaration.track else ""
-        payload = Payload.of(declaration.wire_name, bound, job_id)
-        item = new_item(payload, queue)
-        text = status_text(job_id, DELAYED, payload.class_name, queue) if job_id else b""
-        try:
-            with self.client.within(self.timeout + len(item) / PUSHED_A_SECOND):
-                self._delayed.add(item, moment, seconds, job_id, text)
-        except WrongKeyType:
-            raise
-        except ResqueError as error:
-            if error.had_no_effect:
-                error.add("Nothing was delayed.")
-                raise
-            raise MaybeEnqueued(
-                f"{error} It broke meanwhile: the job may or may not be delayed."
-            ) from error.__cause__
-        for hook in job_hooks(declaration.hook_owners, "after_schedule"):
-            hook(*bound)
-        return Receipt(job_id, self.status, self.kill) if job_id else True
-
-    def _receipt(self, payload: Payload, queue: str, results: Sequence[str]) -> Receipt:
-        if not self.inline:
-            return Receipt(id_of(payload.raw), self.status, self.kill)
-        more = {"result": json.loads(results[0])} if results else {}
-        done = status_text(id_of(payload.raw), COMPLETED, payload.class_name, queue, **more)
-
-        def ended(job_id: str) -> Status:
-            return Status.parse(job_id, done, time.time())
-
-        return Receipt(id_of(payload.raw), ended, ended)
-
     def _waiting(self, job: Any, args: Sequence[Any], queue: str | None) -> list[Item]:
         """The delayed jobs with exactly these arguments, the earliest first."""
         declaration = declaration_of(job)
-        name = _queue_name(queue, declaration)
+        name = queue_name(queue, declaration)
         item = new_item(Payload.of(declaration.wire_name, args), name)
         if declaration.track:  # each has an id of its own
             return [found for found in self._delayed.each() if without_id(found.raw) == item]
         return [Item(moment, item) for moment in self._delayed.moments_of(item)]
-
-    def _push(self, queue: str, *payloads: bytes, before: int = 0) -> None:
-        """Push within the timeout; an error says what has become of the payloads.
-
-        `before` is how many were pushed before them, in the same call.
-        """
-        with self._pushing(queue, sum(map(len, payloads)), before):
-            unknown = self._queues.push(queue, *payloads)
-        if unknown is not None:
-            unknown.add(
-                f"All jobs were pushed to {queue!r}, but it may be missing from the list of queues."
-            )
-            raise unknown
-
-    @contextlib.contextmanager
-    def _pushing(self, queue: str, size: int, before: int = 0) -> Iterator[None]:
-        try:
-            with self.client.within(self.timeout + size / PUSHED_A_SECOND):
-                yield
-        except WrongKeyType:
-            raise  # it names the key that stands where the queue would be
-        except ResqueError as error:
-            if error.had_no_effect:
-                error.add(_nothing_more_than(before))
-                raise
-            raise MaybeEnqueued(
-                f"{error} It broke during the push: "
-                f"what was pushed to {queue!r} may or may not be queued."
-            ) from error.__cause__
-
-
-def _nothing_more_than(before: int) -> str:
-    return f"Nothing was queued after the first {before} jobs." if before else "Nothing was queued."
 
 
 def _as_url(given: str | RedisClient | None) -> str | None:
@@ -614,78 +496,6 @@ def _as_url(given: str | RedisClient | None) -> str | None:
 def inline_of_environment() -> bool:
     """Whether ``RESQUE_INLINE`` asks for it. Raises SettingsError."""
     return bool(value_of_variable(INLINE, BOOLEAN, os.environ, default=False))
-
-
-def own_queue(declaration: Declaration) -> str:
-    """The queue that a job has declared. Raises NoQueueError."""
-    if declaration.queue is None:
-        raise NoQueueError(
-            f'{declaration.wire_name} has no queue: declare it with queue="...", '
-            "or use enqueue_to(queue, ...)."
-        )
-    return declaration.queue
-
-
-def _queue_name(queue: Any, declaration: Declaration | None = None) -> str:
-    if queue is None and declaration is not None:
-        queue = declaration.queue
-        if queue is None:
-            raise NoQueueError(f'{declaration.wire_name} has no queue: name one with queue="...".')
-    if isinstance(queue, str) and queue.strip():
-        return queue
-    raise NoQueueError(f"Jobs must be placed onto a queue, and {queue!r} does not name one.")
-
-
-def _is_job(class_name: str, args: list[Any] | None) -> Callable[[bytes], bool]:
-    """Whether a payload is a job of this class, with these arguments if any are given."""
-    written = encode(class_name)[1:-1]
-    wanted = None if args is None else encode(args)
-
-    def matches(raw: bytes) -> bool:
-        if written not in raw and b"\\" not in raw:  # a quick test, which most payloads fail
-            return False
-        try:
-            payload = Payload.parse(raw)
-            same = wanted is None or encode(payload.args) == wanted
-        except (UnreadablePayload, ValueError):
-            return False
-        return same and payload.class_name == class_name
-
-    return matches
-
-
-def _all_agree(hooks: Sequence[Callable[..., Any]], args: Sequence[Any]) -> bool:
-    """Run hooks that may say no by returning False; all of them run."""
-    answers = [hook(*args) for hook in hooks]
-    return not any(answer is False for answer in answers)
-
-
-def _bulks(
-    declaration: Declaration,
-    many_args: Iterable[Sequence[Any]],
-    before: Sequence[Callable[..., Any]],
-) -> Iterator[list[tuple[Payload, Sequence[Any]]]]:
-    batch: list[tuple[Payload, Sequence[Any]]] = []
-    size = 0
-    for args in many_args:
-        if before and not _all_agree(before, args):
-            continue
-        payload = Payload.of(declaration.wire_name, args)
-        batch.append((payload, args))
-        size += len(payload.raw)
-        if len(batch) == BULK or size >= BULK_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _decoded(raw: bytes) -> Any:
-    """A payload as people look at it; bytes that are not JSON are shown as text."""
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return raw.decode("utf-8", "backslashreplace")
 
 
 def read_record(raw: bytes) -> WorkerRecord | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resque_fork import ArgumentsError, Job, NoClassError, NoQueueError, Resque, job
-from resque_fork.client.resque import BULK
+from resque_fork.client.enqueue import BULK
 
 from .conftest import greet
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from ...client.default import default_resque
-from ...client.resque import own_queue
+from ...client.enqueue import own_queue
 from ...job.registry import declaration_of
 from ...wire.job import Payload
 
