@@ -21,7 +21,6 @@ from ..store.snapshot import Snapshot, Snapshots
 from ..store.workers import WorkerId
 from ..system import proc
 from ..text import duration, printable
-from ..wire.times import read_time
 from .app import App, pass_app
 from .command import command
 from .output import Column, cut, echo, table
@@ -33,6 +32,7 @@ QUEUES = [
     Column("QUEUE", lambda row: row["queue"]),
     Column("JOBS", lambda row: f"{row['size']:,}", right=True),
     Column("CHANGE", lambda row: _rate(row["change"]), right=True),
+    Column("", lambda row: "paused" if row["paused"] else ""),
 ]
 WORKERS = [
     Column("WORKER", lambda row: row["worker"]),
@@ -113,14 +113,14 @@ class View:
         self._used = {i: used for i in now.workers if now.workers[i] and (used := self._use(i))}
         rows = []
         for worker_id, job in now.workers.items():
-            since = read_time(job.run_at) if job else None
+            since = job.since if job else None
             seconds = 0.0 if since is None else max(0.0, now.at - since)
             used = self._used.get(worker_id)
             rows.append(
                 {
                     "worker": worker_id,
-                    "queue": job.queue if job else "",
-                    "class": job.class_name if job else "idle",
+                    "queue": (job.queue or "?") if job else "",
+                    "class": (job.class_name or "?") if job else "idle",
                     "for": duration(seconds) if job else "",
                     "cpu": used and used.share,
                     "kib": used and used.kib,
@@ -168,6 +168,7 @@ def _queue_rows(now: Snapshot, last: Snapshot, seconds: float) -> list[Row]:
             "queue": name,
             "size": size,
             "change": (size - last.queues.get(name, 0)) / seconds if seconds else None,
+            "paused": name in now.paused_queues,
         }
         for name, size in now.queues.items()
     ]

@@ -397,7 +397,7 @@ class Resque:
         `queue`, `run_at` and the payload's bytes of those that have a job.
         """
         records = self._workers.records(self._workers.ids())
-        return {worker_id: read_record(raw) for worker_id, raw in records.items()}
+        return {worker_id: _record(raw) for worker_id, raw in records.items()}
 
     # --- failures, and the rest
 
@@ -498,7 +498,7 @@ def inline_of_environment() -> bool:
     return bool(value_of_variable(INLINE, BOOLEAN, os.environ, default=False))
 
 
-def read_record(raw: bytes) -> WorkerRecord | None:
+def _record(raw: bytes) -> WorkerRecord | None:
     """What a worker has on record; None if it cannot be read."""
     try:
         return WorkerRecord.parse(raw)

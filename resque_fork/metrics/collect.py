@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..settings import RUBY_PRUNES_AFTER
 from ..store.delayed_jobs import DelayedJobs
 from ..store.failures import count_all
-from ..store.fleet import Work, fleet
 from ..store.metrics import Fields, StoredMetrics
 from ..store.queues import Queues
 from ..store.retried_jobs import Retries
+from ..store.work import look
 from ..store.workers import Workers
 from ..wire.delayed import is_second
 from ..wire.keys import Keys
@@ -52,7 +52,7 @@ def collect(redis: Client, keys: Keys) -> list[Metric]:
         **_of_delayed(DelayedJobs(redis, keys), now),
         "resque_retrying_jobs": {(): Retries(redis, keys).count()},
         "resque_failed_jobs": {(): count_all(redis, keys)},
-        **_of_workers(fleet(redis, keys), now),
+        **_of_workers(redis, keys, now),
     }
     return [replace(metric, values=found[metric.name]) for metric in METRICS]
 
@@ -145,17 +145,16 @@ def _of_delayed(delayed: DelayedJobs, now: float) -> dict[str, Values]:
     }
 
 
-def _of_workers(workers: Sequence[Work], now: float) -> dict[str, Values]:
+def _of_workers(redis: Client, keys: Keys, now: float) -> dict[str, Values]:
+    workers = Workers(redis, keys)
+    beats, works = workers.heartbeats(), look(redis, keys, workers.all_ids())
     states = {"working": 0, "idle": 0, "silent": 0}
-    for worker in workers:
-        silent = worker.beat is not None and now - worker.beat > SILENT_SECONDS
-        state = "silent" if silent else "working" if worker.busy else "idle"
-        states[state] += 1
-    running = [
-        (worker.class_name, max(0.0, now - worker.since))
-        for worker in workers
-        if worker.busy and worker.since is not None
-    ]
+    for worker_id, work in works.items():
+        beat = beats.get(worker_id) or work.beat  # Ruby may have removed one of ours
+        silent = beat is not None and now - beat > SILENT_SECONDS
+        states["silent" if silent else "working" if work.job else "idle"] += 1
+    jobs = [work.job for work in works.values() if work.job]
+    running = [(job.class_name, max(0.0, now - job.since)) for job in jobs if job.since is not None]
     return {
         "resque_workers": {(state,): number for state, number in states.items()},
         "resque_longest_running_seconds": _bounded(running, max),

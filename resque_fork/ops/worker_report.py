@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
-from ..client.resque import Resque, read_record
+from ..client.resque import Resque
 from ..errors import NoQueueError
+from ..store.work import look
 from ..store.workers import WorkerId, Workers, worker_details
 from ..system.identity import Identity, is_alive
 from ..wire.queue_list import QueueList
-from ..wire.times import read_time, run_time
-from .rows import Row, job_row
+from ..wire.record import RecordHead
+from ..wire.times import run_time
+from .rows import Row
 from .site import Site
 
 ALIVE, GONE, ELSEWHERE = "alive", "gone", "elsewhere"
@@ -43,44 +45,37 @@ class WorkerReport:
         return worker.host == self._host and (identity is None or identity.is_here())
 
     def _rows(self, ids: Sequence[str]) -> list[Row]:
-        records = self._workers.records(ids)
+        works = look(self._resque.client, self._resque.key_names, ids)
         beats = self._workers.heartbeats()
         details = worker_details(self._resque.client, self._resque.key_names, ids)
         now = self._workers.now()
         pauses = _Pauses(self._resque)
         return [
-            self._row(i, records.get(i), beats.get(i), *found, now, pauses)
+            self._row(i, works[i].job, beats.get(i), *found, now, pauses)
             for i, found in zip(ids, details, strict=True)
         ]
 
     def _row(
         self,
         worker_id: str,
-        raw: bytes | None,
+        job: RecordHead | None,
         beat: float | None,
         process: dict[str, str],
         started: float | None,
         now: float,
         pauses: _Pauses,
     ) -> Row:
-        record = read_record(raw) if raw else None
         worker = WorkerId.parse(worker_id)
-        queue, run_at, class_name = process.get("queue"), process.get("run_at", ""), None
-        if record:
-            queue, run_at = record.queue, record.run_at
-            class_name = job_row(0, record.raw)["class"]
-        elif queue:
-            class_name = self._workers.class_unread(worker_id)
-        working = bool(raw or queue)
-        since = read_time(run_at)
+        since = job.since if job else None
+        idle = "paused" if pauses.of(worker, process) else "idle"
         return {
             "id": worker_id,
             "host": worker.host,
             "pid": worker.pid,
             "queues": list(worker.queues),
-            "state": "working" if working else "paused" if pauses.of(worker, process) else "idle",
-            "queue": queue,
-            "class": class_name,
+            "state": "working" if job else idle,
+            "queue": (job and job.queue) or None,
+            "class": (job and job.class_name) or None,
             "run_at": _moment(since),
             "running_seconds": None if since is None else max(0, int(now - since)),
             "started_at": _moment(started),

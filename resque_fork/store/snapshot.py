@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ResqueError
 from ..wire.keys import Keys, to_text
-from ..wire.record import LONGEST_HEAD, RecordHead
+from ..wire.record import RecordHead
+from .stats import count_of
+from .work import commands_of, work_of
 
 if TYPE_CHECKING:
     from .client import Client
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`at` is the server's clock in seconds; `queues` has the number of jobs by name.
+    """`at` is the server's clock in seconds; `queues` has the number of jobs by name, and
+    `paused_queues` the names of those that are paused, if not all workers are `paused`.
 
     `workers` has by id what each performs, None if it is idle. `processed` and `failed` count
     jobs since the beginning, `failures` what stands in the failed list.
@@ -24,6 +27,7 @@ class Snapshot:
 
     at: float
     paused: bool
+    paused_queues: frozenset[str]
     queues: dict[str, int]
     workers: dict[str, RecordHead | None]
     processed: int
@@ -55,6 +59,7 @@ class Snapshots:
             [
                 ("TIME",),
                 ("GET", keys.pause),
+                ("SMEMBERS", keys.paused_queues),
                 ("GET", keys.stat("processed")),
                 ("GET", keys.stat("failed")),
                 ("LLEN", keys.failed),
@@ -62,46 +67,25 @@ class Snapshots:
                 ("SMEMBERS", keys.queues),
                 ("SUNION", keys.workers, keys.own_workers),
                 *(("LLEN", keys.queue(name)) for name in queues),
-                *(("GETRANGE", keys.worker(i), 0, LONGEST_HEAD) for i in workers),
-                *(("HMGET", keys.fork(i), "queue", "run_at") for i in workers),
-                *(("HGET", keys.unread(i), "class") for i in workers),
+                *commands_of(keys, workers),
             ],
             errors=True,
         )
         if isinstance(replies[0], ResqueError):
             raise replies[0]
         found: list[Any] = [None if isinstance(reply, ResqueError) else reply for reply in replies]
-        time, pause, processed, failed, failures, retrying, names, ids, *rest = found
+        time, pause, paused, processed, failed, failures, retrying, names, ids, *rest = found
         sizes, rest = rest[: len(queues)], rest[len(queues) :]
-        heads, jobs, classes = (rest[i * len(workers) : (i + 1) * len(workers)] for i in range(3))
-        doing = map(_doing, heads, jobs, classes)
         self._queues = sorted(map(to_text, names or ()))
         self._workers = sorted(map(to_text, ids or ()))
         return Snapshot(
             at=int(time[0]) + int(time[1]) / 1e6,
             paused=(pause or b"").strip().lower() == b"true",
+            paused_queues=frozenset(map(to_text, paused or ())),
             queues={name: size or 0 for name, size in zip(queues, sizes, strict=True)},
-            workers=dict(zip(workers, doing, strict=True)),
-            processed=_number(processed),
-            failed=_number(failed),
+            workers={i: work.job for i, work in work_of(workers, rest).items()},
+            processed=count_of(processed),
+            failed=count_of(failed),
             failures=failures or 0,
             retrying=retrying or 0,
         )
-
-
-def _number(value: bytes | None) -> int:
-    try:
-        return int(value or 0)
-    except ValueError:
-        return 0
-
-
-def _doing(
-    record: bytes | None, job: list[Any] | None, class_name: bytes | None
-) -> RecordHead | None:
-    if record:
-        return RecordHead.parse(record)
-    queue, run_at = job or (None, None)
-    if queue is None:
-        return None
-    return RecordHead(to_text(queue), to_text(run_at or b""), to_text(class_name or b"?"))

@@ -18,10 +18,7 @@ class Stats:
         self._keys = keys
 
     def get(self, name: str) -> int:
-        try:
-            return int(self._redis.execute_command("GET", self._keys.stat(name)) or 0)
-        except ValueError:
-            return 0
+        return count_of(self._redis.execute_command("GET", self._keys.stat(name)))
 
     def set(self, name: str, value: int) -> None:
         self._change("SET", name, value)
@@ -40,3 +37,11 @@ class Stats:
     def _change(self, command: str, name: str, *values: int) -> Any:
         changed = "The counter may have been changed."
         return self._redis.execute_command(command, self._keys.stat(name), *values, perhaps=changed)
+
+
+def count_of(value: bytes | None) -> int:
+    """What a counter says: 0 if it is missing, or no number."""
+    try:
+        return int(value or 0)
+    except ValueError:
+        return 0

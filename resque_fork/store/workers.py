@@ -138,11 +138,6 @@ class Workers:
         """What one of our workers left under ``fork:<id>``; empty for others."""
         return _fields(self._others.execute_command("HGETALL", self._keys.fork(worker_id)))
 
-    def class_unread(self, worker_id: str) -> str | None:
-        """The class of a job that is not fit for ``worker:<id>``, once somebody has read it."""
-        name = self._others.execute_command("HGET", self._keys.unread(worker_id), "class")
-        return None if name is None else to_text(name)
-
     def find(self, worker_id: str, max_attempts: int = 1) -> Found:
         """The worker with its job on record, as it stands now.
 

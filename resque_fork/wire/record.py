@@ -9,6 +9,7 @@ from typing import Any
 
 from .job import MOST_DECODED
 from .json import decode, encode
+from .times import read_time
 
 LONGEST_HEAD = 8192  # bytes of a record in front of its payload
 # The beginning of a record as Ruby and we write it; its queue has this many bytes at the most.
@@ -25,20 +26,30 @@ _CLASS = re.compile(rb'"class"\s*:\s*("(?:[^"\\]|\\.){0,1000}+")', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class RecordHead:
-    """What a record says in its first bytes; ``?`` is what cannot be read there."""
+    """What a record says in its first bytes; what cannot be read there is empty."""
 
     queue: str
     run_at: str
     class_name: str
+
+    @property
+    def since(self) -> float | None:
+        """When the job was reserved, in seconds since the epoch; None if it cannot be read."""
+        return read_time(self.run_at)
 
     @classmethod
     def parse(cls, beginning: bytes) -> RecordHead:
         """Of any bytes, of which `LONGEST_HEAD` are enough; nothing here raises."""
         beginning = beginning[:LONGEST_HEAD]
         head, class_name = _RECORD_HEAD.match(beginning), _CLASS.search(beginning)
-        return cls(
-            _text(head and head[1]), _text(head and head[2]), _text(class_name and class_name[1])
-        )
+        name = _text(class_name and class_name[1])
+        if head is not None:
+            return cls(_text(head[1]), _text(head[2]), name)
+        try:  # Node has another order
+            record = WorkerRecord.parse(beginning)
+        except (ValueError, RecursionError):
+            return cls("", "", name)
+        return cls(record.queue, record.run_at, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +87,9 @@ class WorkerRecord:
 
 def _text(quoted: bytes | None) -> str:
     try:
-        return str(json.loads(quoted or b'"?"'))
+        return str(json.loads(quoted or b'""'))
     except ValueError:
-        return "?"
+        return ""
 
 
 def _behind(head: re.Match[bytes], record: bytes) -> bytes:

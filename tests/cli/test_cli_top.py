@@ -34,6 +34,7 @@ def test_one_table(run, redis: Redis, redis_url: str) -> None:
     redis.sadd("resque:workers", "far:0:mail")
     redis.sadd("resque:queues", "long", "\x1b[31mred")
     redis.rpush("resque:queue:long", *range(1234))
+    redis.sadd("resque:fork:queues:paused", "long")
     redis.mset({"resque:stat:processed": "7000", "resque:stat:failed": "2"})
     redis.set("resque:pause-all-workers", "true")
     where, counts, done, paused, _, *tables = run("top").stdout.splitlines()
@@ -46,7 +47,7 @@ def test_one_table(run, redis: Redis, redis_url: str) -> None:
     lines = [re.sub(r" +", " ", line) for line in tables]
     assert lines == [
         "QUEUE JOBS CHANGE",
-        "long 1,234",
+        "long 1,234 paused",
         "\\x1b[31mred 0",
         "mail 0",
         "",

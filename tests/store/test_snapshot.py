@@ -25,7 +25,7 @@ def snapshots(client: BothWays, keys: Keys) -> Snapshots:
 def test_an_empty_redis(snapshots: Snapshots) -> None:
     """Nothing is there, and nothing has been done."""
     found = snapshots.take()
-    assert found == Snapshot(found.at, False, {}, {}, 0, 0, 0, 0)
+    assert found == Snapshot(found.at, False, frozenset(), {}, {}, 0, 0, 0, 0)
 
 
 def test_all_there_is(snapshots: Snapshots, store: WorkerStore, redis: Redis) -> None:
@@ -36,6 +36,7 @@ def test_all_there_is(snapshots: Snapshots, store: WorkerStore, redis: Redis) ->
     run_at = store.step(NOTHING, ["email"]).run_at
     redis.sadd("resque:workers", "other:1:q")
     redis.set("resque:pause-all-workers", "true")
+    redis.sadd("resque:fork:queues:paused", "email")
     redis.mset({"resque:stat:processed": "7", "resque:stat:failed": "2"})
     redis.rpush("resque:failed", "{}")
     redis.zadd("resque:fork:retries", {"x": 1})
@@ -43,6 +44,7 @@ def test_all_there_is(snapshots: Snapshots, store: WorkerStore, redis: Redis) ->
     assert found == Snapshot(
         at=found.at,
         paused=True,
+        paused_queues=frozenset({"email"}),
         queues={"email": 1, "empty": 0},
         workers={store.worker_id: RecordHead("email", run_at, "A"), "other:1:q": None},
         processed=7,
@@ -59,7 +61,7 @@ def test_a_job_that_others_cannot_read(
     store.heartbeat()
     redis.rpush("resque:queue:email", b'{"class":"\\ud83d","args":[]}')
     run_at = store.step(NOTHING, ["email"]).run_at
-    assert snapshots.take().workers == {store.worker_id: RecordHead("email", run_at, "?")}
+    assert snapshots.take().workers == {store.worker_id: RecordHead("email", run_at, "")}
     store.describe("Mail", False)
     assert snapshots.take().workers == {store.worker_id: RecordHead("email", run_at, "Mail")}
 
@@ -73,7 +75,7 @@ def test_keys_of_the_wrong_type_count_as_missing(snapshots: Snapshots, redis: Re
     redis.set("resque:stat:processed", "many")
     redis.rpush("resque:worker:a:1:q", "?")
     found = snapshots.take()
-    assert found == Snapshot(found.at, False, {"odd": 0}, {"a:1:q": None}, 0, 0, 0, 0)
+    assert found == Snapshot(found.at, False, frozenset(), {"odd": 0}, {"a:1:q": None}, 0, 0, 0, 0)
 
 
 def test_another_look_is_one_round_trip(
@@ -92,4 +94,4 @@ def test_another_look_is_one_round_trip(
     monkeypatch.setattr(Client, "execute_many", counted)
     assert snapshots.take().queues == {}
     assert snapshots.take().queues == {"new": 0}
-    assert trips == [8, 9]
+    assert trips == [9, 10]
