@@ -1,7 +1,7 @@
 """Measure the dashboard: bytes of the first load and of a refresh, and the time of each page.
 
-A real `resque-fork web` serves a Redis with a million failed jobs and the records of 500 workers,
-half of which have a job. A time is the median of several, in milliseconds, at the browser's end.
+A real `resque-fork web` serves a Redis with a million failed jobs, 100,000 tracked ones and the
+records of 500 workers, half of which have a job. A time is the median of several, in milliseconds, at the browser's end.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+
+from resque_fork.wire.status import status_text
 
 from .arena import Arena
 from .rows.failed_list import fill
@@ -39,10 +41,12 @@ PAGES = {
     "delayed": "/delayed",
     "retries": "/retries",
     "schedules": "/schedules",
+    "statuses": "/statuses",
+    "statuses, searched in vain": "/statuses?text=nobody+says+this",
 }
 
 
-def _fill(arena: Arena, failed: int, workers: int) -> None:
+def _fill(arena: Arena, failed: int, workers: int, tracked: int) -> None:
     fill(arena, failed)
     pipe = arena.redis.pipeline(transaction=False)
     now = time.time()
@@ -66,6 +70,19 @@ def _fill(arena: Arena, failed: int, workers: int) -> None:
         pipe.zadd("resque:delayed_queue_schedule", {str(moment): moment})
         pipe.rpush(f"resque:delayed:{moment}", '{"class":"Report","args":[7],"queue":"queue-1"}')
     pipe.execute()
+    _track(arena, tracked, int(now))
+
+
+def _track(arena: Arena, count: int, now: int) -> None:
+    for start in range(0, count, 1000):
+        pipe = arena.redis.pipeline(transaction=False)
+        for number in range(start, min(count, start + 1000)):
+            second = now - count + number
+            job_id = f"{second * 1000:012x}{number:020x}"
+            text = status_text(job_id, "completed", "Report", "queue-1", num=7, total=7)
+            pipe.zadd("resque:_statuses", {job_id: second})
+            pipe.set(f"resque:status:{job_id}", text)
+        pipe.execute()
 
 
 @contextmanager
@@ -120,13 +137,14 @@ def _times(connection: http.client.HTTPConnection, failed: int) -> Iterator[tupl
 @click.command(help=__doc__)
 @click.option("--failed", default=1_000_000, show_default=True, help="Failed jobs.")
 @click.option("--workers", default=500, show_default=True, help="Workers.")
-def main(failed: int, workers: int) -> None:
+@click.option("--tracked", default=100_000, show_default=True, help="Tracked jobs.")
+def main(failed: int, workers: int, tracked: int) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="resque-fork-bench-") as name,
         Arena(Path(name)) as arena,
     ):
-        _fill(arena, failed, workers)
-        click.echo(f"{failed:,} failed jobs, {workers:,} workers")
+        _fill(arena, failed, workers, tracked)
+        click.echo(f"{failed:,} failed jobs, {workers:,} workers, {tracked:,} tracked jobs")
         with _serving(arena.url) as connection:
             for what, size in _bytes(connection):
                 click.echo(f"{size:>8,} bytes  {what}")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import time
 
 import click
 
 from ..errors import ResqueError
-from ..ops.rows import Row
+from ..ops.statuses import nothing_known, shown_moment, status_row
 from ..text import printable
 from ..wire.status import COMPLETED, WORKING, Status
-from ..wire.times import run_time
 from .app import App, pass_app
 from .command import Listing, command
 from .output import note, print_json, say
@@ -38,10 +36,7 @@ def status(app: App, /, id: str, follow: bool, kill: bool) -> int:
     """
     found = app.resque.kill(id) if kill else app.resque.status(id)
     if not found:
-        raise ResqueError(
-            f"Nothing is known of a job {id}: it is not tracked, or it has ended and its status "
-            "has expired."
-        )
+        raise ResqueError(nothing_known(id))
     _show(app, found)
     if kill and not follow and found.state == WORKING:
         note("Its worker ends the job within seconds; status --follow shows when.")
@@ -55,7 +50,7 @@ def status(app: App, /, id: str, follow: bool, kill: bool) -> int:
 
 def _show(app: App, found: Status) -> None:
     if app.json:
-        print_json(_row(found))
+        print_json(status_row(found))
         return
     has_result = found.state == COMPLETED and "result" in found.raw
     lines = {
@@ -66,8 +61,8 @@ def _show(app: App, found: Status) -> None:
         "progress": _bar(found),
         "message": found.message,
         "result": json.dumps(found.result, ensure_ascii=False) if has_result else "",
-        "created at": _moment(found.created),
-        "due at": _moment(found.due),
+        "created at": shown_moment(found.created),
+        "due at": shown_moment(found.due),
     }
     for name, value in lines.items():
         if value:
@@ -80,23 +75,3 @@ def _bar(found: Status) -> str:
     filled = BAR * found.percent // 100
     bar = "#" * filled + "." * (BAR - filled)
     return f"[{bar}] {found.percent} %, {found.num:g} of {found.total:g}"
-
-
-def _row(found: Status) -> Row:
-    return {
-        "id": found.id,
-        "state": found.state,
-        "class": found.name,
-        "queue": found.queue,
-        "message": found.message,
-        "num": found.num,
-        "total": found.total,
-        "percent": found.percent,
-        "result": found.result,
-        "created_at": _moment(found.created),
-        "due_at": _moment(found.due),
-    }
-
-
-def _moment(moment: datetime.datetime | None) -> str | None:
-    return None if moment is None else run_time(moment.timestamp())

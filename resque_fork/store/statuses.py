@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import WrongKeyType
-from ..wire.keys import Keys
+from ..wire.keys import Keys, to_text
 from ..wire.status import Status
 from . import scripts
 
 if TYPE_CHECKING:
     from .client import Client
+
+LARGEST = 256 * 1024  # bytes of a status that are read to be listed
 
 
 class Statuses:
@@ -29,6 +31,28 @@ class Statuses:
         except WrongKeyType:
             raw = None
         return Status.parse(job_id, raw, time.time())
+
+    def count(self) -> int:
+        """How many tracked jobs are known by id; the statuses of some may have expired."""
+        return int(self._redis.execute_command("ZCARD", self._keys.statuses))
+
+    def ids(self, start: int, count: int) -> list[str]:
+        """Some of them, from a place on; the one at place 0 was enqueued first."""
+        last = start + count - 1
+        found = self._redis.execute_command("ZRANGE", self._keys.statuses, start, last)
+        return [to_text(job_id) for job_id in found]
+
+    def texts(self, job_ids: Sequence[str]) -> list[bytes | None]:
+        """What stands under these ids, in one round trip, and of a large one only its beginning.
+
+        Empty if a status has expired, None if its key is of another type.
+        """
+        commands = [("GETRANGE", self._keys.status(job_id), 0, LARGEST) for job_id in job_ids]
+        replies = self._redis.execute_many(commands, errors=True)
+        for reply in replies:
+            if isinstance(reply, Exception) and not isinstance(reply, WrongKeyType):
+                raise reply
+        return [reply if isinstance(reply, bytes) else None for reply in replies]
 
     def enqueue(self, job_id: str, status: bytes, queue: str, payload: bytes) -> None:
         """Queue a tracked job."""

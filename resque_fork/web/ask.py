@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -72,6 +72,10 @@ class Ask:
         if name not in self.query:
             raise BadRequest(f"The address lacks {name}=...")
         return self.text(name)
+
+    def filled(self, names: Iterable[str]) -> dict[str, str]:
+        """Those fields of the query that are not empty."""
+        return {name: text for name in names if (text := self.text(name))}
 
     def number(self, name: str, default: int = 0) -> int:
         """Raises BadRequest."""

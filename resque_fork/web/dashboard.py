@@ -16,13 +16,13 @@ from starlette.routing import Route
 from ..client.resque import Resque
 from ..errors import RedisRefused, RedisUnavailable, ResqueError, SettingsError
 from ..logs import lifecycle
-from ..ops.rows import to_json
+from ..ops.rows import Row, to_json
 from ..ops.site import Site
 from ..settings import Settings
 from ..text import printable
 from ..version import __version__
 from ..wire.json import sayable
-from . import delayed, failed, jobs, overview, queues, retries, schedules, show, workers
+from . import delayed, failed, jobs, overview, queues, retries, schedules, show, statuses, workers
 from .access import AccessOf
 from .ask import Action, Ask, BadRequest, Fields, NotFound, Page, Shown, fields_of, query_of
 from .guard import Guard
@@ -40,6 +40,7 @@ PAGES = (
     *delayed.PAGES,
     *schedules.PAGES,
     *jobs.PAGES,
+    *statuses.PAGES,
 )
 ACTIONS = (
     *queues.ACTIONS,
@@ -48,6 +49,7 @@ ACTIONS = (
     *retries.ACTIONS,
     *delayed.ACTIONS,
     *schedules.ACTIONS,
+    *statuses.ACTIONS,
 )
 # What the pages are called in the navigation.
 NAVIGATION = (
@@ -59,13 +61,14 @@ NAVIGATION = (
     ("Delayed", "/delayed"),
     ("Schedules", "/schedules"),
     ("Jobs", "/jobs"),
+    ("Statuses", "/statuses"),
 )
 FILES = {"style.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 SAID = "resque_fork_said"  # the cookie that takes what was done to the next page
 LONGEST_SAID = 500  # characters
 LARGEST_FORM = 256 * 1024  # bytes
 NO_FIELDS: Fields = {}
-STATUSES = {NotFound: 404, BadRequest: 400, RedisUnavailable: 503, RedisRefused: 500}  # or 409
+HTTP_STATUSES = {NotFound: 404, BadRequest: 400, RedisUnavailable: 503, RedisRefused: 500}  # or 409
 FOREVER = {"cache-control": "max-age=31536000, immutable"}
 
 
@@ -129,7 +132,7 @@ class _Served:
                 found = show.bounded(page.find(self._ask(request)))
             except ResqueError as error:
                 return self._problem(request, error)
-            return self._rendered(request, page.template, 200, page=page.path, **found)
+            return self._rendered(request, page.template, found, page=page.path)
 
         return answer
 
@@ -157,16 +160,13 @@ class _Served:
                 asked = question(ask)
             except ResqueError as error:
                 return self._problem(request, error)
-            return self._rendered(
-                request,
-                "confirm.html",
-                200,
-                page="",
-                question=asked,
-                button=action.button,
-                path=action.path,
-                fields=ask.query,
-            )
+            asking = {
+                "question": asked,
+                "button": action.button,
+                "path": action.path,
+                "fields": ask.query,
+            }
+            return self._rendered(request, "confirm.html", asking)
 
         return answer
 
@@ -191,7 +191,7 @@ class _Served:
             return self._problem(request, error)
         lifecycle.info("%s: %s", printable(ask.who), printable(done.said))
         if isinstance(done, Shown):
-            return self._rendered(request, done.template, 200, page="", **done.values)
+            return self._rendered(request, done.template, done.values)
         root = request.scope.get("root_path", "")
         query = query_of(done.fields)
         answer = RedirectResponse(f"{root}{done.path}{'?' if query else ''}{query}", 303)
@@ -216,11 +216,13 @@ class _Served:
         return Ask(self._site, self._memory, query, form, request.state.who)
 
     def _problem(self, request: Request, error: ResqueError) -> Response:
-        return self._rendered(
-            request, "problem.html", _status_of(error), page="", problem=str(error)
-        )
+        found = {"problem": str(error)}
+        return self._rendered(request, "problem.html", found, status=_status_of(error))
 
-    def _rendered(self, request: Request, template: str, status: int, **values: object) -> Response:
+    def _rendered(
+        self, request: Request, template: str, found: Row, *, page: str = "", status: int = 200
+    ) -> Response:
+        """What was found, as HTML; `page` is the path that the navigation marks."""
         body = show.render(
             template,
             request.scope.get("root_path", ""),
@@ -231,7 +233,8 @@ class _Served:
             said=unquote(request.cookies.get(SAID, "")),
             who=request.state.who,
             may_change=request.state.may_change and not self._read_only,
-            **values,
+            page=page,
+            **found,
         )
         tag = show.etag(body)
         headers = {"etag": tag, "cache-control": "no-store"}
@@ -251,4 +254,4 @@ def _file(name: str) -> Endpoint:
 
 
 def _status_of(error: ResqueError) -> int:
-    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 409)
+    return next((status for kind, status in HTTP_STATUSES.items() if isinstance(error, kind)), 409)

@@ -10,53 +10,22 @@ import glob
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 
 from ..client.failed import FailedJob, FailedJobs, Filter
 from ..errors import StaleEntry
 from ..ops.rows import Row
 from ..text import counted, parse_seconds
-from .ask import PAGE, Action, Ask, BadRequest, Done, NotFound, Page, Shown
+from .ask import Action, Ask, BadRequest, Done, NotFound, Page, Shown
+from .search import MOST_LOOKED_AT, MOST_SECONDS, search
 
 READ_AT_ONCE = 500  # entries
-MOST_LOOKED_AT = 20_000  # entries of one request
-MOST_SECONDS = 0.3
 ENOUGH = 2000  # entries that are grouped once the page is full
 NEARBY = 500  # places on each side in which an entry is looked for that has moved
 MOST_GROUPS = 20
 SLICE = 500  # entries that one request acts on
 
 FILTERS = ("class", "queue", "exception", "text", "newer", "older")
-
-
-@dataclass(frozen=True)
-class Search:
-    """What a request found: up to a page of `jobs`, and where the next one goes on."""
-
-    jobs: Sequence[FailedJob]
-    groups: Counter[tuple[str | None, str | None]]
-    looked_at: int
-    go_on_before: int | None
-
-
-def search(jobs: FailedJobs, which: Filter, before: int) -> Search:
-    """Look from the index `before` on towards the oldest."""
-    late = time.monotonic() + MOST_SECONDS
-    found: list[FailedJob] = []
-    groups = Counter[tuple[str | None, str | None]]()
-    place, now = before, time.time()
-    while place > 0 and time.monotonic() < late:
-        if before - place >= (ENOUGH if len(found) == PAGE else MOST_LOOKED_AT):
-            break
-        start = max(0, place - READ_AT_ONCE)
-        page = [job for job in jobs.page(start, place - start) if which.matches(job, now)]
-        groups.update((job.class_name, job.exception) for job in page)
-        wanted = PAGE - len(found)
-        found += reversed(page[-wanted:] if wanted else [])
-        place = start
-    last = found[-1].index if len(found) == PAGE else place
-    return Search(found, groups, before - place, last if last > 0 else None)
 
 
 def filter_of(ask: Ask) -> Filter:
@@ -85,14 +54,22 @@ def show_all(ask: Ask) -> Row:
     jobs = list_of(ask)
     count = jobs.count()
     before = min(ask.number("before", count), count)
-    found = search(jobs, filter_of(ask), before)
-    groups = found.groups.most_common(MOST_GROUPS)
+    which, now = filter_of(ask), time.time()
+    groups = Counter[tuple[str | None, str | None]]()
+    found = search(
+        jobs.page,
+        lambda job: which.matches(job, now),
+        before,
+        at_once=READ_AT_ONCE,
+        enough=ENOUGH,
+        matched=lambda job: groups.update([(job.class_name, job.exception)]),
+    )
     return {
         "now": ask.site.workers.now(),
         "list": jobs.name,
         "lists": jobs.names(),
         "count": count,
-        "filter": {field: text for field in FILTERS if (text := ask.text(field))},
+        "filter": ask.filled(FILTERS),
         "before": before,
         "looked_at": found.looked_at,
         "go_on_before": found.go_on_before,
@@ -106,9 +83,9 @@ def show_all(ask: Ask) -> Row:
                     "exception": glob.escape(exception) if exception else None,
                 },
             }
-            for (class_name, exception), number in groups
+            for (class_name, exception), number in groups.most_common(MOST_GROUPS)
         ],
-        "jobs": [job_row(job) for job in found.jobs],
+        "jobs": [job_row(job) for job in found.found],
     }
 
 
@@ -167,7 +144,7 @@ def _chosen(ask: Ask) -> list[FailedJob]:
 
 def _back(ask: Ask) -> Row:
     """The fields of the page that an action was started from."""
-    return {name: text for name in ("list", *FILTERS) if (text := ask.text(name))}
+    return ask.filled(("list", *FILTERS))
 
 
 def retry(ask: Ask) -> Done:
@@ -252,7 +229,7 @@ def _selected(ask: Ask) -> str:
 
 
 def _matching(ask: Ask) -> str:
-    filters = [f"{name} {text}" for name in FILTERS if (text := ask.text(name))]
+    filters = [f"{name} {text}" for name, text in ask.filled(FILTERS).items()]
     which = f"that match {', '.join(filters)}" if filters else "in the list"
     return f"all failed jobs {which} (of {list_of(ask).count():,})"
 

@@ -38,6 +38,19 @@ RECORDS = [
     b'{"queue":"q","run_at":"\xff","payload":{}}',
     b'{"queue":"q","run_at":"9999999999999","payload":{"class":{"a":[]},"args":[]}}',
 ]
+# Those that could be the status of a job, but for what is in them.
+STATUSES = [
+    b'{"status":"working"}',
+    b'{"status":["working"],"uuid":{}}',
+    b'{"status":"working","uuid":7,"name":[],"queue":{},"message":1,"time":"x","num":"3"}',
+    b'{"status":"working","time":1e300,"num":1e999,"total":-1}',
+    b'{"status":"working","num":-4,"total":1e-300}',
+    b'{"status":"completed","result":1e999}',
+    b'{"status":"completed","result":' + b"[" * 400 + b"]" * 400 + b"}",
+    b'{"status":"completed","result":"' + b"y" * 300_000 + b'"}',
+    b'{"status":"delayed","due":1}',
+    b'{"status":"delayed","due":9e15}',
+]
 
 
 def text_bytes(text: str) -> bytes:
@@ -76,6 +89,10 @@ def fill(redis: Redis) -> None:
         ends = {b"jobs\tq\t" + name + b"\tdone": 1, b"deaths\t" + name + b"\t" + name: 1}
         redis.hset("resque:fork:metrics", mapping={**ends, name: name})  # type: ignore[dict-item]
         redis.hset("resque:fork:retry:" + "ab" * 20, mapping={"exception": name, "error": name})
+        known = {"uuid": text, "status": "completed", "name": text, "queue": text, "message": text}
+        more = {"time": 1.7e9, "num": 3, "total": 7, "result": [text], "options": {text: text}}
+        redis.zadd("resque:_statuses", {name: 1.7e9})
+        redis.set(b"resque:status:" + name, json.dumps({**known, **more}))
     redis.zadd("resque:delayed_queue_schedule", {"2000000000": 2e9, "<hostile-5>": 1, "\x00": 2})
     redis.zadd("resque:fork:retries", {"ab" * 20: 1, "<hostile-6>": 2})
     redis.hset("resque:fork:retry:<hostile-6>", mapping={"due": "never", "attempt": "<hostile-7>"})
@@ -88,4 +105,11 @@ def fill(redis: Redis) -> None:
         redis.sadd("resque:workers", name_of_worker)
         redis.set(f"resque:worker:{name_of_worker}", raw)
         redis.hset("resque:persistent_schedules", f"record {number}", raw)
+        redis.zadd("resque:_statuses", {f"record {number}": number})
+        redis.set(f"resque:status:record {number}", raw)
+    for number, raw in enumerate(STATUSES):
+        redis.zadd("resque:_statuses", {f"status {number}": number})
+        redis.set(f"resque:status:status {number}", raw)
+    redis.zadd("resque:_statuses", {"a set": 1})
+    redis.sadd("resque:status:a set", "x")
     redis.set("resque:fork:records:1:q", "not a hash")

@@ -25,6 +25,7 @@ from .browser import NAMED, OTHER, Watched, axe, barriers, started
 from .hostile import fill
 from .served import Served
 from .test_actions import fail, queued
+from .test_statuses import known
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PATIENCE = 30_000  # milliseconds for what ought to be seen at once
@@ -96,6 +97,7 @@ def test_nothing_is_in_anybodys_way(
     stage.push("quick", queue="other")
     resque.enqueue_in_to("jobs", 3600, "quick")
     resque.set_schedule("hourly", "quick", every="1h", queue="other")
+    known(stage.redis, 1, "working", num=1, total=3)
     resque.pause()
     page = open_page(color_scheme=scheme)
     for name, _ in NAVIGATION:
@@ -269,6 +271,38 @@ def test_workers(open_page: Open, stage: Stage) -> None:
     expect(page.locator("[data-part=worker] .state").first).to_have_text("idle")
     press(page, "Stop")
     assert worker.ended() == 0
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_statuses(open_page: Open, resque: Resque, javascript: bool) -> None:
+    """A tracked job is found, looked at and killed, with and without JavaScript."""
+    known(resque.redis, 1, "failed")
+    job_id = known(resque.redis, 2, "queued", num=1, total=4)
+    page = open_page("/statuses", java_script_enabled=javascript)
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.get_by_role("progressbar")).to_have_attribute("value", "25")
+    page.get_by_label("State").select_option("queued")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("link", name=job_id).click()
+    press(
+        page,
+        "Kill",
+        f"Kill the job {job_id} (Report), which is queued? "
+        "It does not fail, and is not tried again.",
+    )
+    expect_said(page, f"The job {job_id} is to be killed: the worker that takes it ends it.")
+    assert resque.redis.sismember("resque:_kill", job_id)
+
+
+def test_progress_is_followed(open_page: Open, redis: Redis) -> None:
+    """The page of a job shows how far it is, and its button goes when it has ended."""
+    job_id = known(redis, 1, "working", num=1, total=4)
+    page = open_page(f"/status?id={job_id}")
+    expect(page.get_by_role("link", name="Kill")).to_be_visible()
+    known(redis, 1, "completed", num=4, total=4)
+    expect(page.get_by_role("progressbar")).to_have_attribute("value", "100")
+    expect(page.get_by_role("link", name="Kill")).to_have_count(0)
 
 
 def test_keyboard_only(open_page: Open, resque: Resque) -> None:

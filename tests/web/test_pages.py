@@ -18,7 +18,9 @@ from resque_fork.web.dashboard import PAGES, dashboard
 from .hostile import TEXTS, fill
 from .served import Served
 
-EVERY = [page for page in PAGES if page.path not in ("/queue", "/worker", "/failure", "/due")]
+EVERY = [
+    page for page in PAGES if page.path not in ("/queue", "/worker", "/failure", "/due", "/status")
+]
 
 
 def links(page: str) -> set[str]:
@@ -104,6 +106,16 @@ def test_an_address_that_is_none(served: Served) -> None:
         ),
         "/due?time=x": (400, "time='x' is not a time: expected seconds since the epoch."),
         "/due?time=1": (404, "No job is due at 1970-01-01T00:00:01Z any more."),
+        "/statuses?state=lost": (
+            400,
+            "state='lost' is not valid: expected one of queued, working, delayed, completed, "
+            "failed, killed, unknown.",
+        ),
+        "/status?id=x": (
+            404,
+            "Nothing is known of a job x: it is not tracked, or it has ended and its status has "
+            "expired.",
+        ),
         "/failed?" + "a&" * 3000: (400, "There are too many fields."),
     }
     for path, (status, sentence) in cases.items():
