@@ -12,6 +12,7 @@ from ..ops.rows import Row, job_row
 from ..store.metrics import StoredMetrics
 from ..store.queues import Queues
 from ..text import counted
+from ..wire.status import id_of, id_of_item
 from ..wire.times import run_time
 from .ask import PAGE, Action, Ask, Done, NotFound, Page
 from .show import MOST_ITEMS
@@ -98,11 +99,15 @@ def show(ask: Ask) -> Row:
 
 
 def payload_row(index: int, raw: bytes) -> Row:
-    """A payload as it is shown; of a large one only its beginning."""
+    """A payload or a delayed item as it is shown; of a large one only its beginning.
+
+    ``tracked`` is the id of a tracked job.
+    """
+    about = {"bytes": len(raw), "tracked": id_of(raw) or id_of_item(raw) or None}
     if len(raw) <= LARGEST_DECODED:
-        return {**job_row(index, raw), "bytes": len(raw)}
+        return {**job_row(index, raw), **about}
     head = raw[:HEAD].decode("utf-8", "backslashreplace")
-    return {"index": index, "class": None, "args": None, "payload": f"{head}…", "bytes": len(raw)}
+    return {"index": index, "class": None, "args": None, "payload": f"{head}…", **about}
 
 
 def clear(ask: Ask) -> Done:

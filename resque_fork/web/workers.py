@@ -20,6 +20,7 @@ from ..store.requests import Requests
 from ..wire.delayed import digest_of
 from ..wire.job import Payload
 from ..wire.record import WorkerRecord
+from ..wire.status import id_of
 from ..wire.times import run_time
 from .ask import Action, Ask, Done, NotFound, Page, Shown
 from .memory import MOST_ASKED
@@ -75,21 +76,18 @@ def _job(site: Site, worker: str) -> Row | None:
     raw = site.workers.records([worker]).get(worker)
     if raw is None:
         return None
+    row: Row = {"class": None, "args": None, "attempt": None, "tracked": None, "problem": None}
     try:
         payload = Payload.take(WorkerRecord.parse(raw).raw)
     except (ValueError, RecursionError, UnreadablePayload) as error:
-        return {"class": None, "args": None, "attempt": None, "problem": str(error)}
+        return {**row, "problem": str(error)}
+    row["tracked"] = id_of(payload.raw) or None
     if not payload.decoded:
         problem = f"The payload has {len(payload.raw)} bytes: too many to show."
-        return {"class": None, "args": None, "attempt": None, "problem": problem}
+        return {**row, "problem": problem}
     state = site.workers.retry_state(digest_of(payload))
     attempt = state.failures + 1 if state else 1
-    return {
-        "class": payload.class_name,
-        "args": payload.args,
-        "attempt": attempt,
-        "problem": None,
-    }
+    return {**row, "class": payload.class_name, "args": payload.args, "attempt": attempt}
 
 
 def _processes(site: Site, row: Row) -> Row:

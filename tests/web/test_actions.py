@@ -266,7 +266,8 @@ def test_a_worker_of_this_host(served: Served, stage: Stage) -> None:
     shown = served.get(f"/worker.json{path}").json
     assert [row["pid"] for row in shown["processes"]][:2] == [worker.pid, child]
     assert "Processing jobs" in shown["processes"][1]["title"]
-    assert shown["job"] == {"class": "hold", "args": [], "attempt": 1, "problem": None}
+    expected = {"class": "hold", "args": [], "attempt": 1, "tracked": None, "problem": None}
+    assert shown["job"] == expected
     stacks = served.post(f"/worker/stacks{path}")
     assert "wait_at_gate" in stacks.text
     question = f"Stop the job of {name}? The job fails, the worker goes on."

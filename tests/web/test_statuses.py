@@ -215,6 +215,30 @@ def test_a_list_of_ids_of_another_type(served: Served, redis: Redis) -> None:
     assert "The Redis key 'resque:_statuses' does not hold" in text_of(served.get("/statuses"))
 
 
+# --- where tracked jobs are
+
+
+@pytest.mark.parametrize(
+    ("delay", "path"), [(0, "/queue?name=jobs"), (3600, "/due?time={}"), (None, "/worker?id={}")]
+)
+def test_links(served: Served, resque: Resque, stage: Stage, delay: int | None, path: str) -> None:
+    """A tracked job that waits or runs is linked with its status, another is not."""
+    job_id = enqueued(resque, "works", delay or 0)
+    if delay is None:
+        worker = stage.work(require="tracked")
+        stage.told("begun", by=worker)
+        path = path.format(stage.id_of(worker))
+    elif delay:
+        due = resque.status(job_id).due
+        assert due is not None
+        path = path.format(int(due.timestamp()))
+        resque.enqueue_at_to("jobs", due, "quick")
+    else:
+        stage.push("quick")
+    assert served.get(path).text.count(f'<a href="/status?id={job_id}"') == 1
+    assert served.get(path).text.count("/status?") == 1
+
+
 # --- killing
 
 
