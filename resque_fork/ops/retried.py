@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 from collections.abc import Iterator, Sequence
 
@@ -55,20 +54,22 @@ class RetriedJobs:
             yield page
             start += PAGE
 
-    def items_of(self, job: Retried, most: int | None = None) -> list[Item]:
-        """What waits for it, each item once; none if it is in its queue by now, or runs.
+    def items_of(self, job: Retried) -> list[Item]:
+        """What waits for it, each item once; none if it is in its queue by now, or runs."""
+        items = self.delayed.each_at(_moment(job))
+        return list({item.raw: item for item in items if _digest(item) == job.digest}.values())
 
-        With `most` only so many items of its second are looked at.
+    def items_of_each(self, jobs: Sequence[Retried], most: int) -> list[list[Item]]:
+        """Likewise for several jobs, in one round trip; `most` items of a second are looked at.
+
+        Each is looked at once, however many jobs are due in its second.
         """
-        found: dict[bytes, Item] = {}
-        start, moment = 0, str(int(job.due))
-        while (most is None or start < most) and (items := self.delayed.at(moment, start)):
+        moments = list({_moment(job) for job in jobs})
+        found: dict[tuple[str, str], dict[bytes, Item]] = {}
+        for items in self.delayed.at_each(moments, most):
             for item in items:
-                with contextlib.suppress(UnreadablePayload):
-                    if digest_of(self.payload([item])) == job.digest:
-                        found[item.raw] = item
-            start += len(items)
-        return list(found.values())
+                found.setdefault((item.moment, _digest(item)), {})[item.raw] = item
+        return [list(found.get((_moment(job), job.digest), {}).values()) for job in jobs]
 
     @staticmethod
     def payload(items: Sequence[Item]) -> Payload:
@@ -92,6 +93,19 @@ class RetriedJobs:
             "error": job.error or None,
             "waiting": job.waiting,
         }
+
+
+def _moment(job: Retried) -> str:
+    """The second at which it is due."""
+    return str(int(job.due))
+
+
+def _digest(item: Item) -> str:
+    """That of its job; empty if it cannot be read."""
+    try:
+        return digest_of(RetriedJobs.payload([item]))
+    except UnreadablePayload:
+        return ""
 
 
 def _fits(glob: str | None, text: str) -> bool:

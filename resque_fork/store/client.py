@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..errors import RedisRefused, RedisUnavailable
+from ..errors import RedisRefused, RedisUnavailable, WrongKeyType
 from ..lazy import shared_property
 from .connecting import open_client
 from .redis_py import Deadline
@@ -71,6 +71,14 @@ class Client:
                     raise reply
             found.append(reply)
         return found
+
+    def read_each(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """The replies to commands that read; None of a key that holds another type."""
+        replies = self.execute_many(commands, errors=True)
+        for reply in replies:
+            if isinstance(reply, Exception) and not isinstance(reply, WrongKeyType):
+                raise reply
+        return [None if isinstance(reply, WrongKeyType) else reply for reply in replies]
 
     def scan(self, match: str) -> Iterator[bytes]:
         """Every key that matches, of the whole database."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import RedisRefused
@@ -111,6 +111,17 @@ class DelayedJobs:
         key, last = f"{self._keys.delayed_prefix}{moment}", start + count - 1
         return [
             Item(moment, raw) for raw in self._redis.execute_command("LRANGE", key, start, last)
+        ]
+
+    def at_each(self, moments: Sequence[str], count: int) -> list[list[Item]]:
+        """The first items of several times, in one round trip; none where there is no list."""
+        commands = [
+            ("LRANGE", f"{self._keys.delayed_prefix}{moment}", 0, count - 1) for moment in moments
+        ]
+        lists = self._redis.read_each(commands)
+        return [
+            [Item(moment, raw) for raw in found or ()]
+            for moment, found in zip(moments, lists, strict=True)
         ]
 
     def each(self) -> Iterator[Item]:

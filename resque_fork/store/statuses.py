@@ -48,11 +48,7 @@ class Statuses:
         Empty if a status has expired, None if its key is of another type.
         """
         commands = [("GETRANGE", self._keys.status(job_id), 0, LARGEST) for job_id in job_ids]
-        replies = self._redis.execute_many(commands, errors=True)
-        for reply in replies:
-            if isinstance(reply, Exception) and not isinstance(reply, WrongKeyType):
-                raise reply
-        return [reply if isinstance(reply, bytes) else None for reply in replies]
+        return self._redis.read_each(commands)
 
     def enqueue(self, job_id: str, status: bytes, queue: str, payload: bytes) -> None:
         """Queue a tracked job."""

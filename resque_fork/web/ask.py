@@ -127,14 +127,38 @@ class Shown:
     values: Row
 
 
+def no_name(ask: Ask) -> str:
+    """For a question that names nothing."""
+    return ""
+
+
+def named(field: str) -> Callable[[Ask], str]:
+    """For a question about what a field of the address names."""
+    return lambda ask: ask.named(field)
+
+
 @dataclass(frozen=True)
 class Action:
     """What a button does: a GET of its path asks the question, a POST does it.
 
-    One without a question changes nothing.
+    In the question ``{}`` stands for what it is `about`. An action without one changes nothing.
     """
 
     path: str
     button: str
     do: Callable[[Ask], Done | Shown]
-    question: Callable[[Ask], str] | None = None
+    question: str = ""
+    about: Callable[[Ask], str] = no_name
+
+    def asked(self, ask: Ask) -> str:
+        """The question. Raises ResqueError if there is nothing to ask."""
+        return self.question.format(self.about(ask))
+
+
+def slice_of(start: int, *, more: bool) -> Row:
+    """Where a page of rows begins, and where those before and behind it do."""
+    return {
+        "start": start,
+        "next": start + PAGE if more else None,
+        "previous": max(0, start - PAGE) if start else None,
+    }

@@ -151,13 +151,11 @@ class _Served:
 
     def question(self, action: Action) -> Endpoint:
         """An endpoint that asks whether to do it."""
-        assert action.question
-        question = action.question
 
         def answer(request: Request) -> Response:
             try:
                 ask = self._ask(request)
-                asked = question(ask)
+                asked = action.asked(ask)
             except ResqueError as error:
                 return self._problem(request, error)
             asking = {

@@ -11,7 +11,7 @@ from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
 from ..text import counted
 from ..wire.delayed import is_second
-from .ask import PAGE, Action, Ask, BadRequest, Done, NotFound, Page
+from .ask import PAGE, Action, Ask, BadRequest, Done, NotFound, Page, slice_of
 from .queues import payload_row
 
 SLICE = 500  # different jobs that one request acts on
@@ -25,9 +25,7 @@ def show_all(ask: Ask) -> Row:
     return {
         "now": now,
         "count": jobs.count_times(),
-        "start": start,
-        "next": start + PAGE if len(times) > PAGE else None,
-        "previous": max(0, start - PAGE) if start else None,
+        **slice_of(start, more=len(times) > PAGE),
         "times": [
             {**delayed_row(moment, size, now), "moment": moment}
             for moment, size in zip(shown, jobs.sizes(shown), strict=True)
@@ -48,9 +46,7 @@ def show(ask: Ask) -> Row:
         "moment": moment,
         "time": shown_moment(moment),
         "count": size,
-        "start": start,
-        "next": start + PAGE if start + PAGE < size else None,
-        "previous": max(0, start - PAGE) if start else None,
+        **slice_of(start, more=start + PAGE < size),
         "jobs": [
             {"queue": queue_of(item), **payload_row(start + i, item.raw)}
             for i, item in enumerate(items)
@@ -99,12 +95,14 @@ ACTIONS = (
         "/delayed/now",
         "Run now",
         _each(DelayedJobs.enqueue, "Queued"),
-        lambda ask: f"Queue {_jobs_of(ask)} now?",
+        "Queue {} now?",
+        _jobs_of,
     ),
     Action(
         "/delayed/remove",
         "Remove",
         _each(DelayedJobs.remove, "Removed"),
-        lambda ask: f"Remove {_jobs_of(ask)} for good?",
+        "Remove {} for good?",
+        _jobs_of,
     ),
 )

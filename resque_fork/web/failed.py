@@ -10,7 +10,7 @@ import glob
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from ..client.failed import FailedJob, FailedJobs, Filter
 from ..errors import StaleEntry
@@ -162,21 +162,21 @@ def remove(ask: Ask) -> Done:
     return Done(f"Removed {counted(done, 'failed job')}.", "/failed", _back(ask))
 
 
-def _all_that_match(act: str, button: str, path: str) -> Callable[[Ask], Done | Shown]:
-    """One slice of all that match, the oldest first; then a page that goes on with the next.
+def _on_all(path: str, button: str, question: str, *, removes: bool) -> Action:
+    """Acts on all that match, one slice a request, the oldest first.
 
-    Where it has come to stands in that page's form: `at` and `until` are indexes.
+    It answers with a page that goes on with the next. Where it has come to stands in that page's
+    form: `at` and `until` are indexes.
     """
 
     def do(ask: Ask) -> Done | Shown:
         jobs = list_of(ask)
-        removes = act == "Removed"
         at, until = ask.sent("at"), ask.sent("until", jobs.count())
         chosen, place = _slice(jobs, filter_of(ask), at, until, skip_retried=not removes)
         done = jobs.remove(chosen) if removes else jobs.requeue(chosen)
         total = ask.sent("done") + done
-        again = "" if removes else " again"
-        said = f"{act} {counted(total, 'failed job')}{again}."
+        changed = counted(total, "failed job")
+        said = f"Removed {changed}." if removes else f"Queued {changed} again."
         if place >= until:
             return Done(said, "/failed", _back(ask))
         gone = done if removes else 0  # what stood behind them has moved up
@@ -197,7 +197,7 @@ def _all_that_match(act: str, button: str, path: str) -> Callable[[Ask], Done | 
         }
         return Shown(said, "progress.html", values)
 
-    return do
+    return Action(path, button, do, question, _matching)
 
 
 def _slice(
@@ -236,18 +236,13 @@ def _matching(ask: Ask) -> str:
 
 PAGES = (Page("/failed", "failed.html", show_all), Page("/failure", "failure.html", show))
 ACTIONS = (
-    Action("/failed/retry", "Retry", retry, lambda ask: f"Queue {_selected(ask)} again?"),
-    Action("/failed/remove", "Remove", remove, lambda ask: f"Remove {_selected(ask)} for good?"),
-    Action(
+    Action("/failed/retry", "Retry", retry, "Queue {} again?", _selected),
+    Action("/failed/remove", "Remove", remove, "Remove {} for good?", _selected),
+    _on_all(
         "/failed/retry-all",
         "Retry all",
-        _all_that_match("Queued", "Retry all", "/failed/retry-all"),
-        lambda ask: f"Queue {_matching(ask)} again, but for those that were retried before?",
+        "Queue {} again, but for those that were retried before?",
+        removes=False,
     ),
-    Action(
-        "/failed/remove-all",
-        "Remove all",
-        _all_that_match("Removed", "Remove all", "/failed/remove-all"),
-        lambda ask: f"Remove {_matching(ask)} for good?",
-    ),
+    _on_all("/failed/remove-all", "Remove all", "Remove {} for good?", removes=True),
 )

@@ -24,7 +24,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .access import ALL, NOTHING, READ, Access, AccessOf
+from ..text import printable
+from .access import ALL, READ, Access, AccessOf
 
 log = logging.getLogger("resque_fork.web")
 
@@ -83,7 +84,7 @@ class Guard:
         client = request.client.host if request.client else "?"
         request.state.who = access.who or client
         request.state.may_change = access.level == ALL
-        if access.level not in (ALL, READ):
+        if access.level not in (ALL, READ):  # an application may have said anything
             if access.challenge:
                 if "authorization" in request.headers:
                     log.warning("%s: wrong name or password", client)
@@ -94,19 +95,22 @@ class Guard:
         if access.level != ALL:
             return PlainTextResponse("You may look at this dashboard, and change nothing.\n", 403)
         if problem := _foreign(request.headers):
-            log.warning("%s: refused %s: %s", request.state.who, request.url.path, problem)
+            refused = (request.state.who, request.url.path, problem)
+            log.warning("%s: refused %s: %s", *map(printable, refused))
             return PlainTextResponse(f"Nothing was done: {problem}\n", 403)
         return None
 
     async def _access_of(self, request: Request) -> Access:
-        if inspect.iscoroutinefunction(self._access):
-            answer: Any = await self._access(request)
-        else:
-            answer = await run_in_threadpool(self._access, request)
-        if isinstance(answer, Access):
-            return answer
-        level, who = (answer, "") if isinstance(answer, str) else (*(answer or ()), NOTHING, "")[:2]
-        return Access(level, str(who))
+        answer: Any = await run_in_threadpool(self._access, request)
+        return _access(await answer if inspect.isawaitable(answer) else answer)
+
+
+def _access(answer: Any) -> Access:
+    """What the application has said: a level, or a level and a name."""
+    if isinstance(answer, Access):
+        return answer
+    level, who = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, "")
+    return Access(level, str(who or ""))
 
 
 def _foreign(headers: Headers) -> str | None:

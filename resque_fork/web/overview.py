@@ -22,7 +22,7 @@ MOST_TIMES = 1000  # times of delayed jobs whose jobs are counted
 
 
 def show(ask: Ask) -> Row:
-    """What an operator has to know first; what cannot be read is left out, and said."""
+    """What an operator has to know first; what cannot be read is None or empty, and said."""
     problems: list[str] = []
 
     def read(look: Callable[[], Any], default: Any) -> Any:
@@ -35,26 +35,26 @@ def show(ask: Ask) -> Row:
             return default
 
     resque = ask.site.resque
-    queues = read(lambda: queue_rows(ask), [])
-    workers = read(lambda: worker_rows(ask.site), [])
-    working = [row for row in workers if row["state"] == "working"]
+    queues = read(lambda: queue_rows(ask), None)
+    workers = read(lambda: worker_rows(ask.site), None)
+    working = [row for row in workers or () if row["state"] == "working"]
     check_up = ask.memory.check_up
     check_up.refresh()
     return {
         "now": ask.site.workers.now(),
         "paused": read(resque.paused, False),
         "numbers": {
-            "pending": sum(row["size"] for row in queues),
-            "working": len(working),
+            "pending": None if queues is None else sum(row["size"] for row in queues),
+            "working": None if workers is None else len(working),
             "delayed": read(lambda: delayed_numbers(ask)["jobs"], None),
             "retrying": read(lambda: Retries(resque.client, resque.key_names).count(), None),
             "failed": read(lambda: count_all(resque.client, resque.key_names), None),
             "processed": read(lambda: resque.stats.get("processed"), None),
-            "workers": len(workers),
-            "queues": len(queues),
+            "workers": None if workers is None else len(workers),
+            "queues": None if queues is None else len(queues),
         },
         "lines": read(lambda: lines(ask.memory.minutes.last_day()), []),
-        "queues": sorted(queues, key=_urgency)[:MOST_QUEUES],
+        "queues": sorted(queues or (), key=_urgency)[:MOST_QUEUES],
         "longest": sorted(working, key=lambda row: -(row["running_seconds"] or 0))[:MOST_JOBS],
         "findings": _bad(check_up.findings),
         "checked_at": check_up.checked_at,

@@ -14,7 +14,7 @@ from ..store.queues import Queues
 from ..text import counted
 from ..wire.status import id_of, id_of_item
 from ..wire.times import run_time
-from .ask import PAGE, Action, Ask, Done, NotFound, Page
+from .ask import PAGE, Action, Ask, Done, NotFound, Page, named, slice_of
 from .show import MOST_ITEMS
 from .workers import worker_rows
 
@@ -88,9 +88,7 @@ def show(ask: Ask) -> Row:
         "size": size,
         "queue_paused": queue_paused,
         **_waits(ask, {name: size})[name],
-        "start": start,
-        "next": start + PAGE if start + PAGE < size else None,
-        "previous": max(0, start - PAGE) if start else None,
+        **slice_of(start, more=start + PAGE < size),
         "jobs": [payload_row(start + i, raw) for i, raw in enumerate(payloads)],
         "workers": [row for row in worker_rows(ask.site) if row["queue"] == name],
         "served": not unserved(ask.site, [name]),
@@ -132,7 +130,7 @@ def pause_one(ask: Ask) -> Done:
 
 
 def resume_one(ask: Ask) -> Done:
-    """End that."""
+    """Let workers take jobs of a queue again."""
     name = ask.named("name")
     ask.site.resque.resume(name)
     return Done(f"Resumed {name}: workers take its jobs again.", "/queue", {"name": name})
@@ -145,7 +143,7 @@ def pause(ask: Ask) -> Done:
 
 
 def resume(ask: Ask) -> Done:
-    """End that."""
+    """Let all workers take jobs again."""
     ask.site.resque.resume()
     return Done("Resumed: workers take jobs again.", "/")
 
@@ -161,36 +159,35 @@ ACTIONS = (
         "/queue/pause",
         "Pause",
         pause_one,
-        lambda ask: f"Keep workers from taking new jobs of {ask.named('name')}?",
+        "Keep workers from taking new jobs of {}?",
+        named("name"),
     ),
     Action(
         "/queue/resume",
         "Resume",
         resume_one,
-        lambda ask: f"Let workers take jobs of {ask.named('name')} again?",
+        "Let workers take jobs of {} again?",
+        named("name"),
     ),
     Action(
         "/queue/clear",
         "Clear",
         clear,
-        lambda ask: f"Delete the {_jobs_of(ask)} for good? The queue stays.",
+        "Delete the {} for good? The queue stays.",
+        _jobs_of,
     ),
     Action(
         "/queue/delete",
         "Delete",
         delete,
-        lambda ask: f"Delete the queue and the {_jobs_of(ask)} for good?",
+        "Delete the queue and the {} for good?",
+        _jobs_of,
     ),
     Action(
         "/pause",
         "Pause all workers",
         pause,
-        lambda ask: "Keep all workers on all hosts from taking new jobs?",
+        "Keep all workers on all hosts from taking new jobs?",
     ),
-    Action(
-        "/resume",
-        "Resume all workers",
-        resume,
-        lambda ask: "Let all workers take jobs again?",
-    ),
+    Action("/resume", "Resume all workers", resume, "Let all workers take jobs again?"),
 )

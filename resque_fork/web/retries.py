@@ -5,10 +5,12 @@ from __future__ import annotations
 from ..errors import ResqueError
 from ..ops.retried import SHOWN, RetriedJobs
 from ..ops.rows import Row
+from ..store.delayed import Item
+from ..store.retried_jobs import Retried
 from ..text import counted
-from .ask import PAGE, Action, Ask, Done, Page
+from .ask import PAGE, Action, Ask, Done, Page, slice_of
 
-MOST_ITEMS = 500  # of one second, among which the items of a job are looked for
+MOST_LOOKED_AT = 500  # items of one second, among which those of a job are looked for
 
 
 def show_all(ask: Ask) -> Row:
@@ -16,25 +18,22 @@ def show_all(ask: Ask) -> Row:
     start = ask.number("start")
     found = RetriedJobs(ask.site)
     jobs = found.retries.page(start, PAGE + 1)
-    rows = [
-        {"digest": job.digest, **found.row(job, found.items_of(job, MOST_ITEMS))}
-        for job in jobs[:PAGE]
-    ]
+    items = found.items_of_each(jobs[:PAGE], MOST_LOOKED_AT)
     return {
         "now": ask.site.workers.now(),
         "count": found.retries.count(),
-        "start": start,
-        "next": start + PAGE if len(jobs) > PAGE else None,
-        "previous": max(0, start - PAGE) if start else None,
-        "jobs": rows,
+        **slice_of(start, more=len(jobs) > PAGE),
+        "jobs": [
+            {"digest": job.digest, **found.row(job, waiting)}
+            for job, waiting in zip(jobs, items, strict=False)
+        ],
     }
 
 
 def now(ask: Ask) -> Done:
     """Queue a job that waits, and all that equal it."""
-    found = RetriedJobs(ask.site)
-    job = found.named(ask.named("id"))
-    done = sum(found.delayed.enqueue(item) for item in found.items_of(job, MOST_ITEMS))
+    found, job, items = _named(ask)
+    done = sum(found.delayed.enqueue(item) for item in items)
     if not done:
         raise ResqueError(f"{job.digest[:SHOWN]} does not wait: it is in its queue or runs.")
     return Done(f"Queued {counted(done, 'job')}.", "/retries")
@@ -42,11 +41,18 @@ def now(ask: Ask) -> Done:
 
 def remove(ask: Ask) -> Done:
     """Remove a job that waits, and all that equal it."""
-    found = RetriedJobs(ask.site)
-    job = found.named(ask.named("id"))
-    done = sum(found.delayed.remove(item) for item in found.items_of(job, MOST_ITEMS))
+    found, job, items = _named(ask)
+    done = sum(found.delayed.remove(item) for item in items)
     found.retries.forget(job.digest)
     return Done(f"Removed {counted(done, 'job')}.", "/retries")
+
+
+def _named(ask: Ask) -> tuple[RetriedJobs, Retried, list[Item]]:
+    """The job that the address names, and what waits for it. Raises ResqueError."""
+    found = RetriedJobs(ask.site)
+    job = found.named(ask.named("id"))
+    [items] = found.items_of_each([job], MOST_LOOKED_AT)
+    return found, job, items
 
 
 def _job(ask: Ask) -> str:
@@ -56,6 +62,6 @@ def _job(ask: Ask) -> str:
 
 PAGES = (Page("/retries", "retries.html", show_all),)
 ACTIONS = (
-    Action("/retries/now", "Run now", now, lambda ask: f"Queue {_job(ask)} now?"),
-    Action("/retries/remove", "Remove", remove, lambda ask: f"Remove {_job(ask)} for good?"),
+    Action("/retries/now", "Run now", now, "Queue {} now?", _job),
+    Action("/retries/remove", "Remove", remove, "Remove {} for good?", _job),
 )

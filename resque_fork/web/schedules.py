@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ..clock.known import KnownSchedule, all_known
 from ..errors import ResqueError, WrongKeyType
@@ -63,7 +63,7 @@ def pause(ask: Ask) -> Done:
 
 
 def resume(ask: Ask) -> Done:
-    """End that."""
+    """Let a paused schedule have ticks again."""
     name = _named(ask).stored.name
     if not ask.site.resque.schedules.resume(name):
         raise ResqueError(f"{name} is not paused.")
@@ -77,14 +77,14 @@ def remove(ask: Ask) -> Done:
     return Done(f"Removed {name}.", "/schedules")
 
 
-def _asking(words: str) -> Callable[[Ask], str]:
-    return lambda ask: words.format(_named(ask).stored.name)
+def _name(ask: Ask) -> str:
+    return _named(ask).stored.name
 
 
 PAGES = (Page("/schedules", "schedules.html", show_all),)
 ACTIONS = (
-    Action("/schedule/run", "Run now", run, _asking("Queue the job of {} now?")),
-    Action("/schedule/pause", "Pause", pause, _asking("Let {} queue nothing until it is resumed?")),
-    Action("/schedule/resume", "Resume", resume, _asking("Let {} queue jobs again?")),
-    Action("/schedule/remove", "Remove", remove, _asking("Remove the schedule {} for good?")),
+    Action("/schedule/run", "Run now", run, "Queue the job of {} now?", _name),
+    Action("/schedule/pause", "Pause", pause, "Let {} queue nothing until it is resumed?", _name),
+    Action("/schedule/resume", "Resume", resume, "Let {} queue jobs again?", _name),
+    Action("/schedule/remove", "Remove", remove, "Remove the schedule {} for good?", _name),
 )

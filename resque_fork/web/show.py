@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import glob
 import hashlib
 import re
 from importlib import resources
@@ -97,6 +98,11 @@ def _thousands(number: Any) -> str:
     return f"{number:,}" if isinstance(number, int) else str(number)
 
 
+def _counted(number: int, noun: str) -> str:
+    """``1,000 jobs``."""
+    return counted(number, noun).replace(str(number), _thousands(number), 1)
+
+
 def _took(seconds: float | None) -> str:
     if seconds is None:
         return ""
@@ -130,6 +136,7 @@ def environment() -> Environment:
         "ago": _ago,
         "brief": _brief,
         "clock": _clock,
+        "literal": glob.escape,
         "points": points,
         "readable": readable,
         "size": _size,
@@ -137,7 +144,7 @@ def environment() -> Environment:
         "took": _took,
         "until": _until,
     }
-    made.globals |= {"counted": counted}
+    made.globals |= {"counted": _counted}
     return made
 
 

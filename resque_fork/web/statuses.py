@@ -199,6 +199,7 @@ ACTIONS = (
         "/status/kill",
         "Kill",
         kill,
-        lambda ask: f"Kill {_alive(ask)}? It does not fail, and is not tried again.",
+        "Kill {}? It does not fail, and is not tried again.",
+        _alive,
     ),
 )

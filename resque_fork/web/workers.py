@@ -22,7 +22,7 @@ from ..wire.job import Payload
 from ..wire.record import WorkerRecord
 from ..wire.status import id_of
 from ..wire.times import run_time
-from .ask import Action, Ask, Done, NotFound, Page, Shown
+from .ask import Action, Ask, Done, NotFound, Page, Shown, named
 from .memory import MOST_ASKED
 from .show import MOST_ITEMS, bounded
 
@@ -47,7 +47,7 @@ def _judged(row: Row, site: Site) -> Row:
 def show_all(ask: Ask) -> Row:
     """All workers."""
     rows = worker_rows(ask.site)
-    states = ("working", "idle", "dead")
+    states = ("working", "idle", "paused", "dead")
     return {
         "now": ask.site.workers.now(),
         "paused": ask.site.resque.paused(),
@@ -175,18 +175,18 @@ def stacks(ask: Ask) -> Shown:
     """Where the running job is; the job is not disturbed."""
     worker = ask.named("id")
     if is_elsewhere(ask.site, worker):
-        found = _stacks(_ask_it(ask, "stacks"))
+        found = _stacks_in(_ask_it(ask, "stacks"))
     else:
         found = stacks_of_job(process_of(ask.site, worker).pid)
     said = f"Looked at the stacks of {worker}."
     return Shown(said, "stacks.html", {"worker": worker, "stacks": bounded(found)})
 
 
-def _stacks(found: Any) -> list[Row]:
-    """What a worker has answered; it comes from Redis, and may be anything."""
+def _stacks_in(answer: Any) -> list[Row]:
+    """The answer comes from Redis, and may be anything."""
     return [
         {"child": one.get("child"), "stack": _lines(one.get("stack"))}
-        for one in (found if isinstance(found, list) else ())
+        for one in (answer if isinstance(answer, list) else ())
         if isinstance(one, dict)
     ]
 
@@ -201,19 +201,22 @@ ACTIONS = (
         "/worker/stop",
         "Stop",
         _told(signal.SIGQUIT, "shutdown", "it finishes its job, and ends", leaves=True),
-        lambda ask: f"Have {ask.named('id')} finish its job, and end?",
+        "Have {} finish its job, and end?",
+        named("id"),
     ),
     Action(
         "/worker/pause",
         "Pause",
         _told(signal.SIGUSR2, "pause_processing", "it finishes its job, and takes no other"),
-        lambda ask: f"Have {ask.named('id')} finish its job, and take no other?",
+        "Have {} finish its job, and take no other?",
+        named("id"),
     ),
     Action(
         "/worker/resume",
         "Resume",
         _told(signal.SIGCONT, "unpause_processing", "it takes jobs again"),
-        lambda ask: f"Have {ask.named('id')} take jobs again?",
+        "Have {} take jobs again?",
+        named("id"),
     ),
     Action(
         "/worker/kill-job",
@@ -223,7 +226,8 @@ ACTIONS = (
             "kill_child",
             "its job is stopped and fails, and it goes on with the next",
         ),
-        lambda ask: f"Stop the job of {ask.named('id')}? The job fails, the worker goes on.",
+        "Stop the job of {}? The job fails, the worker goes on.",
+        named("id"),
     ),
     Action("/worker/stacks", "Where is it?", stacks),
 )
