@@ -51,6 +51,16 @@ def test_many_commands_at_once(redis: Redis, redis_url: str) -> None:
         assert sorted(client.scan("*")) == [b"done", b"k"]
 
 
+def test_reading_many_keys(redis: Redis, redis_url: str) -> None:
+    """A key of another type costs no other reply; any other refusal is raised."""
+    redis.set("k", "x")
+    with BothWays(RedisURL(redis_url)) as client:
+        assert client.read_each([("LLEN", "k"), ("GET", "k"), ("GET", "l")]) == [None, b"x", None]
+        assert client.read_each([]) == []
+        with pytest.raises(RedisRefused, match="NOSUCH"):
+            client.read_each([("LLEN", "k"), ("NOSUCH",)])
+
+
 def test_commands_are_never_repeated(redis_url: str, redis: Redis) -> None:
     """A command whose connection is cut is not sent again behind the caller's back."""
     raised: list[RedisUnavailable] = []

@@ -1,9 +1,7 @@
 """What the buttons do, each after a page that asks."""
 
-import html
 import json
 import logging
-import re
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -15,59 +13,12 @@ from resque_fork import Resque
 from resque_fork.web import dashboard, failed
 from resque_fork.web.access import everybody
 from resque_fork.web.dashboard import ACTIONS, PAGES
+from resque_fork.wire.delayed import digest_of
+from resque_fork.wire.job import Payload
 
-from .served import Answer, Served
-
-
-def hidden(page: str) -> list[tuple[str, str]]:
-    """The hidden fields of a page's form."""
-    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
-    return [(html.unescape(name), html.unescape(value)) for name, value in found]
-
-
-def heading(page: str) -> str:
-    [found] = re.findall(r"<h1>(.*?)</h1>", page)
-    return html.unescape(found)
-
-
-def act(served: Served, path: str, question: str | None = None) -> Answer:
-    """See what a button asks, say yes, and follow to the page that says what was done."""
-    asked = served.get(path)
-    assert asked.status == 200, asked.text
-    if question is not None:
-        assert heading(asked.text) == question
-    return follow(served, served.post(path))
-
-
-def follow(served: Served, done: Answer) -> Answer:
-    if done.status != 303:
-        return done
-    cookie = done.headers["set-cookie"]
-    assert "HttpOnly" in cookie
-    assert "SameSite=strict" in cookie
-    return served.get(done.headers["location"], {"Cookie": cookie.partition(";")[0]})
-
-
-def said(answer: Answer) -> str:
-    """What the page says was done."""
-    [found] = re.findall(r'<p class="said" role="status">(.*?)</p>', answer.text)
-    return html.unescape(found)
-
-
-def fail(redis: Redis, *numbers: int, class_name: str = "Mail") -> None:
-    for n in numbers:
-        payload = {"class": class_name, "args": [n]}
-        entry = {"payload": payload, "queue": "mail", "exception": "ValueError", "error": f"e{n}"}
-        redis.rpush("resque:failed", json.dumps(entry))
-
-
-def entries(redis: Redis) -> list[int]:
-    """The arguments of the failed jobs, the oldest first."""
-    return [json.loads(raw)["payload"]["args"][0] for raw in redis.lrange("resque:failed", 0, -1)]
-
-
-def queued(redis: Redis, queue: str = "mail") -> list[int]:
-    return [json.loads(raw)["args"][0] for raw in redis.lrange(f"resque:queue:{queue}", 0, -1)]
+from .acting import act, act_on, said
+from .records import entries, fail, queued
+from .served import Served
 
 
 def test_nothing_is_changed_by_looking(served: Served) -> None:
@@ -180,11 +131,6 @@ def test_all_that_match(served: Served, redis: Redis, monkeypatch: pytest.Monkey
     assert said(page) == "Queued 0 failed jobs again."
 
 
-def act_on(served: Served, path: str, page: Answer) -> Answer:
-    """The next slice."""
-    return follow(served, served.post(path, hidden(page.text)))
-
-
 def test_removing_all_that_match(
     served: Served, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +173,27 @@ def test_retries(served: Served, resque: Resque, stage: Stage) -> None:
     assert said(act(served, f"/retries/remove?id={second['digest']}")) == "Removed 1 job."
     assert len(served.get("/retries.json").json["jobs"]) == 1
     assert "No job that is retried begins with" in served.get("/retries/remove?id=abc").text
+
+
+def test_round_trips_of_retries(served: Served, redis: Redis) -> None:
+    """What waits for fifty retries is read at once, each second once."""
+
+    def delay(count: int) -> None:
+        for n in range(count):
+            payload = {"class": "Mail", "args": [n]}
+            digest = digest_of(Payload.take(json.dumps(payload).encode()))
+            due = 2_000_000_000 + n // 10
+            item = json.dumps({**payload, "queue": "mail"})
+            redis.zadd("resque:fork:retries", {digest: due})
+            redis.hset(f"resque:fork:retry:{digest}", mapping={"due": due, "attempt": 1})
+            redis.rpush(f"resque:delayed:{due}", item)
+
+    delay(50)
+    before = redis.info("commandstats").get("cmdstat_lrange", {"calls": 0})["calls"]
+    rows = served.get("/retries.json").json["jobs"]
+    assert redis.info("commandstats")["cmdstat_lrange"]["calls"] - before == 5
+    assert sorted(row["args"][0] for row in rows) == [*range(50)]
+    assert '<td class="n">1 time</td>' in served.get("/retries").text
 
 
 def test_delayed(served: Served, resque: Resque) -> None:

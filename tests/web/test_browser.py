@@ -23,9 +23,8 @@ from resque_fork.web.dashboard import NAVIGATION
 from . import pictures
 from .browser import NAMED, OTHER, Watched, axe, barriers, started
 from .hostile import fill
+from .records import fail, known, queued
 from .served import Served
-from .test_actions import fail, queued
-from .test_statuses import known
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PATIENCE = 30_000  # milliseconds for what ought to be seen at once

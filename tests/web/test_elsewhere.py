@@ -12,8 +12,8 @@ from redis import Redis
 from resque_fork.web import workers
 from resque_fork.web.memory import MOST_ASKED
 
+from .acting import act, said
 from .served import Served
-from .test_actions import act, said
 
 
 def moved_away(stage: Stage, worker: Running) -> str:

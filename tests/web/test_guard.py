@@ -74,9 +74,31 @@ def test_nothing_for_those_who_may_nothing(resque: Resque, serve: Serve) -> None
 
 def test_an_answer_that_is_none(resque: Resque, serve: Serve) -> None:
     """If the application's function returns something else, nobody is let in."""
-    for nonsense in (None, "ALL", True, ()):
+    for nonsense in (None, "ALL", True, (), ("all",), (["all"], "ada"), Access("ALL")):  # type: ignore[arg-type]
         served = serve(dashboard(resque, access=lambda request, n=nonsense: n))  # type: ignore[misc]
-        assert served.get("/queues").status in (403, 500), nonsense
+        assert served.get("/queues").status == 403, nonsense
+
+
+def test_functions_of_any_kind(resque: Resque, serve: Serve) -> None:
+    """What is called may be a function, a method or an object, and may return an awaitable."""
+
+    async def late(request: object) -> tuple[str, str]:
+        return "all", "ada"
+
+    class Door:
+        async def __call__(self, request: object) -> tuple[str, str]:
+            return await late(request)
+
+    for access in (late, lambda request: late(request), Door(), Door().__call__):
+        served = serve(dashboard(resque, access=access))  # type: ignore[arg-type]
+        assert "You are ada." in served.get("/queues").text
+
+
+def test_without_a_name(resque: Resque, serve: Serve) -> None:
+    """Whom the application does not name is shown by the address."""
+    for nameless in ("all", ("all", ""), ("all", None)):
+        served = serve(dashboard(resque, access=lambda request, n=nameless: n))  # type: ignore[misc]
+        assert "You are 127.0.0.1." in served.get("/queues").text
 
 
 def test_passwords(resque: Resque, serve: Serve, tmp_path: Path) -> None:
@@ -163,6 +185,13 @@ def test_requests_of_other_sites(
     assert (logging.WARNING, f"ada: refused /queues: {problem}") in [
         record[1:] for record in caplog.record_tuples
     ]
+
+
+def test_what_is_logged_of_a_path(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody can write into the log what a terminal obeys."""
+    served.post("/queues%1b[31m%0a", headers={"Origin": "null"})
+    [line] = [message for message in caplog.messages if "refused" in message]
+    assert line.startswith(r"ada: refused /queues\x1b[31m: the request comes")
 
 
 def test_requests_of_our_own(served: Served) -> None:

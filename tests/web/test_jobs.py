@@ -1,6 +1,8 @@
 """The page of jobs: what each class takes, and how it is retried."""
 
 import html
+import json
+import re
 
 import pytest
 from life.harness import Stage, until
@@ -73,6 +75,16 @@ def test_a_class_that_is_retried_and_never_ran(served: Served, redis: Redis) -> 
     none = {"p50": None, "p95": None, "p99": None}
     assert (row["runs"], row["seconds"], row["cpu_seconds"]) == (0, none, None)
     assert "after 1m." in served.get("/jobs").text
+
+
+def test_the_link_to_failed_jobs(served: Served, redis: Redis) -> None:
+    """It leads to those of this very class, whatever is in its name."""
+    redis.hset("resque:fork:metrics", "jobs\tmail\tMail[*]\tfailed", 1)
+    for name in ("Mail[*]", "Mail*"):
+        redis.rpush("resque:failed", json.dumps({"payload": {"class": name, "args": []}}))
+    [link] = re.findall(r'<th scope="row"><a href="([^"]*)">Mail', served.get("/jobs").text)
+    found = served.get(html.unescape(link).replace("/failed", "/failed.json")).json["jobs"]
+    assert [job["class"] for job in found] == ["Mail[*]"]
 
 
 def test_values_beyond_the_last_bound(served: Served, redis: Redis) -> None:

@@ -1,6 +1,5 @@
 """Lines of throughput and failures, latency and pauses of queues, and what Prometheus scrapes."""
 
-import html
 import re
 import time
 from collections.abc import Callable
@@ -14,8 +13,8 @@ from resque_fork.metrics.names import METRICS
 from resque_fork.web import dashboard, minutes
 from resque_fork.web.access import NOTHING, everybody
 
+from .acting import act, said, text_of
 from .served import Served
-from .test_actions import act, said
 
 
 def began(redis: Redis, ago: int) -> int:
@@ -50,7 +49,7 @@ def test_lines(served: Served, redis: Redis) -> None:
     assert (hour["done"], hour["failed"], hour["again"]) == (60, 2, 4)
     assert (day["done"], day["failed"], day["again"]) == (1060, 2, 4)
     page = served.get("/").text
-    text = html.unescape(re.sub("<[^>]*>", "", page))
+    text = text_of(served.get("/"))
     assert "Last hour: 60 done, 2 failed, 4 to be tried again" in text
     assert "Last 24 hours: 1,060 done, 2 failed, 4 to be tried again" in text
     assert "Failed or to be tried again: at most 6 a minute in the last hour" in text
@@ -83,7 +82,7 @@ def test_a_minute_that_is_over_is_read_once(
     """A page reads those that are new, and of those before as many as it has time for."""
     monkeypatch.setattr(minutes, "BUDGET", 0)
     assert [span["minutes"] for span in spans(served)] == [20, 20]
-    assert "(the newest 40 minutes are read)" in re.sub("<[^>]*>", "", served.get("/").text)
+    assert "(the newest 40 minutes are read)" in text_of(served.get("/"))
     until_read(served)
     before = redis.info("commandstats")["cmdstat_hgetall"]["calls"]
     assert all(span["complete"] for span in spans(served))
@@ -166,6 +165,13 @@ def test_a_thousand_queues(served: Served, redis: Redis) -> None:
     assert len(served.get("/queues.json").json["queues"]) == 1000
     redis.sadd("resque:queues", "one more")
     assert "These are the longest of 1,001." in served.get("/queues").text
+
+
+def test_states_of_workers(served: Served, redis: Redis) -> None:
+    """Every worker is counted under its state."""
+    redis.sadd("resque:workers", "a:1:mail", "b:1:mail")
+    redis.hset("resque:fork:a:1:mail", "paused", "1")
+    assert "0 working, 1 idle, 1 paused, 0 dead." in text_of(served.get("/workers"))
 
 
 def test_more_than_a_thousand_workers(served: Served, redis: Redis) -> None:

@@ -135,8 +135,31 @@ def test_a_key_of_another_type(served: Served, redis: Redis) -> None:
     overview = html.unescape(served.get("/").text)
     assert sentence in overview
     assert ">mail</a>" in overview
+    assert "<b>1</b> pending" in overview
+    assert "<b>?</b> running" in overview
+    assert "No job runs." not in overview
     assert served.get("/workers").status == 500
     assert sentence in html.unescape(served.get("/workers").text)
+
+
+def test_queues_that_cannot_be_read(served: Served, redis: Redis) -> None:
+    """Nobody is told that there are none."""
+    redis.set("resque:queues", "text")
+    overview = served.get("/").text
+    assert "<b>?</b> pending" in overview
+    assert "There are no queues." not in overview
+    assert served.get("/overview.json").json["numbers"]["pending"] is None
+
+
+def test_json_of_a_page(served: Served, redis: Redis) -> None:
+    """The link to JSON leads to the rows that the page shows."""
+    redis.sadd("resque:queues", "mail")
+    redis.rpush("resque:queue:mail", *range(120))
+    redis.zadd("resque:delayed_queue_schedule", {"2000000000": 2e9})
+    redis.rpush("resque:delayed:2000000000", *range(120))
+    for path in ("/queue?name=mail&start=50", "/due?time=2000000000&start=50"):
+        [link] = [link for link in links(served.get(path).text) if ".json" in link]
+        assert [row["index"] for row in served.get(link).json["jobs"]] == [*range(50, 100)]
 
 
 def test_the_etag_is_that_of_what_is_shown(served: Served, resque: Resque) -> None:

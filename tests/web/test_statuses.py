@@ -1,9 +1,6 @@
 """Statuses of tracked jobs: found, shown whatever stands there, and killed."""
 
-import html
-import json
 import logging
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,20 +13,12 @@ from resque_fork.store.statuses import LARGEST
 from resque_fork.web import dashboard, search
 from resque_fork.web.access import everybody
 
+from .acting import act, said, text_of
 from .hostile import STATUSES
-from .served import Answer, Served
-from .test_actions import act, said
+from .records import known
+from .served import Served
 
 pytestmark = pytest.mark.usefixtures("own_jobs")
-
-
-def known(redis: Redis, number: int, status: str = "completed", **more: Any) -> str:
-    """A tracked job, enqueued at this second; returns its id."""
-    job_id = f"{number:032x}"
-    redis.zadd("resque:_statuses", {job_id: number})
-    text = {"uuid": job_id, "status": status, "time": number, "name": "Report", "queue": "mail"}
-    redis.set(f"resque:status:{job_id}", json.dumps(text | more))
-    return job_id
 
 
 def numbers(served: Served, query: str = "") -> list[int]:
@@ -40,10 +29,6 @@ def numbers(served: Served, query: str = "") -> list[int]:
 def rows(served: Served, query: str = "") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = served.get(f"/statuses.json?{query}").json["statuses"]
     return found
-
-
-def text_of(answer: Answer) -> str:
-    return " ".join(html.unescape(re.sub("<[^>]*>", " ", answer.text)).split())
 
 
 def test_what_is_known(served: Served, redis: Redis) -> None:
