@@ -203,7 +203,7 @@ class ChildHandle:
         if self.stopped or self.exceeded or self.ended or self.report is not None:
             return
         self.exceeded = str(JobKilled())
-        log.warning("Child %d: %s", self.pid, self.exceeded)
+        log.warning("Child %d: its job is killed on request", self.pid)
         grace = self._settings.term_timeout
         self._escalate(LIMIT, [(0, "JobKilled"), (grace, "TERM"), (grace, "KILL")])
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from ..errors import WrongKeyType
+from ..logs import Once
 from ..settings import Settings
 from ..store.worker_store import WorkerStore
 from ..system.loop import Loop
@@ -38,7 +39,7 @@ class Maintenance:
         self._pushed = pushed
         self._shield = Shield()
         self._beat_due = self._look_due = loop.clock()
-        self._in_the_way = ""  # the last key of the wrong type that was complained of
+        self._errors = Once(logging.ERROR)
 
     @property
     def due(self) -> float:
@@ -46,14 +47,12 @@ class Maintenance:
         return min(self._beat_due, self._look_due)
 
     def run(self) -> None:
-        """Do what is due. If a key is in the way, say so once and go on."""
+        """Do what is due. If a key of another type is in the way, say so once and go on."""
         try:
             with self._shield("heartbeats and looking for dead workers"):
                 self._run_due()
         except WrongKeyType as problem:
-            if self._in_the_way != str(problem):
-                log.error("%s", problem)
-            self._in_the_way = str(problem)
+            self._errors.log("%s", problem)
 
     def heartbeat(self) -> None:
         """Say that the worker lives, and register it where it is not (any more)."""
