@@ -1,7 +1,7 @@
 """Makes docs/terminal.svg, the README's picture: a terminal in which a job crashes.
 
-Run it with `EXTRAS=docs,embedded bin/python docs/terminal.py`. What the picture shows is what the
-programs printed; only the directories of this machine are replaced.
+`bin/test tests/test_pictures.py --pictures` runs it. What the picture shows is what the programs
+printed; only the directories of this machine are replaced.
 """
 
 import io
@@ -19,7 +19,6 @@ from rich.text import Text
 from resque_fork import Resque
 from resque_fork.embedded import Server
 
-PICTURE = Path(__file__).with_suffix(".svg")
 COLUMNS = 100
 
 # The job says through a FIFO that it runs, and waits until somebody has looked at it.
@@ -40,7 +39,7 @@ WORK = ["work", "--queues=mail,reports", "--require=app", "--interval=0"]
 SHOW = ["failed", "show", "0"]
 
 
-def main() -> None:
+def main(picture: Path) -> None:
     with Server() as server, tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "app.py").write_text(APP)
         fifo = Path(directory, "running")
@@ -72,8 +71,7 @@ def main() -> None:
     ):
         screen.print(Text.assemble((f"$ {command}\n", "bold"), output), soft_wrap=True, end="")
     screen.print("$", style="bold")
-    PICTURE.write_text(without_fonts(screen.export_svg(title="resque-fork")), "utf-8")
-    print(f"wrote {PICTURE}", file=sys.stderr)
+    picture.write_text(without_fonts(screen.export_svg(title="resque-fork")), "utf-8")
 
 
 def titles(pid: int) -> str:
@@ -96,4 +94,4 @@ def without_fonts(svg: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

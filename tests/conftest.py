@@ -23,6 +23,8 @@ settings.load_profile("patient")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
 # What `bin/test fast` runs: tests that start a Redis server, and no workers.
 FAST = (
     *("wire", "system", "store", "metrics", "job", "failure", "policies", "client", "child"),
@@ -33,6 +35,9 @@ SLOW = ("test_worker.py", "test_changes.py", "test_worker_store_fit.py")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="only tests that start no workers")
+    parser.addoption(
+        "--pictures", action="store_true", help="make the pictures of the documentation anew"
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -54,6 +59,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if report.user_properties and report.when == "call":
             figures = ", ".join(f"{name}: {value}" for name, value in report.user_properties)
             terminalreporter.write_line(f"{report.nodeid}: {figures}")
+
+
+@pytest.fixture
+def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where pictures of the documentation go: to docs/ with --pictures."""
+    return DOCS if request.config.getoption("--pictures") else tmp_path
 
 
 @pytest.fixture(scope="session")

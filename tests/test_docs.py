@@ -34,7 +34,7 @@ FOREIGN_OPTIONS = {
 }
 
 # Those of the project's own programs, of which importing one would declare its jobs.
-PROGRAMS = ("bench/__main__.py", "bench/doors.py", "demo/__main__.py")
+PROGRAMS = ("bench/__main__.py", "bench/doors.py", "demo/__main__.py", "tests/conftest.py")
 
 
 def text_of(name: str) -> str:

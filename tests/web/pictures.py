@@ -1,26 +1,36 @@
-"""Takes the pictures of docs/dashboard.md: bin/python tests/web/pictures.py"""
+"""Takes the pictures of docs/dashboard.md."""
+
+from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+from life.harness import until
+from playwright.sync_api import Browser, ViewportSize, expect
 
-from life.harness import until  # noqa: E402
-from playwright.sync_api import Browser, ViewportSize  # noqa: E402
+from resque_fork import Resque
+from resque_fork.embedded import Server
+from resque_fork.web import dashboard
+from resque_fork.wire.times import failed_time, run_time
 
-from resque_fork import Resque  # noqa: E402
-from resque_fork.embedded import Server  # noqa: E402
-from resque_fork.web import dashboard  # noqa: E402
-from resque_fork.wire.times import failed_time, run_time  # noqa: E402
-from web.browser import started  # noqa: E402
-from web.served import Served  # noqa: E402
+from .served import Served
 
-PICTURES = {"dashboard-overview.png": "/", "dashboard-failed.png": "/failed"}
+
+class Picture(NamedTuple):
+    """What a picture is of: a page, and a text in a row of its tables."""
+
+    path: str
+    heading: str
+    row: str
+
+
+PICTURES = {
+    "dashboard-overview.png": Picture("/", "Overview", "+320"),
+    "dashboard-failed.png": Picture("/failed", "Failed jobs", "SendMail ConnectionError"),
+}
 SIZE: ViewportSize = {"width": 1000, "height": 660}
 
 QUEUES = {"mail": 3, "images": 12, "imports": 1200, "reports": 1}
@@ -82,13 +92,10 @@ def take(browser: Browser, folder: Path) -> None:
             until(lambda: is_ready(served.get("/overview.json").json))
             resque.enqueue_many("Import", ([n] for n in range(320)), queue="imports")
             page = browser.new_page(viewport=SIZE)
-            for name, path in PICTURES.items():
-                page.goto(f"{served.url}{path}")
+            for name, of in PICTURES.items():
+                page.goto(f"{served.url}{of.path}")
+                expect(page.get_by_role("heading", level=1)).to_have_text(of.heading)
+                expect(page.get_by_role("row", name=of.row).first).to_be_in_viewport()
                 page.screenshot(path=folder / name)
             page.close()
         resque.close()
-
-
-if __name__ == "__main__":
-    with started() as browser:
-        take(browser, ROOT / "docs")

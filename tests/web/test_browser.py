@@ -20,9 +20,9 @@ from resque_fork.web import dashboard
 from resque_fork.web.access import everybody
 from resque_fork.web.dashboard import NAVIGATION
 
-from . import pictures
 from .browser import NAMED, OTHER, Watched, axe, barriers, started
 from .hostile import fill
+from .pictures import PICTURES, SIZE, take
 from .records import fail, known, queued
 from .served import Served
 
@@ -407,10 +407,19 @@ def test_narrow(open_page: Open, redis: Redis, served: Served) -> None:
         assert width <= 360, path
 
 
-def test_pictures(browser: Browser, tmp_path: Path) -> None:
-    """The pictures of the documents can be taken anew, and are small."""
-    pictures.take(browser, tmp_path)
-    taken = {path.name for path in tmp_path.iterdir()}
-    assert taken == {path.name for path in DOCS.glob("dashboard-*.png")}
-    assert all(f"({name})" in (DOCS / "dashboard.md").read_text("utf-8") for name in taken)
-    assert max(path.stat().st_size for path in DOCS.glob("dashboard-*.png")) < 100_000
+def size_of(picture: Path) -> tuple[int, int]:
+    """Width and height of a PNG."""
+    head = picture.read_bytes()[:24]
+    assert head[:16] == b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+    return int.from_bytes(head[16:20]), int.from_bytes(head[20:])
+
+
+def test_pictures(browser: Browser, pictures: Path) -> None:
+    """Those of the documentation are made anew, each of its page, and are as large as they were."""
+    take(browser, pictures)
+    page = (DOCS / "dashboard.md").read_text("utf-8")
+    assert re.findall(r"\((dashboard-.*?\.png)\)", page) == [*PICTURES]
+    assert {path.name for path in DOCS.glob("dashboard-*.png")} == {*PICTURES}
+    for name in PICTURES:
+        assert size_of(pictures / name) == size_of(DOCS / name) == (SIZE["width"], SIZE["height"])
+        assert (pictures / name).stat().st_size < 100_000
