@@ -36,3 +36,9 @@ def all_blocks(page: Path) -> list[Block]:
 def blocks(page: Path, language: str) -> list[str]:
     """The code of one language."""
     return [block.code for block in all_blocks(page) if block.language == language]
+
+
+def access_rules() -> dict[str, str]:
+    """Of docs/redis.md, the command that makes each user."""
+    page = (ROOT / "docs" / "redis.md").read_text("utf-8")
+    return dict(re.findall(r"<!-- acl (\w+) -->\n```text\n(.*?)^```$", page, re.M | re.S))

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import generated
 import pytest
-from pages import PAGES, ROOT
+from pages import PAGES, ROOT, access_rules
 from redis import Redis
 
 import resque_fork
@@ -188,12 +188,6 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 # --- what is promised, done
-
-
-def access_rules() -> dict[str, str]:
-    """The command that makes each user."""
-    page = text_of("docs/redis.md")
-    return dict(re.findall(r"<!-- acl (\w+) -->\n```text\n(.*?)^```$", page, re.M | re.S))
 
 
 IN_A_WORKER = {"add_up", "describe", "heartbeat", "keep", "note_status", "redeem", "restore"}

@@ -133,13 +133,14 @@ def show(ask: Ask) -> Row:
     return {"now": ask.site.workers.now(), "list": jobs.name, "job": job_row(job)}
 
 
-def _chosen(ask: Ask) -> list[FailedJob]:
-    """The entries that were selected. Raises BadRequest, StaleEntry."""
+def _chosen(ask: Ask) -> tuple[FailedJobs, list[FailedJob]]:
+    """The entries that were selected, and their list. Raises BadRequest, StaleEntry."""
     names = [re.fullmatch(r"(\d{1,15}):([0-9a-f]{8})", text) for text in ask.query.get("entry", ())]
     shown = {(int(name[1]), name[2]) for name in names if name}
     if not shown:
         raise BadRequest("No failed job is selected.")
-    return find(list_of(ask), shown)
+    jobs = list_of(ask)
+    return jobs, find(jobs, shown)
 
 
 def _back(ask: Ask) -> Row:
@@ -149,8 +150,8 @@ def _back(ask: Ask) -> Row:
 
 def retry(ask: Ask) -> Done:
     """Queue the selected jobs again."""
-    chosen = _chosen(ask)
-    done = list_of(ask).requeue(chosen)
+    jobs, chosen = _chosen(ask)
+    done = jobs.requeue(chosen)
     left = len(chosen) - done
     why = f"; left out {left}: gone, redacted, or without a queue or class" if left else ""
     return Done(f"Queued {counted(done, 'failed job')} again{why}.", "/failed", _back(ask))
@@ -158,7 +159,8 @@ def retry(ask: Ask) -> Done:
 
 def remove(ask: Ask) -> Done:
     """Remove the selected entries."""
-    done = list_of(ask).remove(_chosen(ask))
+    jobs, chosen = _chosen(ask)
+    done = jobs.remove(chosen)
     return Done(f"Removed {counted(done, 'failed job')}.", "/failed", _back(ask))
 
 
@@ -222,7 +224,7 @@ def _slice(
 
 
 def _selected(ask: Ask) -> str:
-    chosen = _chosen(ask)
+    _, chosen = _chosen(ask)
     if len(chosen) > 1:
         return f"these {len(chosen)} failed jobs"
     return f"{chosen[0].class_name or 'this failed job'} ({chosen[0].exception})"

@@ -66,12 +66,12 @@ def show(ask: Ask) -> Row:
     return {
         "now": site.workers.now(),
         "worker": row,
-        "job": _job(site, worker),
+        "job": _running_job(site, worker),
         **_processes(site, row),
     }
 
 
-def _job(site: Site, worker: str) -> Row | None:
+def _running_job(site: Site, worker: str) -> Row | None:
     """The arguments of the job that it performs, and which attempt this is."""
     raw = site.workers.records([worker]).get(worker)
     if raw is None:
@@ -132,18 +132,18 @@ def _process_row(process: psutil.Process, worker: int) -> Row | None:
 
 
 def _told(
-    number: signal.Signals, action: str, what: str, *, leaves: bool = False
+    number: signal.Signals, action: str, effect: str, *, leaves: bool = False
 ) -> Callable[[Ask], Done]:
     """Tells a worker of this host by a signal, and one of another by a request."""
 
     def tell(ask: Ask) -> Done:
         worker = ask.named("id")
         if is_elsewhere(ask.site, worker):
-            _ask_it(ask, action)
-            said = f"{worker} has answered: {what}."
+            _request(ask, action)
+            said = f"{worker} has answered: {effect}."
         else:
             _signal(ask, number)
-            said = f"Sent {number.name} to {worker}: {what}."
+            said = f"Sent {number.name} to {worker}: {effect}."
         return Done(said, "/workers") if leaves else Done(said, "/worker", {"id": worker})
 
     return tell
@@ -159,7 +159,7 @@ def _signal(ask: Ask, number: signal.Signals) -> None:
         raise ResqueError(NOT_OURS.format(worker)) from None
 
 
-def _ask_it(ask: Ask, action: str) -> Any:
+def _request(ask: Ask, action: str) -> Any:
     """What a worker of another host answers."""
     resque, asking = ask.site.resque, ask.memory.asking
     if not asking.acquire(blocking=False):
@@ -175,7 +175,7 @@ def stacks(ask: Ask) -> Shown:
     """Where the running job is; the job is not disturbed."""
     worker = ask.named("id")
     if is_elsewhere(ask.site, worker):
-        found = _stacks_in(_ask_it(ask, "stacks"))
+        found = _stacks_in(_request(ask, "stacks"))
     else:
         found = stacks_of_job(process_of(ask.site, worker).pid)
     said = f"Looked at the stacks of {worker}."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 from life.harness import Running, Stage
 
+from .pages import files_of
 from .postgres import Postgres
 
 URL = "redis://localhost:6379/0"  # in the settings of the page
@@ -87,8 +87,7 @@ def hang_up():
 
 def pieces() -> dict[str, str]:
     """The files that the page shows, by their paths."""
-    found = re.findall(r"^```py\n# (\S+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
-    return dict(found)
+    return files_of(PAGE.name)
 
 
 class Project:

@@ -7,10 +7,10 @@ import socket
 import sys
 
 import pytest
-from life.harness import Running, Stage
+from life.harness import Stage
 
-from . import pages
 from .postgres import Postgres
+from .shop import WORKERS, Shop
 
 WITHOUT_POOL = ", poolclass=NullPool"
 
@@ -45,62 +45,37 @@ asyncio.run(main())
 """
 
 
-class Shop:
-    """The files of the page, and the tables of its models."""
-
-    def __init__(self, stage: Stage, postgres: Postgres) -> None:
-        self.stage = stage
-        self.env = stage.environment(**postgres.environment, RESQUE_REDIS=stage.url)
-        pages.write(stage.directory, "fastapi.md")
-        self.run("-c", "import asyncio, test_app; asyncio.run(test_app.create_tables())")
-
-    def run(self, *args: str) -> str:
-        running = self.stage.start(sys.executable, "-W", "error", *args, env=self.env)
-        assert running.ended() == 0, running.said
-        return running.said
-
-    def place_orders(self, count: int) -> None:
-        """By requests to the view."""
-        self.run(
-            "-c",
-            "from fastapi.testclient import TestClient\n"
-            "from app import app\n"
-            "with TestClient(app) as client:\n"
-            f"    for number in range({count}):\n"
-            "        assert client.post(f'/orders/{number}').status_code == 202\n",
-        )
-
-    def work(self, *options: str) -> Running:
-        options = ("--interval", "0", *options)
-        return self.stage.work(*options, queues="orders", require="jobs", env=self.env)
-
-
 @pytest.fixture
 def shop(stage: Stage, postgres: Postgres) -> Shop:
-    return Shop(stage, postgres)
+    shop = Shop(stage, postgres, "fastapi.md", "orders")
+    shop.run("-c", "import asyncio, test_app; asyncio.run(test_app.create_tables())")
+    return shop
 
 
-@pytest.mark.parametrize("options", [("--count", "2"), ("--jobs-per-fork", "7"), ()])
-def test_orders_are_shipped(
-    shop: Shop, stage: Stage, postgres: Postgres, options: tuple[str, ...]
-) -> None:
+def place_orders(shop: Shop, count: int) -> None:
+    """By requests to the view."""
+    shop.run(
+        "-c",
+        "from fastapi.testclient import TestClient\n"
+        "from app import app\n"
+        "with TestClient(app) as client:\n"
+        f"    for number in range({count}):\n"
+        "        assert client.post(f'/orders/{number}').status_code == 202\n",
+    )
+
+
+@pytest.mark.parametrize("options", WORKERS)
+def test_orders_are_shipped(shop: Shop, options: tuple[str, ...]) -> None:
     """Sixty jobs that views have queued are done, none has failed, and there is no warning."""
-    shop.place_orders(60)
-    worker = shop.work(*options)
-    assert worker.ended() == 0
-    assert stage.failed() == []
-    assert stage.stat("processed") == 60
-    assert postgres.rows("SELECT count(*) FROM orders WHERE shipped") == [(60,)]
-    assert " WARNING: " not in worker.said
+    place_orders(shop, 60)
+    shop.assert_shipped(60, shop.work(*options, require="jobs"))
 
 
 def test_an_engine_with_a_pool(shop: Shop, stage: Stage) -> None:
     """It fails jobs after the first in a process, as the page warns."""
-    shop.place_orders(3)
-    jobs = stage.directory / "jobs.py"
-    assert WITHOUT_POOL in jobs.read_text()
-    jobs.write_text(jobs.read_text().replace(WITHOUT_POOL, ""))
-    assert shop.work("--jobs-per-fork", "3").ended() == 0
+    place_orders(shop, 3)
+    shop.change("jobs.py", WITHOUT_POOL)
+    shop.work("--jobs-per-fork", "3", require="jobs")
     assert stage.failed()
 
 

@@ -3,20 +3,22 @@
 import html
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 import pytest
+from pages import access_rules
 from redis import Redis
 
-from resque_fork import Resque
+from resque_fork import Resque, embedded
 from resque_fork.web import show
 from resque_fork.web.access import everybody
 from resque_fork.web.dashboard import PAGES, dashboard
 
 from .hostile import TEXTS, fill
-from .served import Served
+from .records import fail, known
+from .served import Answer, Served
 
 EVERY = [
     page for page in PAGES if page.path not in ("/queue", "/worker", "/failure", "/due", "/status")
@@ -37,22 +39,60 @@ def test_empty(served: Served, page: object) -> None:
     assert isinstance(served.get(page.as_json).json, dict)  # type: ignore[attr-defined]
 
 
-def test_every_page_that_is_linked(served: Served, redis: Redis) -> None:
-    """Whatever stands in Redis, every link of every page leads to a page, and nothing is HTML."""
-    fill(redis)
+def every_linked(served: Served) -> Iterator[tuple[str, Answer]]:
+    """Each address that a page links to, from the overview on, and what stands there."""
     todo, seen = {"/"}, set[str]()
     while todo:
         path = todo.pop()
         seen.add(path)
         answer = served.get(path)
+        yield path, answer
+        if answer.headers.get_content_type() == "text/html":
+            new = {urldefrag(urljoin(path, link)).url for link in links(answer.text)}
+            todo |= {link for link in new if urlsplit(link).path != "/static"} - seen
+
+
+def test_every_page_that_is_linked(served: Served, redis: Redis) -> None:
+    """Whatever stands in Redis, every link of every page leads to a page, and nothing is HTML."""
+    fill(redis)
+    kinds = set()
+    for path, answer in every_linked(served):
         assert answer.status in (200, 404, 409), (path, answer.text[-1000:])
         if answer.headers.get_content_type() == "text/html":
             check(answer.text)
-            new = {urljoin(path, link) for link in links(answer.text)}
-            todo |= {link for link in new if urlsplit(link).path != "/static"} - seen
-    kinds = {urlsplit(path).path for path in seen}
+        kinds.add(urlsplit(path).path)
     assert kinds >= {page.path for page in PAGES}
     assert kinds >= {page.as_json for page in PAGES}
+
+
+def write(redis: Redis, resque: Resque) -> None:
+    """What buttons act on."""
+    for number in range(2):
+        fail(redis, number)
+        known(redis, number, "queued", queue="mail")
+        resque.enqueue_to("mail", "Mail", number)
+        resque.enqueue_at_to("mail", 2_000_000_000 + number, "Mail", number)
+    resque.set_schedule("hourly", "Mail", 7, every="1h", queue="mail")
+
+
+def test_access_rules_are_enough(serve: Callable[..., Served]) -> None:
+    """With the rules that docs/redis.md has for people, every page and button works."""
+    with embedded.Server() as server, Redis.from_url(server.url) as redis:
+        resque = Resque(server.url)
+        write(redis, resque)
+        redis.execute_command(*access_rules()["operator"].split())
+        url = server.url.replace("unix://", "unix://operator:secret@")
+        served = serve(dashboard(Resque(url), access=everybody))
+        pages = list(every_linked(served))
+        assert [path for path, answer in pages if answer.status != 200] == []
+        buttons = {path for path, answer in pages if "Nothing was done yet." in answer.text}
+        for path in sorted(buttons):
+            write(redis, resque)
+            done = served.post(path)
+            assert done.status in (200, 303), done.text
+        resque.close()
+    pressed = {urlsplit(path).path for path in buttons}
+    assert pressed >= {"/pause", "/queue/clear", "/failed/remove", "/delayed/now", "/status/kill"}
 
 
 class Checked(HTMLParser):
