@@ -85,7 +85,7 @@ def show_all(ask: Ask) -> Row:
             }
             for (class_name, exception), number in groups.most_common(MOST_GROUPS)
         ],
-        "jobs": [job_row(job) for job in found.found],
+        "jobs": [job_row(job) for job in found.entries],
     }
 
 

@@ -20,10 +20,10 @@ def nothing(item: object) -> None:
 
 
 @dataclass(frozen=True)
-class Search(Generic[T]):
+class Found(Generic[T]):
     """What one request found: up to a page of entries, and where the next one goes on."""
 
-    found: Sequence[T]
+    entries: Sequence[T]
     looked_at: int
     go_on_before: int | None
 
@@ -36,12 +36,12 @@ def search(
     at_once: int,
     enough: int = 0,
     matched: Callable[[T], object] = nothing,
-) -> Search[T]:
+) -> Found[T]:
     """Look from the place `before` on towards the oldest entry, whose place is 0.
 
-    `read` gets a place and a number of entries to read from there, at most `at_once`. It ends when
-    a page is full and `enough` were looked at, or when the budget is used up. Each entry that is
-    wanted is `matched`, also those that the page has no room for.
+    `read` is asked for the entries from a place on, for at most `at_once`. The search ends when the
+    page is full and `enough` were looked at, or when the budget is used up. `matched` is told of
+    every entry that is wanted, also if the page has no room for it.
     """
     late = time.monotonic() + MOST_SECONDS
     found: list[tuple[int, T]] = []
@@ -58,4 +58,4 @@ def search(
                     found.append((at, entry))
         place = start
     last = found[-1][0] if len(found) == PAGE else place
-    return Search([entry for _, entry in found], before - place, last if last > 0 else None)
+    return Found([entry for _, entry in found], before - place, last if last > 0 else None)

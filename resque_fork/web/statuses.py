@@ -143,7 +143,7 @@ def show_all(ask: Ask) -> Row:
         "before": before,
         "looked_at": found.looked_at,
         "go_on_before": found.go_on_before,
-        "statuses": [stored.row() for stored in found.found],
+        "statuses": [stored.row() for stored in found.entries],
     }
 
 

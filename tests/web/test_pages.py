@@ -12,7 +12,7 @@ from pages import access_rules
 from redis import Redis
 
 from resque_fork import Resque, embedded
-from resque_fork.web import show
+from resque_fork.web import search, show
 from resque_fork.web.access import everybody
 from resque_fork.web.dashboard import PAGES, dashboard
 
@@ -312,3 +312,19 @@ def test_filters(served: Served, resque: Resque, redis: Redis) -> None:
     assert [group["jobs"] for group in groups] == [30, 30]
     link = next(link for link in links(served.get("/failed").text) if "class=Mail" in link)
     assert len(served.get(link.replace("/failed", "/failed.json")).json["jobs"]) == 30
+
+
+def test_a_search_among_many(served: Served, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request looks at so many failed jobs only, and says where to go on."""
+    monkeypatch.setattr(search, "MOST_LOOKED_AT", 500)
+    fail(redis, 7)
+    fail(redis, *range(1000, 2200), class_name="Other")
+    page = served.get("/failed?class=Mail&text=e7").text
+    assert "1,201 failed jobs in the list." in page
+    assert "Searched 500 of them, the newest first." in page
+    assert "None so far." in page
+    link = "/failed?before=701&amp;class=Mail&amp;text=e7"
+    assert f'href="{link}">Go on searching</a>' in page
+    found = served.get("/failed.json?before=201&class=Mail&text=e7").json
+    assert [job["index"] for job in found["jobs"]] == [0]
+    assert found["go_on_before"] is None
