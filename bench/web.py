@@ -1,7 +1,8 @@
 """Measure the dashboard: bytes of the first load and of a refresh, and the time of each page.
 
 A real `resque-fork web` serves a Redis with a million failed jobs, 100,000 tracked ones and the
-records of 500 workers, half of which have a job. A time is the median of several, in milliseconds, at the browser's end.
+records of 500 workers, half of which have a job. A time is the median of several, in
+milliseconds, at the browser's end.
 """
 
 from __future__ import annotations
