@@ -239,7 +239,7 @@ def _perform_one(
         _report_failure(context, signals, outbox, reservation, error, meter)
         fit = _is_fit_after(error)
     else:
-        outbox.send(report.Done(meter.read(), not performed, "".join(results)))
+        outbox.send(report.Done(meter.read(), not performed, "".join(results[-1:])))
         fit = True
     meter.leave_clean()
     return fit

@@ -185,7 +185,7 @@ def _perform(queue: str, payload: Payload, job_id: str = "") -> Receipt | bool:
     Reservation(queue, Payload.parse(payload.raw)).perform(results.append)
     if not job_id:
         return True
-    more = {"result": json.loads(results[0])} if results else {}
+    more = {"result": json.loads(results[-1])} if results else {}
     done = status_text(job_id, COMPLETED, payload.class_name, queue, **more)
 
     def ended(job_id: str) -> Status:

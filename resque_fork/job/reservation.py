@@ -128,7 +128,8 @@ def perform(
 ) -> bool:
     """Perform a job with its hooks; False if a hook kept it from being performed.
 
-    Of a job whose result is kept, `keep` gets that as JSON; ResultError if there is none.
+    Of a job whose result is kept, `keep` gets that as JSON, once more if a hook calls the job
+    once more. Raises ResultError if it is not JSON.
 
     1. before_perform hooks, in order; DontPerform from one of them ends it here.
     2. around_perform hooks, each around the next, and inside them the job.

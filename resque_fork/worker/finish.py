@@ -88,7 +88,7 @@ def finish_of(
     # of a job that has failed before, whose end is the end of that count
     digest = digest_of(job.payload) if job.first_failed else ""
     counted = Counted(label(job.queue), label(job.class_name), cause)
-    if action.failure is None:
+    if action.failure is None or action.verb == "killed":
         return Finish(action.verb, digest=digest, counted=counted, tracked=tracked)
     written = entries.of(job, action.failure, worker_id, saved=saved)
     if action.verb != "later" or job.retry is None:

@@ -80,7 +80,7 @@ class InPlacePerformer(Performer):
         text = f"{reservation} was sent TERM and returned: it is done"
         used = {"wall_ms": round((time.monotonic() - started) * 1000)}
         warning = text if term.raised else ""
-        return Outcome(DONE, warning=warning, used=used, result="".join(results))
+        return Outcome(DONE, warning=warning, used=used, result="".join(results[-1:]))
 
     def _ended(self, job: Reservation, raised: BaseException) -> Outcome:
         """What became of a job that has raised. Its failure is handled here, but for a stopped

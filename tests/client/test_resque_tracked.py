@@ -129,8 +129,15 @@ def test_dequeue(resque: Resque, greet: Any) -> None:
 
 def test_inline(redis_url: str, redis: Redis, greet: Any) -> None:
     """A job that was performed on the spot is completed."""
-    receipt = receipt_of(Resque(redis_url, inline=True).enqueue(greet, "x"))
-    assert receipt.wait(0).state == "completed"
+    inline = Resque(redis_url, inline=True)
+    receipt = receipt_of(inline.enqueue(greet, "x"))
+    assert receipt.wait(0).state == receipt.kill().state == "completed"
+
+    @job(queue="sums", track=True, result=60)
+    def add(*numbers: int) -> int:
+        return sum(numbers)
+
+    assert receipt_of(inline.enqueue(add, 1, 2)).wait(0).result == 3
     assert redis.keys("*") == []
 
 

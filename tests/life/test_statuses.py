@@ -339,3 +339,22 @@ def test_dequeued(stage: Stage, client: Resque) -> None:
     receipt, other = enqueued(client, "works", 1), enqueued(client, "works", 2)
     assert client.dequeue(known_as("works"), 1) == 1
     assert (receipt.status().state, other.status().state) == ("killed", "queued")
+
+
+@pytest.mark.parametrize("options", [[], ["--no-fork-per-job"]])
+def test_result_of_a_job_that_a_hook_calls_twice(
+    stage: Stage, client: Resque, options: list[str]
+) -> None:
+    """It is that of the last call."""
+    receipt = enqueued(client, "Twice")
+    work(stage, *options)
+    assert (receipt.status().state, receipt.status().result) == ("completed", 2)
+
+
+def test_kill_where_the_failed_list_is_something_else(stage: Stage, client: Resque) -> None:
+    """A killed job needs no failed list."""
+    receipt = enqueued(client, "works")
+    stage.redis.set("resque:failed", "x")
+    stage.redis.sadd("resque:_kill", receipt.id)
+    work(stage)
+    assert receipt.status().state == "killed"

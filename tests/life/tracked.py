@@ -71,3 +71,18 @@ def clings(to):
                 raise ValueError("no") from None
         except TermException:
             tell("told again")
+
+
+class Twice(Job, track=True, result="1h"):
+    queue = "jobs"
+    calls = 0
+
+    @classmethod
+    def around_perform_twice(cls, step):
+        step()
+        step()
+
+    @classmethod
+    def perform(cls):
+        cls.calls += 1
+        return cls.calls
