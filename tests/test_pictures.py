@@ -13,7 +13,7 @@ PICTURE = DOCS / "terminal.svg"
 def shown(picture: Path) -> list[str]:
     """The lines of a picture of a terminal, without what differs from run to run."""
     lines = re.findall(r"<text [^>]*-r\d[^>]*>(.*?)</text>", picture.read_text("utf-8"))
-    texts = (html.unescape(line).replace("\xa0", " ").strip() for line in lines)
+    texts = (" ".join(html.unescape(line).split()) for line in lines)
     return [re.sub(r"\b[0-9a-f]{8}\b|[\d.]+|(?<=^worker: ).*", "7", text) for text in texts]
 
 
