@@ -5,11 +5,11 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator, Sequence
 
-from ..errors import ResqueError, UnreadablePayload
+from ..errors import ResqueError
 from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
 from ..store.retried_jobs import Retried, Retries
-from ..wire.delayed import digest_of, due_of, payload_of
+from ..wire.delayed import digest_of_item, due_of, payload_of
 from ..wire.job import MAX_PAYLOAD, Payload
 from ..wire.times import run_time
 from ..wire.unreadable import unwrapped
@@ -56,8 +56,9 @@ class RetriedJobs:
 
     def items_of(self, job: Retried) -> list[Item]:
         """What waits for it, each item once; none if it is in its queue by now, or runs."""
-        items = self.delayed.each_at(_moment(job))
-        return list({item.raw: item for item in items if _digest(item) == job.digest}.values())
+        waiting = self.delayed.each_at(_moment(job))
+        its = [item for item in waiting if digest_of_item(item.raw) == job.digest]
+        return list({item.raw: item for item in its}.values())
 
     def items_of_each(self, jobs: Sequence[Retried], most: int) -> list[list[Item]]:
         """Likewise for several jobs, in one round trip; `most` items of a second are looked at.
@@ -68,7 +69,7 @@ class RetriedJobs:
         found: dict[tuple[str, str], dict[bytes, Item]] = {}
         for items in self.delayed.at_each(moments, most):
             for item in items:
-                found.setdefault((item.moment, _digest(item)), {})[item.raw] = item
+                found.setdefault((item.moment, digest_of_item(item.raw)), {})[item.raw] = item
         return [list(found.get((_moment(job), job.digest), {}).values()) for job in jobs]
 
     @staticmethod
@@ -98,14 +99,6 @@ class RetriedJobs:
 def _moment(job: Retried) -> str:
     """The second at which it is due."""
     return str(int(job.due))
-
-
-def _digest(item: Item) -> str:
-    """That of its job; empty if it cannot be read."""
-    try:
-        return digest_of(RetriedJobs.payload([item]))
-    except UnreadablePayload:
-        return ""
 
 
 def _fits(glob: str | None, text: str) -> bool:

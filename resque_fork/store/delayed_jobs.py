@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import RedisRefused
-from ..wire.delayed import due_of, is_second, payload_of
+from ..wire.delayed import digest_of_item, due_of, is_second, payload_of
 from ..wire.keys import Keys, to_text
 from ..wire.status import id_of_item
 from . import scripts
@@ -145,8 +145,8 @@ class DelayedJobs:
         return sorted(filter(is_second, moments), key=int)
 
     def remove(self, item: Item) -> int:
-        """Take all equal items of this time out; how many there were."""
-        return self._take(item, "", b"")
+        """Take all equal items of this time out; how many there were. They are not retried."""
+        return self._take(item, "", b"", digest_of_item(item.raw))
 
     def enqueue(self, item: Item) -> int:
         """Put all equal items of this time into their queue; how many there were.
@@ -154,15 +154,17 @@ class DelayedJobs:
         Raises UnreadablePayload.
         """
         due = due_of(item.raw)
-        return self._take(item, due.queue, payload_of(item.raw, due))
+        return self._take(item, due.queue, payload_of(item.raw, due), "")
 
-    def _take(self, item: Item, queue: str, payload: bytes) -> int:
+    def _take(self, item: Item, queue: str, payload: bytes, digest: str) -> int:
         keys = self._keys
-        prefixes = [keys.delayed_prefix, keys.timestamps_prefix, keys.queue(""), keys.status_prefix]
         taken = scripts.run(
             self._redis,
             "take_delayed",
-            [keys.delayed_times, keys.queues, *prefixes],
-            [item.moment, item.raw, queue, payload, id_of_item(item.raw)],
+            [
+                *(keys.delayed_times, keys.queues, keys.delayed_prefix, keys.timestamps_prefix),
+                *(keys.queue(""), keys.status_prefix, keys.retry_prefix, keys.retries),
+            ],
+            [item.moment, item.raw, queue, payload, id_of_item(item.raw), digest],
         )
         return int(taken)

@@ -31,7 +31,7 @@ SHARED = {
     "rescue": ("counting", "waiting", "retry", "status"),
     "set_schedule": ("ticks",),
     "step": ("counting", "marks", "waiting", "retry", "status"),
-    "take_delayed": ("waiting", "status"),
+    "take_delayed": ("waiting", "retry", "status"),
     "tick": ("ticks",),
 }
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..errors import UnreadablePayload
 from .job import MOST_DECODED, Payload
 from .json import decode
-from .unreadable import wrapped
+from .unreadable import unwrapped, wrapped
 
 BLANKS = b" \t\r\n"  # that JSON allows around a value
 LONGEST_SECOND = 15  # digits
@@ -109,6 +109,14 @@ def digest_of(payload: Payload) -> str:
     if payload.decoded and len(payload.raw) <= MOST_DECODED:
         return job_digest(payload.class_name, payload.args)
     return _sha1(payload.raw.strip(BLANKS))
+
+
+def digest_of_item(item: bytes) -> str:
+    """That of the job that waits; empty if it cannot be read."""
+    try:
+        return digest_of(Payload.take(unwrapped(payload_of(item, due_of(item)))))
+    except UnreadablePayload:
+        return ""
 
 
 def _sha1(text: bytes) -> str:

@@ -335,3 +335,23 @@ def test_doctor_names_queues_of_retries(run, redis: Redis, redis_url: str) -> No
     redis.sadd(KEYS.workers, "host:1:mail,a*")
     assert findings(run, "retries") == []
     assert Resque(redis_url).workers() == ["host:1:mail,a*"]
+
+
+@pytest.mark.parametrize("how", [["remove", str(LATER + 60)], ["clear", "--yes"]])
+def test_delayed_remove_of_a_retry(run, redis: Redis, how: list[str]) -> None:
+    """A job that is not to come back is no longer listed as one that is retried."""
+    retried(redis, A, LATER + 60)
+    run("delayed", *how)
+    assert redis.keys("*") == []
+
+
+def test_delayed_remove_of_equal_jobs(run, redis: Redis) -> None:
+    """While another equal job waits for its retry, how often they have failed is remembered."""
+    digest = digest_of(Payload.parse(A))
+    retried(redis, A, LATER + 60)
+    redis.hset(KEYS.retry(digest), "waiting", 2)
+    delay(redis, LATER + 90, item_of(A, "mail").decode())
+    for moment, waiting in ((LATER + 90, b"2"), (LATER + 60, b"1")):
+        run("delayed", "remove", str(moment))
+        assert redis.hget(KEYS.retry(digest), "waiting") == waiting
+    assert redis.zcard(KEYS.retries) == 1

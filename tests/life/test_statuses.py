@@ -358,3 +358,13 @@ def test_kill_where_the_failed_list_is_something_else(stage: Stage, client: Resq
     stage.redis.sadd("resque:_kill", receipt.id)
     work(stage)
     assert receipt.status().state == "killed"
+
+
+def test_kill_of_one_that_waits_for_its_retry(stage: Stage, client: Resque) -> None:
+    """It is not tried again."""
+    receipt = enqueued(client, "Returns")
+    work(stage)
+    assert receipt.status().state == "delayed"
+    assert receipt.kill().state == "killed"
+    assert stage.redis.zcard("resque:delayed_queue_schedule") == 0
+    assert json.loads(stage.run("retries", "--json")) == []

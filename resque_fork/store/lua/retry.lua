@@ -34,6 +34,19 @@ local function forget_retries(keys, args)
   redis.pcall('ZREM', KEYS[keys], ARGV[args])
 end
 
+-- Of jobs that were to be retried at a `moment`, so many are taken out: if no other waits, forget
+-- how often they have failed.
+local function end_retries(retries, state, digest, moment, count)
+  local held = redis.pcall('HMGET', state, 'due', 'waiting')
+  if held['err'] or held[1] ~= moment then return end
+  if whole(held[2]) > count then
+    redis.call('HINCRBY', state, 'waiting', -count)
+  else
+    redis.call('DEL', state)
+    redis.pcall('ZREM', retries, digest)
+  end
+end
+
 -- Remember how often a job has failed and when it is due.
 local function note_retry(keys, args, state, held, failures, due, now)
   local waits = whole(held[2])

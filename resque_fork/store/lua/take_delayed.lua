@@ -1,9 +1,10 @@
 -- Take a job out of the delayed set: to its queue now, or away.
 --
 -- KEYS  1 delayed_queue_schedule  2 queues  3.. with the namespace, no keys themselves:
---       'delayed:', 'timestamps:', 'queue:', 'status:'
+--       'delayed:', 'timestamps:', 'queue:', 'status:', 'fork:retry:'  8 fork:retries
 -- ARGV  1 second at which it is due  2 its item  3 its queue, '' if it goes away  4 its payload
 --       5 id of the job, '' if it is not tracked
+--       6 for one that goes away: digest by which its retries are counted, '' if it has none
 -- Returns how many equal items there were.
 
 local queue = ARGV[3] ~= '' and KEYS[5] .. ARGV[3] or nil
@@ -16,5 +17,8 @@ if count > 0 and queue then
 end
 if count > 0 and ARGV[5] ~= '' then
   end_wait(KEYS[6], ARGV[5], 'delayed', queue and 'queued' or 'killed')
+end
+if count > 0 and ARGV[6] ~= '' then
+  end_retries(KEYS[8], KEYS[7] .. ARGV[6], ARGV[6], ARGV[1], count)
 end
 return count
