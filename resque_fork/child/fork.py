@@ -97,7 +97,7 @@ class ForkedPerformer(Performer):
                 reservation = reservation.told(child.read.class_name, child.read.portable)
                 self._enforce_declared(child, reservation)
                 read(reservation)
-            elif child.ended or (child.reusable and self._jobs_left > 0):
+            elif child.end or (self._jobs_left > 0 and child.reusable):
                 break
             elif child.finished:
                 self._stop.end_of_job()
@@ -109,7 +109,7 @@ class ForkedPerformer(Performer):
                     self._allow_exit(child)
                 self._loop.idle()
         outcome = self._outcome_of(child, reservation)
-        if child.ended:
+        if child.end:
             self._release_child(child)
         return outcome
 
@@ -139,7 +139,7 @@ class ForkedPerformer(Performer):
             self.retire_child()
             return
         self._end_child()
-        if self._spare is not None and (self._spare.leaving or self._spare.ended):
+        if self._spare is not None and (self._spare.leaving or self._spare.end):
             self._end_spare()
         self._jobs_left = 0
         self._fork_spare()
@@ -166,7 +166,7 @@ class ForkedPerformer(Performer):
             log.error("Hooks and backends for %s cannot be run now: %s", reservation, problem)
             return False
         child.exit_within(LEAVE_SECONDS)
-        while not child.ended:
+        while not child.end:
             self._loop.idle()
         self._release_child(child)
         return child.handled is not None and child.handled.saved
@@ -182,7 +182,7 @@ class ForkedPerformer(Performer):
         """Reap our children and adopted orphans."""
         for child in self._children():
             child.reap()
-        if self._child is not None and self._child.ended:
+        if self._child is not None and self._child.end:
             self._stop.end_of_job()
         with self._shield("reaping what jobs have left"):
             self._sweeper.reap()
@@ -197,7 +197,7 @@ class ForkedPerformer(Performer):
         """End whatever still runs, and let go of everything."""
         for child in self._children():
             child.kill()
-            while not child.ended:
+            while not child.end:
                 self._loop.wait(self._loop.clock() + SWEEP_SECONDS)
                 child.reap()
         self._end_spare()
@@ -226,13 +226,13 @@ class ForkedPerformer(Performer):
         if child is None:
             return
         self._allow_exit(child)
-        while not child.ended:
+        while not child.end:
             self._loop.idle()
         self._release_child(child)
 
     def _allow_exit(self, child: ChildHandle) -> None:
         """Tell the child that no job follows; if it waits for that, see first what it wrote to."""
-        if child.waits and child.exiting and not child.ended:
+        if child.waits and child.exiting and not child.end:
             self._hot_pages.look(child.pid)
         child.close_job_pipe()
 
@@ -244,7 +244,7 @@ class ForkedPerformer(Performer):
         begin = report.GIVEN if reservation.payload.decoded else report.UNREAD
         child = self._child
         if child is not None:
-            reusable = child.reusable and self._jobs_left > 0
+            reusable = self._jobs_left > 0 and child.reusable
             if reusable and child.send_job(report.packed_job(reservation), begin):
                 return child
             self._end_child()
@@ -292,7 +292,7 @@ class ForkedPerformer(Performer):
         spare = self._spare
         if spare is not None:
             spare.close_job_pipe()
-            while not spare.ended:
+            while not spare.end:
                 self._loop.idle()
             spare.close()
             self._spare = None
@@ -370,7 +370,7 @@ class ForkedPerformer(Performer):
 
     def _outcome_of(self, child: ChildHandle, job: Reservation) -> Outcome:
         outcome = outcome_of(child.ending(job))
-        if outcome.failure is not None and (child.ended or child.exceeded):
+        if outcome.failure is not None and (child.end or child.exceeded):
             with self._shield("finding out why a job has failed"):
                 return self._explained(child, outcome)
         return outcome
@@ -391,7 +391,7 @@ class ForkedPerformer(Performer):
 
         So old kills are not blamed on the next child.
         """
-        if self._child is None or self._child.ended:
+        if self._child is None or self._child.end:
             self._oom.look()
 
     def _was_oom_killed(self, child: ChildHandle) -> bool:

@@ -64,13 +64,16 @@ class ChildHandle:
         self.report: Done | Failed | None = None
         self.handled: Handled | None = None
         self.read: Read | None = None
+        self.answered = False  # all has been said about the present job
         self.exiting = False  # it has said that nothing is left but to exit
+        self.finished = False  # likewise, and its exit is neither waited for nor counts
         self.broken = ""
         self._said = said
         self.end: End | None = None
         self.stopped = False  # we asked it to stop
         self.exceeded = ""  # in words: the limit that its present job exceeds, or that it is killed
         self.signals_sent: dict[str, list[str]] = {STOP: [], LIMIT: [], LATE: []}
+        self.killed = False  # by us
         self.waits = False  # before it exits, until it is let go
         self.leaving = jobs is None  # it has been told, or knows, that no job follows
         self.swept = True  # what it leaves behind is ended; not if one of its jobs said otherwise
@@ -100,30 +103,9 @@ class ChildHandle:
             loop.fds.add(jobs)
 
     @property
-    def killed(self) -> bool:
-        """Whether it was we who sent it KILL."""
-        return any("KILL" in names for names in self.signals_sent.values())
-
-    @property
-    def ended(self) -> bool:
-        return self.end is not None
-
-    @property
-    def finished(self) -> bool:
-        """Whether it has said its last word, and its exit is neither waited for nor counts."""
-        return self.exiting and self._settings.overlap
-
-    @property
-    def answered(self) -> bool:
-        """Whether all has been said about the present job."""
-        if isinstance(self.report, Failed):
-            return self.report.final or self.handled is not None
-        return self.report is not None
-
-    @property
     def reusable(self) -> bool:
         """Whether the child waits for another job."""
-        if self._jobs is None or self.ended or self.stopped or self.broken:
+        if self._jobs is None or self.end or self.stopped or self.broken:
             return False
         return self.answered and not (isinstance(self.report, Failed) and self.report.leaving)
 
@@ -132,13 +114,6 @@ class ChildHandle:
         """KiB by which it had grown at most in its last job, now that it has ended."""
         most = self.end.max_rss if self.end else 0
         return max(0, most - (self.rss_before or proc.rss_kib()))
-
-    @property
-    def near_limit(self) -> str:
-        """The limit of memory that its last job was close to when it ended, in words."""
-        if self.end is None or self._limits.memory is None:
-            return ""
-        return self._limits.near_memory(self.rss_growth * 1024)
 
     def enforce_limits(
         self, limits: Limits, before_dump: Callable[[], object] = lambda: None
@@ -150,7 +125,7 @@ class ChildHandle:
         self._before_dump = before_dump
         self._limits = limits
         self._stop_limit_watch()
-        if limits != NO_LIMITS and self.report is None and not self.ended:
+        if limits != NO_LIMITS and self.report is None and not self.end:
             grown = bool(self.rss_before)
             self._limit_watch = LimitWatch(
                 self._loop, self.pid, limits, self._exceed, self._over_memory, grown=grown
@@ -161,10 +136,10 @@ class ChildHandle:
 
         `said` is where in `report.FOLLOWS` it begins with it.
         """
-        if self._jobs is None or self.ended:
+        if self._jobs is None or self.end:
             return False
         before, self.report, self.handled, self.read = self.report, None, None, None
-        self._said = said
+        self._said, self.answered = said, False
         self.exceeded, self.signals_sent[LIMIT] = "", []
         self._said_halted = self._to_act = False
         self.started = time.monotonic()
@@ -179,7 +154,7 @@ class ChildHandle:
 
     def close_job_pipe(self) -> None:
         """There is no further job: let the child leave, and see to it that it does."""
-        if self.ended or (self.leaving and not self.waits):
+        if self.end or (self.leaving and not self.waits):
             return
         self._close_jobs()
         self.leaving, self.waits = True, False
@@ -187,7 +162,7 @@ class ChildHandle:
 
     def stop(self) -> None:
         """Make the child end: after pre_shutdown_timeout TERM, after term_timeout KILL."""
-        if self.stopped or self.ended:
+        if self.stopped or self.end:
             return
         self.stopped = True
         settings, wait = self._settings, self._settings.pre_shutdown_timeout
@@ -200,7 +175,7 @@ class ChildHandle:
 
     def kill_job(self) -> None:
         """End its job now: JobKilled in the job, then TERM, then KILL."""
-        if self.stopped or self.exceeded or self.ended or self.report is not None:
+        if self.stopped or self.exceeded or self.end or self.report is not None:
             return
         self.exceeded = str(JobKilled())
         log.warning("Child %d: its job is killed on request", self.pid)
@@ -209,7 +184,7 @@ class ChildHandle:
 
     def kill(self) -> None:
         """End it at once, unless it is gone. What it leaves behind is the sweep's business."""
-        if not self.ended and process.is_ours(self.pid):
+        if not self.end and process.is_ours(self.pid):
             process.kill(self.pid, signal.SIGKILL)
 
     def exit_within(self, seconds: float) -> None:
@@ -246,13 +221,13 @@ class ChildHandle:
             exceeded=self.exceeded,
             limit_signals=tuple(self.signals_sent[LIMIT]),
             killed=self.killed,
-            near_limit=self.near_limit,
+            near_limit=self._near_limit() if self.end else "",
             broken=self.broken,
         )
 
     def say_if_halted(self) -> None:
         """While somebody waits for its end: that it has been stopped, as by SIGSTOP."""
-        if self._halted and not self.ended:
+        if self._halted and not self.end:
             log.warning(
                 "The worker waits for child %d, which was stopped: kill -CONT %d lets it go on, "
                 "TERM to the worker ends it",
@@ -269,6 +244,12 @@ class ChildHandle:
         self._close_jobs()
 
     # --- inside
+
+    def _near_limit(self) -> str:
+        """The limit of memory that its last job was close to when it ended, in words."""
+        if self._limits.memory is None:
+            return ""
+        return self._limits.near_memory(self.rss_growth * 1024)
 
     def _see_whether_halted(self) -> None:
         number = process.stopped_by(self.pid)
@@ -290,7 +271,7 @@ class ChildHandle:
 
     def _send(self, number: int) -> None:
         """A signal that it is to act on, which it cannot while it is stopped."""
-        if self.ended or not process.is_ours(self.pid):
+        if self.end or not process.is_ours(self.pid):
             return
         self._to_act = True
         process.kill(self.pid, number)
@@ -331,14 +312,14 @@ class ChildHandle:
         except report.BrokenReport as problem:
             log.error("Child %d sent something that is no report: %s", self.pid, problem)
             self.broken = str(problem)
-            if not self.ended:
+            if not self.end:
                 self.kill()
             self._loop.forget(self._inbox.fd)
             return
         if self._inbox.closed:
             self._loop.forget(self._inbox.fd)
             self._look_for_end(FIRST_LOOK)
-        if heard and not self.ended:
+        if heard and not self.end:
             self._heard()
 
     def _hear(self, message: Report) -> bool:
@@ -347,8 +328,9 @@ class ChildHandle:
         if isinstance(message, Read):
             self.read = message
             return False
+        self.answered = not isinstance(message, Failed) or message.final
         if isinstance(message, Exiting):
-            self.exiting = True
+            self.exiting, self.finished = True, self._settings.overlap
         elif isinstance(message, Handled):
             self.handled = message
         else:
@@ -359,7 +341,7 @@ class ChildHandle:
         """In a while: SIGCHLD tells of it before, unless the application has taken that."""
         if self._end_timer is not None:
             self.reap()
-        if not self.ended:
+        if not self.end:
             again = min(2 * pause, LAST_LOOK)
             self._end_timer = self._loop.after(pause, lambda: self._look_for_end(again))
 
@@ -386,7 +368,7 @@ class ChildHandle:
 
     def _exceed(self, words: str) -> None:
         """A limit is exceeded: JobTimeout in the job, then TERM, then KILL."""
-        if self.stopped or self.exceeded or self.ended:
+        if self.stopped or self.exceeded or self.end:
             return
         log.warning("Child %d: %s", self.pid, words)
         self.exceeded = words
@@ -408,6 +390,7 @@ class ChildHandle:
             log.debug("Sending %s signal to child %d", name, self.pid)
             self.signals_sent[why].append(name)
             if name == "KILL":
+                self.killed = True
                 self.kill()
             else:
                 self._send(SIGNALS[name])
@@ -422,7 +405,7 @@ class ChildHandle:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.report is not None or self.ended:
+        if self.report is not None or self.end:
             self._stop_limit_watch()
 
     def _stop_limit_watch(self) -> None:

@@ -480,7 +480,7 @@ def test_its_end_and_its_last_report(start: Callable[..., Child]) -> None:
     report.send(child.outbox, report.packed(PERFORMED))
     os.kill(child.process.pid, signal.SIGKILL)
     late = time.monotonic() + 10
-    while not handle.ended and time.monotonic() < late:
+    while not handle.end and time.monotonic() < late:
         handle.reap()
     assert handle.end is not None
     assert os.WTERMSIG(handle.end.wait_status) == signal.SIGKILL
@@ -495,7 +495,7 @@ def test_a_living_child_is_not_reaped(start: Callable[..., Child]) -> None:
     child = start()
     handle = child.handle()
     handle.reap()
-    assert not handle.ended
+    assert not handle.end
 
 
 def test_something_that_is_no_report(start: Callable[..., Child]) -> None:
@@ -520,7 +520,7 @@ def test_an_end_that_no_signal_tells_of(start: Callable[..., Child]) -> None:
     child.outbox = -1
     child.loop.poll()
     os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
-    assert not handle.ended
+    assert not handle.end
     child.later(FIRST_LOOK)
     assert handle.end is not None
     assert handle.end.wait_status == signal.SIGKILL
@@ -535,7 +535,7 @@ def test_a_child_that_has_only_closed_its_pipe(start: Callable[..., Child]) -> N
     child.loop.poll()
     for _ in range(20):
         child.later(LAST_LOOK)
-    assert not handle.ended
+    assert not handle.end
     assert not child.is_dead()
 
 
