@@ -13,7 +13,7 @@ from ..job.limits import NO_LIMITS, Limits
 from ..settings import Settings
 from ..system import proc, process
 from ..system.loop import WRITABLE, Loop, Timer
-from ..system.process import End
+from ..system.process import End, Halt
 from . import report
 from .limit_watch import LimitWatch
 from .outcome import ChildEnd
@@ -193,11 +193,11 @@ class ChildHandle:
 
     def reap(self) -> None:
         """See whether the child has ended, and if so, hear what it still said."""
-        if self.end is None:
-            self.end = process.reap(self.pid)
-            if self.end is None:
-                self._see_whether_halted()
-                return
+        change = process.change_of(self.pid) if self.end is None else None
+        if isinstance(change, Halt):
+            self._note_halt(change.by)
+        elif change is not None:
+            self.end = change
             self._cancel()
             if self._end_timer is not None:
                 self._end_timer.cancel()
@@ -251,10 +251,7 @@ class ChildHandle:
             return ""
         return self._limits.near_memory(self.rss_growth * 1024)
 
-    def _see_whether_halted(self) -> None:
-        number = process.stopped_by(self.pid)
-        if number is None:
-            return
+    def _note_halt(self, number: int) -> None:
         self._halted = number != 0
         if self._halted and self._to_act:
             process.kill(self.pid, signal.SIGCONT)

@@ -68,6 +68,12 @@ class End(NamedTuple):
     max_rss: int
 
 
+class Halt(NamedTuple):
+    """A child was stopped by a signal, as SIGSTOP; or by 0: it goes on again."""
+
+    by: int
+
+
 def fork(main: Callable[[], object]) -> int:
     """Fork a child that runs `main` and leaves; returns its pid.
 
@@ -125,12 +131,20 @@ def block_signals() -> None:
 
 def reap(pid: int) -> End | None:
     """How the child ended, or None if it has not."""
+    change = change_of(pid)
+    return change if isinstance(change, End) else None
+
+
+def change_of(pid: int) -> End | Halt | None:
+    """How the child ended, or what has stopped it since this was last asked; None if nothing."""
     try:
-        ended, status, used = system.wait4(pid, os.WNOHANG)
+        changed, status, used = system.wait4(pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
     except ChildProcessError:
         return End(None, 0.0, 0.0, 0)
-    if ended == 0:
+    if changed == 0:
         return None
+    if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+        return Halt(0 if os.WIFCONTINUED(status) else os.WSTOPSIG(status))
     in_kib = 1 if sys.platform == "linux" else 1024
     return End(status, used.ru_utime, used.ru_stime, used.ru_maxrss // in_kib)
 
@@ -162,20 +176,6 @@ def kill_group(group: int) -> None:
     """Kill whatever is in a process group and may be killed by us."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
-
-
-def stopped_by(pid: int) -> int | None:
-    """What has stopped a child since this was last asked: a signal, or 0 if it goes on again.
-
-    None if nothing has.
-    """
-    try:
-        seen = system.waitid(os.P_PID, pid, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
-    except (AttributeError, ChildProcessError):  # macOS has none before Python 3.13
-        return None
-    if seen is None:
-        return None
-    return 0 if seen.si_code == os.CLD_CONTINUED else seen.si_status
 
 
 def in_foreground() -> bool:

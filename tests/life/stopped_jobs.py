@@ -271,13 +271,13 @@ def log_to(name):
 # --- somebody else waits for the worker's children
 
 if os.environ.get("LIFE_REAPER") == "faster":  # than the worker, whatever the machine does
-    process_reap = process.reap
+    change_of = process.change_of
 
     def robbed(pid):
-        end = process_reap(pid)
-        return end and process.End(None, 0.0, 0.0, 0)
+        change = change_of(pid)
+        return process.End(None, 0.0, 0.0, 0) if isinstance(change, process.End) else change
 
-    process.reap = robbed
+    process.change_of = robbed
 elif os.environ.get("LIFE_REAPER"):
 
     def reap():

@@ -86,15 +86,24 @@ def test_something_else_in_place_of_proc(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_stops_a_child(sleeper: subprocess.Popen[bytes]) -> None:
     """Each change is told once."""
-    assert process.stopped_by(sleeper.pid) is None
+    assert process.change_of(sleeper.pid) is None
     sleeper.send_signal(signal.SIGSTOP)
-    assert until(lambda: process.stopped_by(sleeper.pid)) == signal.SIGSTOP
-    assert process.stopped_by(sleeper.pid) is None
+    assert until(lambda: process.change_of(sleeper.pid)) == process.Halt(signal.SIGSTOP)
+    assert process.change_of(sleeper.pid) is None
     sleeper.send_signal(signal.SIGCONT)
-    until(lambda: process.stopped_by(sleeper.pid) == 0)
+    assert until(lambda: process.change_of(sleeper.pid)) == process.Halt(0)
     sleeper.kill()
+    end = until(lambda: process.change_of(sleeper.pid))
+    assert os.WTERMSIG(end.wait_status) == signal.SIGKILL
     sleeper.wait()
-    assert process.stopped_by(sleeper.pid) is None
+
+
+def test_a_child_that_is_stopped_has_not_ended(sleeper: subprocess.Popen[bytes]) -> None:
+    """Nor has one that goes on again."""
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        sleeper.send_signal(number)
+        os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED | os.WCONTINUED | os.WNOWAIT)
+        assert process.reap(sleeper.pid) is None
 
 
 def test_signals_to_nobody() -> None:
