@@ -38,13 +38,8 @@ class Maintenance:
         self._queues = queues
         self._pushed = pushed
         self._shield = Shield()
-        self._beat_due = self._look_due = loop.clock()
+        self.due = self._beat_due = self._look_due = loop.clock()
         self._errors = Once(logging.ERROR)
-
-    @property
-    def due(self) -> float:
-        """When there is something to do, by the loop's clock."""
-        return min(self._beat_due, self._look_due)
 
     def run(self) -> None:
         """Do what is due. If a key of another type is in the way, say so once and go on."""
@@ -57,12 +52,14 @@ class Maintenance:
     def heartbeat(self) -> None:
         """Say that the worker lives, and register it where it is not (any more)."""
         self._beat_due = self._loop.clock() + self._settings.heartbeat_interval
+        self.due = min(self._beat_due, self._look_due)
         if self._store.heartbeat():
             log.debug("Registered worker %s", self._store.worker_id)
 
     def prune_here(self) -> None:
         """Rescue what dead workers of this host have left."""
         self._look_due = self._loop.clock() + self._pruner.pause()
+        self.due = min(self._beat_due, self._look_due)
         ids, ours = self._store.look(), self._store.worker_id
         self._note(self._pruner.prune_here(self._queues, ids, but=ours))
 
