@@ -22,7 +22,6 @@ from resque_fork.job.schedule import Schedule
 from resque_fork.store.delayed import DelayedSet
 from resque_fork.store.schedules import Declared, StoredSchedules
 from resque_fork.system.loop import Loop
-from resque_fork.system.service import Stop
 from resque_fork.wire.keys import Keys
 from resque_fork.wire.unreadable import unwrapped
 
@@ -42,7 +41,6 @@ class Parts:
 
     redis: Any
     time: FakeClock
-    stop: Stop
     pushes: int = 0
     marks: int = 0
 
@@ -55,7 +53,7 @@ class Parts:
         entries = FailedEntries(Backends(), KEYS)
         mover = Mover(self.loop, delayed, entries, run_in_subprocess)
         self.ticker = Ticker(StoredSchedules(self.redis, KEYS))
-        return Clock(self.loop, mover, self.ticker, self.stop, self.note_push, self.note_mark)
+        return Clock(self.loop, mover, self.ticker, self.note_push, self.note_mark)
 
     def note_push(self) -> None:
         self.pushes += 1
@@ -79,7 +77,7 @@ class Parts:
 def parts(redis_url: str) -> Iterator[Parts]:
     resque = Resque(redis_url)
     time = FakeClock()
-    yield Parts(resque.client, time, Stop(time, 1.0))
+    yield Parts(resque.client, time)
     resque.close()
 
 
@@ -146,7 +144,7 @@ def test_it_gives_the_lease_back(parts: Parts) -> None:
 
 def test_not_while_it_stops(parts: Parts) -> None:
     """Who was told to stop begins nothing more."""
-    parts.stop.ask()
+    parts.clock.stop()
     assert parts.clock.due == math.inf
 
 
@@ -154,7 +152,7 @@ def test_the_lease_while_a_last_job_runs(parts: Parts) -> None:
     """Who was told to stop gives it back at once, and not when its job has ended."""
     parts.clock.run()
     parts.delay(ITEM)
-    parts.stop.ask()
+    parts.clock.stop()
     assert parts.clock.due == parts.time.now
     parts.clock.run()
     assert not parts.redis.redis.exists(KEYS.clock)

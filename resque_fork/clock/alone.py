@@ -47,7 +47,6 @@ class ClockAlone(Service):
             self._loop,
             Mover(self._loop, DelayedSet(redis, keys, name, prefix), entries, _here),
             Ticker(StoredSchedules(redis, keys, prefix)),
-            self._stop,
             mark=QueueMarks(redis, keys).mark,
         )
 
@@ -77,6 +76,7 @@ class ClockAlone(Service):
     def shutdown(self) -> None:
         """Stop after what is under way."""
         self._ask_to_stop()
+        self._clock.stop()
 
 
 def _here(work: Callable[[], Any], wait: Callable[[], None]) -> Any:

@@ -12,7 +12,6 @@ from ..errors import RedisRefused, WrongKeyType
 from ..logs import Once
 from ..store.delayed import Look
 from ..system.loop import Loop
-from ..system.service import Stop
 from ..system.shield import Shield
 from .mover import Mover
 from .ticker import Ticker
@@ -37,34 +36,27 @@ class Clock:
         loop: Loop,
         mover: Mover,
         ticker: Ticker,
-        stop: Stop,
         pushed: Callable[[], None] = lambda: None,
         mark: Callable[[], None] = lambda: None,
     ) -> None:
+        self.due = loop.clock()
         self.holds = False  # the lease
         self._allowed = False  # by Redis to do what it has to; found out once
         self._loop = loop
         self._mover = mover
         self._ticker = ticker
-        self._stop = stop
         self._pushed = pushed
         self._mark = mark
-        self._due = loop.clock()
+        self._stopped = False
         self._shield = Shield()
         self._state = ""
         self._errors = Once(logging.ERROR)
 
-    @property
-    def due(self) -> float:
-        """When there is something to do, by the loop's clock."""
-        if self._stop.asked:
-            return self._loop.clock() if self.holds else math.inf
-        return self._due
-
     def run(self) -> None:
         """Move some of what is due. What cannot be moved is named once; everything else goes on."""
-        self._due = self._loop.clock() + LOOK_SECONDS  # should anything be raised
-        if self._stop.asked:  # its job may run on for long: others can have the lease
+        self.due = self._loop.clock() + LOOK_SECONDS  # should anything be raised
+        if self._stopped:
+            self.due = math.inf
             self.close()
             return
         try:
@@ -73,9 +65,14 @@ class Clock:
         except WrongKeyType as problem:
             self._errors.log("%s", problem)
         except RedisRefused as problem:  # others may be allowed to
-            self._due = self._loop.clock() + REFUSED_SECONDS
+            self.due = self._loop.clock() + REFUSED_SECONDS
             self._errors.log("Delayed jobs cannot be moved by this clock: %s", problem)
             self.close()
+
+    def stop(self) -> None:
+        """Give the lease back next: a last job may run on for long. Then nothing is due."""
+        self._stopped = True
+        self.due = self._loop.clock() if self.holds else math.inf
 
     def close(self) -> None:
         """Give the lease back."""
@@ -97,23 +94,23 @@ class Clock:
             log.debug("%s", STATES[look.state])
         self._state = look.state
         if look.state == "other":
-            self._due = self._loop.clock() + _pause(look.workers)
+            self.due = self._loop.clock() + _pause(look.workers)
             return
-        self._due = self._loop.clock() + 1 - look.now % 1 + MARGIN
+        self.due = self._loop.clock() + 1 - look.now % 1 + MARGIN
         for member in look.odd:
             self._errors.log("%r in %r is not a second at which jobs may be due", member, TIMES)
         for key in look.wrong:
             self._errors.log("%s", WrongKeyType(key))
         if self._push(look):
             self._pushed()
-        if self._due > self._loop.clock():  # and no more is to be moved at once
+        if self.due > self._loop.clock():  # and no more is to be moved at once
             self._mark()
 
     def _push(self, look: Look) -> int:
         """Push jobs to their queues; how many."""
         moved = self._mover.move(look.items) if look.items else 0
         if moved and look.more:
-            self._due = self._loop.clock()
+            self.due = self._loop.clock()
         return moved + self._ticker.tick(int(look.now), ruby=look.state == "ruby")
 
 

@@ -123,7 +123,6 @@ class WorkerParts(Service):
             self._loop,
             Mover(self._loop, delayed, entries, self._performer.run_in_subprocess),
             Ticker(schedules),
-            self._stop,
             self._listener.note_push,
             QueueMarks(redis, self.resque.key_names).mark,
         )

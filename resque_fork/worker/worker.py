@@ -418,6 +418,8 @@ class Worker(WorkerParts):
 
     def _begin_shutdown(self) -> None:
         if self._ask_to_stop():
+            if self._clock is not None:
+                self._clock.stop()
             self._hooks.run_safely("shutdown", self)
 
     def kill_child(self) -> None:
