@@ -18,6 +18,7 @@ from ..wire.unreadable import wrapped, wrapped_job
 from .registry import Declaration, registry
 
 REDACTED = "[redacted by resque-fork]"
+MARK = REDACTED.encode()  # is in each payload in which something is replaced
 
 
 def shown(payload: Payload) -> bytes:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..errors import JobKilled, UnknownJob, UnreadablePayload, WrongKeyType
+from ..job.redaction import MARK
 from ..job.registry import registry
 from ..job.reservation import Reservation, refuse_redacted
 from ..metrics.tally import Tally
@@ -148,7 +149,8 @@ class Reserver:
             payload = take(raw, self._settings.max_payload)
             if payload.decoded:
                 registry.find(payload.class_name)
-                refuse_redacted(payload)
+                if MARK in raw:
+                    refuse_redacted(payload)
         except (UnreadablePayload, UnknownJob) as error:
             problem = error
             payload = payload or Payload.undecoded(raw)
