@@ -22,13 +22,15 @@ class QueueListener:
 
     `queues_changed` is set too if the set of known queues may have changed; whoever reads
     that set again clears it. `asked` is set, and nothing else, if somebody may have asked for
-    something of the worker whose requests stand under the key `requests`.
+    something of the worker whose requests stand under the key `requests`. While it is `muted`, as
+    that of a busy worker, it ignores notifications, and unsubscribes after the first few.
     """
 
     def __init__(self, connection: WorkerConnection, keys: Keys, requests: str) -> None:
         self.queues_changed = True
         self.asked = False
-        self._notified = self._muted = False
+        self.muted = False
+        self._notified = False
         self._ignored = 0  # notifications, while it is muted
         self._connection = connection
         self._queues_key = to_bytes(keys.queues)
@@ -46,18 +48,14 @@ class QueueListener:
     @property
     def notified(self) -> bool:
         """Whether it was notified since `begin_look`; never while it is muted."""
-        return self._notified and not self._muted
+        return self._notified and not self.muted
 
     def begin_look(self) -> bool:
         """The worker looks now; whether it was notified before."""
-        notified, self._notified = self._notified and not self._muted, False
-        return notified
-
-    def mute(self, busy: bool) -> None:
-        """While busy, ignore notifications, and unsubscribe after the first few."""
-        if busy and not self._muted:
+        notified, self._notified = self._notified and not self.muted, False
+        if not self.muted:
             self._ignored = 0
-        self._muted = busy
+        return notified
 
     def note_push(self) -> None:
         """This worker has pushed something itself, which the server does not announce to it."""
@@ -91,7 +89,7 @@ class QueueListener:
             self.asked = self.asked or self._requests_key in keys
             return
         self._notified = True
-        if self._muted:
+        if self.muted:
             self._ignored += 1
             if self._ignored > BUSY_NOTIFICATIONS:
                 self.unsubscribe()

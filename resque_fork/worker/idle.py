@@ -79,27 +79,23 @@ class IdleBackoff:
 
 
 class Idler:
-    """Sleeps on behalf of a worker."""
+    """Sleeps on behalf of a worker. `was_notified` says whether that was before its last look."""
 
     def __init__(self, loop: Loop, listener: QueueListener, stop: Stop) -> None:
         self._loop = loop
         self._listener = listener
         self._stop = stop
         self._woken = False  # by a signal
-        self._was_notified = False  # before the last look
+        self.was_notified = False
 
     def wake(self) -> None:
         """Something has changed, such as a pause that ended: look at once."""
         self._woken = True
 
-    def before_look(self) -> None:
-        """The worker looks for a job: what is pushed from now on wants another look."""
-        self._was_notified = self._listener.begin_look()
-
     def listen(self, backoff: IdleBackoff, fleet: int, paused: bool) -> bool:
         """Whether to look again at once, because it has just subscribed or lost a race."""
         listener = self._listener
-        if self._was_notified and listener.subscribed:  # somebody else was faster
+        if self.was_notified and listener.subscribed:  # somebody else was faster
             listener.unsubscribe()  # for a while, so that few wake for each job
             self.sleep(backoff.after_lost_race(fleet))
             if backoff.listens(fleet):

@@ -153,14 +153,14 @@ class Worker(WorkerParts):
 
         What cannot be a job here is failed on the way.
         """
-        self._idler.before_look()
+        listener = self._listener
+        self._idler.was_notified = listener.begin_look()
         if self.paused != self._store.paused:
             self._store.note_pause(self.paused)
         if self.paused:
             self.done_working()
             return None
         job = None
-        listener = self._listener
         while not self._stop.asked:
             changed, listener.queues_changed = listener.queues_changed, False
             reserved = self._reserver.finish_and_reserve(look_again=changed)
@@ -173,7 +173,7 @@ class Worker(WorkerParts):
             self._finish(reserved.job, Outcome.of(KILLED if killed else FAILED, reserved.problem))
             self._loop.run_tasks()
         self._connection.authenticated = True
-        listener.mute(job is not None)
+        listener.muted = job is not None
         return job
 
     def working_on(self, job: Reservation) -> None:

@@ -92,7 +92,7 @@ def test_silent_after_unsubscribing(worker: Worker, redis: Redis) -> None:
 def test_muted_it_unsubscribes_before_long(worker: Worker, redis: Redis) -> None:
     """A busy worker does not hear what others do, and is not told of it for long."""
     worker.listener.subscribe()
-    worker.listener.mute(True)
+    worker.listener.muted = True
     for _ in range(BUSY_NOTIFICATIONS):
         redis.rpush("resque:queue:email", "x")
         assert not worker.hears()
@@ -100,7 +100,7 @@ def test_muted_it_unsubscribes_before_long(worker: Worker, redis: Redis) -> None
     redis.rpush("resque:queue:email", "x")
     wait_for(worker.loop, lambda: not worker.listener.subscribed)
     assert not worker.listener.notified
-    worker.listener.mute(False)
+    worker.listener.muted = False
     assert worker.listener.subscribe()
     redis.rpush("resque:queue:email", "x")
     wait_for(worker.loop, lambda: worker.listener.notified)
@@ -109,17 +109,17 @@ def test_muted_it_unsubscribes_before_long(worker: Worker, redis: Redis) -> None
 def test_what_came_during_the_last_look_is_heard(worker: Worker, redis: Redis) -> None:
     """A busy worker that finds nothing more hears what was pushed while it was looking."""
     worker.listener.subscribe()
-    worker.listener.mute(True)
+    worker.listener.muted = True
     redis.rpush("resque:queue:email", "x")
     assert not worker.hears()
     worker.listener.begin_look()
-    worker.listener.mute(False)
+    worker.listener.muted = False
     assert not worker.listener.notified  # that was before the look
-    worker.listener.mute(True)
+    worker.listener.muted = True
     worker.listener.begin_look()
     redis.rpush("resque:queue:email", "x")
     assert not worker.hears()
-    worker.listener.mute(False)
+    worker.listener.muted = False
     assert worker.listener.notified
 
 
