@@ -177,8 +177,6 @@ class WorkerStore:
             for name in ("processed", "failed")
             for whose in (None, worker_id)
         )
-        self._queues: Sequence[str] | None = None  # those whose keys are in `_step_keys`
-        self._step_keys: Sequence[str] | Packed = ()
         self._own_step_keys = [
             *self._own,
             *self._stats,
@@ -195,6 +193,7 @@ class WorkerStore:
             keys.status_prefix,
             keys.kill,
         ]
+        self._pack_keys(None)
 
     def on(self, redis: Commands) -> WorkerStore:
         """The same worker over another connection."""
@@ -276,10 +275,12 @@ class WorkerStore:
         return self._step(finish.naming(key), queues)
 
     def _step(self, finish: Finish, queues: Sequence[str] | None) -> Any:
+        if queues is not self._queues:
+            self._pack_keys(queues)
         return scripts.run(
             self._redis,
             "step",
-            self._keys_of(queues or ()),
+            self._step_keys,
             [
                 self.token,
                 self._number + 1,
@@ -305,13 +306,13 @@ class WorkerStore:
             log.error(REPLACED, to_text(key))
         return bytes(answer)
 
-    def _keys_of(self, queues: Sequence[str]) -> Sequence[str] | Packed:
+    def _pack_keys(self, queues: Sequence[str] | None) -> None:
         """The same queues are asked for again and again, and may be thousands."""
-        if queues is not self._queues:
-            keys = [*self._own_step_keys, *(self._queue_prefix + queue for queue in queues)]
-            self._step_keys = self._redis.pack(keys) if isinstance(self._redis, Packs) else keys
-            self._queues = queues
-        return self._step_keys
+        self._queues = queues
+        keys = [*self._own_step_keys, *(self._queue_prefix + queue for queue in queues or ())]
+        self._step_keys: Sequence[str] | Packed = (
+            self._redis.pack(keys) if isinstance(self._redis, Packs) else keys
+        )
 
     def look(self) -> list[str]:
         """The ids of all workers, sorted; what is asked of this one is added to `requests`."""
