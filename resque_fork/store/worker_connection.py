@@ -14,6 +14,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import (
@@ -78,14 +79,12 @@ class _NoReply(_Away):
     """The connection is there, and nothing comes."""
 
 
+@dataclass(slots=True)
 class _Reply:
     """The place of one reply in the order of those still expected."""
 
-    __slots__ = ("arrived", "value")
-
-    def __init__(self) -> None:
-        self.arrived = False
-        self.value: Any = None
+    arrived: bool = False
+    value: Any = None
 
 
 class BestEffort:
@@ -100,7 +99,7 @@ class BestEffort:
         self._passing = [code for code in PASSING if code not in but]
 
     def execute_command(self, *command: Any) -> Any:
-        return self._connection._until_answered(command, self._passing)
+        return self._connection.execute_command(*command, passing=self._passing)
 
 
 def _here(work: Callable[[], Any], wait: Callable[[], None]) -> Any:
@@ -144,20 +143,13 @@ class WorkerConnection:
         self._expected: deque[_Reply] = deque()
         self._unsent: deque[bytes | memoryview] = deque()
 
-    def execute_command(self, *command: Any) -> Any:
+    def execute_command(self, *command: Any, passing: Sequence[str] = PASSING) -> Any:
         """Send a command and wait for its reply, for as long as it takes to get one.
 
-        Raises RedisRefused for a refusal that will not pass, SettingsError for a
-        server of the wrong kind, GaveUpWaiting once deadline has run out,
+        Raises RedisRefused for a refusal whose code is none of those that are `passing`,
+        SettingsError for a server of the wrong kind, GaveUpWaiting once deadline has run out,
         AccessRefused while we have not been `authenticated`.
         """
-        return self._until_answered(command)
-
-    def pack(self, words: Sequence[str]) -> Packed:
-        """Words of commands to come, which then need not be packed again for each of them."""
-        return Packed.of(words)
-
-    def _until_answered(self, command: Sequence[Any], passing: Sequence[str] = PASSING) -> Any:
         pause = FIRST_PAUSE
         complained: type[ResqueError] | None = None
         while True:
@@ -179,6 +171,10 @@ class WorkerConnection:
                     complained = kind
                 self._rest(pause, problem)
                 pause = min(pause * 2, LONGEST_PAUSE)
+
+    def pack(self, words: Sequence[str]) -> Packed:
+        """Words of commands to come, which then need not be packed again for each of them."""
+        return Packed.of(words)
 
     def _passes(self, problem: RedisRefused | RedisUnavailable, passing: Sequence[str]) -> bool:
         if isinstance(problem, AccessRefused):
