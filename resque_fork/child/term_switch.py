@@ -42,7 +42,8 @@ class TermSwitch:
 
     def on_term(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
-        self._raise_if_due()
+        if self._in_job:
+            self._raise()
 
     def out_of_limit(self, number: int, frame: FrameType | None) -> None:
         if self._in_job:
@@ -60,7 +61,8 @@ class TermSwitch:
     def __enter__(self) -> None:
         try:
             self._in_job = True
-            self._raise_if_due()
+            if self._asked:
+                self._raise()
         except (TermException, JobTimeout, JobKilled):
             self._in_job = False
             raise
@@ -73,7 +75,7 @@ class TermSwitch:
             sent = f"{kind.__name__}, TERM" if self._raised else kind.__name__
             raise kind(f"{cause} (sent: {sent})").with_traceback(cause.__traceback__)
 
-    def _raise_if_due(self) -> None:
-        if self._asked and self._in_job and not self._raised:
+    def _raise(self) -> None:
+        if not self._raised:
             self._raised = True
             raise TermException("SIGTERM")
