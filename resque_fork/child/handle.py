@@ -203,7 +203,7 @@ class ChildHandle:
                 self._end_timer.cancel()
             if not self._inbox.closed:
                 self._read()
-            if self._inbox.partial and isinstance(self.report, Done):
+            if self._inbox.rest and isinstance(self.report, Done):
                 self.broken = self.broken or "the beginning of a message after its last word"
 
     def ending(self, job: object) -> ChildEnd:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..failure import Failure
@@ -279,19 +279,17 @@ def read_job(body: bytes) -> Reservation:
     return Reservation(queue, payload, run_at, failures, first_failed)
 
 
+@dataclass
 class Inbox:
-    """Puts messages together from whatever comes out of a pipe."""
+    """Puts messages together from whatever comes out of a pipe.
 
-    def __init__(self, fd: int, longest: int = LONGEST) -> None:
-        self.fd = fd
-        self.closed = False
-        self._longest = longest
-        self._data = bytearray()
+    `rest` is the beginning of a message whose end has not come yet.
+    """
 
-    @property
-    def partial(self) -> bool:
-        """Whether there is the beginning of a message without its end."""
-        return bool(self._data)
+    fd: int
+    longest: int = LONGEST
+    closed: bool = False
+    rest: bytearray = field(default_factory=bytearray)
 
     def read(self) -> list[bytes]:
         """The messages that are complete now; waits for data if the descriptor blocks.
@@ -304,21 +302,21 @@ class Inbox:
             return []
         if not data:
             self.closed = True
-        self._data += data
+        self.rest += data
         messages = []
         while (message := self._next()) is not None:
             messages.append(message)
         return messages
 
     def _next(self) -> bytes | None:
-        if len(self._data) < _LENGTH.size:
+        if len(self.rest) < _LENGTH.size:
             return None
-        (length,) = _LENGTH.unpack_from(self._data)
-        if length > self._longest:
+        (length,) = _LENGTH.unpack_from(self.rest)
+        if length > self.longest:
             raise BrokenReport(f"a message of {length} bytes")
         end = _LENGTH.size + length
-        if len(self._data) < end:
+        if len(self.rest) < end:
             return None
-        body = bytes(self._data[_LENGTH.size : end])
-        del self._data[:end]
+        body = bytes(self.rest[_LENGTH.size : end])
+        del self.rest[:end]
         return body

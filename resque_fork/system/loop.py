@@ -13,6 +13,7 @@ import itertools
 import select
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import ResqueError
@@ -30,14 +31,12 @@ NO_POLL = (
 )
 
 
+@dataclass(slots=True)
 class Timer:
     """Something due at a moment of the loop's clock, unless it is cancelled first."""
 
-    __slots__ = ("callback", "due")
-
-    def __init__(self, due: float, callback: Callback) -> None:
-        self.due = due
-        self.callback: Callback | None = callback
+    due: float
+    callback: Callback | None
 
     def cancel(self) -> None:
         self.callback = None
