@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
@@ -333,7 +334,7 @@ class ForkedPerformer(Performer):
             waits=waits,
         )
         try:
-            pid = process.fork(lambda: life(context))
+            pid = process.fork(functools.partial(life, context))
         except (OSError, MemoryError):
             process.close(words)
             if jobs is not None:
@@ -407,7 +408,7 @@ class ForkedPerformer(Performer):
     def _release_child(self, child: ChildHandle) -> None:
         """Let go of a child that has ended; end what it left behind."""
         self._child = None
-        if child.end is not None:
+        if child.end is not None and child.end.wait_status != 0:
             self._note_end(child, child.end.wait_status)
         with self._shield("letting go of a job's process"):
             child.close()

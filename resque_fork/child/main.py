@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import os
 import signal
 import sys
@@ -149,7 +150,7 @@ def settle_in(context: ChildContext, term: TermSwitch) -> Dispositions:
     gevent = sys.modules.get("gevent")
     if gevent is not None:  # its loop is the parent's
         gevent.reinit()
-    signals = Dispositions(lambda changed: _arm(context, changed))
+    signals = Dispositions(functools.partial(_arm, context))
     signals.reset_in_forks()
     return signals
 

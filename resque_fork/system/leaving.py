@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import logging
 import signal
 import sys
@@ -60,7 +61,7 @@ def flush_logging() -> None:
     for reference in reversed(logging._handlerList):  # type: ignore[attr-defined]
         handler, left = reference(), max(LEAST_SECONDS, late - time.monotonic())
         try:
-            if _ends_within(left, lambda: logging.shutdown([reference])):  # noqa: B023
+            if _ends_within(left, functools.partial(logging.shutdown, [reference])):
                 continue
             problem = (
                 f"took longer than {left:.1f} seconds and was left. Does it wait for a thread? "
@@ -71,7 +72,7 @@ def flush_logging() -> None:
             problem = f"raised {error!r}"
         problems.append(f"Flushing the logging handler {_name_of(handler)} {problem}")
     for problem in problems:
-        _ends_within(LEAST_SECONDS, lambda: log.warning("%s", problem))  # noqa: B023
+        _ends_within(LEAST_SECONDS, functools.partial(log.warning, "%s", problem))
 
 
 def _name_of(handler: object) -> str:
