@@ -199,7 +199,7 @@ class Outbox:
         """Tell the parent that it need not wait for the exit; it is no loss if it is not told."""
         if os.getpid() == self._owner and _inode(self._fd) == self._pipe:
             with contextlib.suppress(OSError):
-                report.send(self._fd, report.packed(report.Exiting()))
+                report.send(self._fd, report.EXITING)
 
 
 def _inode(fd: int) -> tuple[int, int] | None:
@@ -233,14 +233,14 @@ def _perform_one(
                 worker_hooks.run("after_fork", reservation)
                 process.die_with_parent(context.parent)  # a change of user has cleared it
             found = registry.find(reservation.class_name)
-            performed = perform(found, reservation.args, results.append)
+            perform(found, reservation.args, results.append)
     # Whatever a job raises is its failure and not ours, SystemExit and all.
     except BaseException as error:
         signals.put_back()
         _report_failure(context, signals, outbox, reservation, error, meter)
         fit = _is_fit_after(error)
     else:
-        outbox.send(report.Done(meter.read(), not performed, "".join(results[-1:])))
+        outbox.send(report.Done(meter.read(), "".join(results[-1:])))
         fit = True
     meter.leave_clean()
     return fit

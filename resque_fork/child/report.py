@@ -4,7 +4,7 @@ A message is so many bytes behind their number (four bytes, big-endian). A child
 reports about a job are objects of JSON:
 
     read                  the class of a payload that was too large for its parent to read
-    performed, skipped    the job is done
+    performed             the job is done: it has returned, or a hook of its own has skipped it
     failed                the job raised; if there is more to do about it, it is followed by
     handled               on_failure hooks and failure backends have run
     exiting               all is flushed, and exit hooks have run: nothing is left but to exit
@@ -59,12 +59,9 @@ class Done:
     """
 
     used: Usage
-    skipped: bool = False
     result: str = ""
 
-    @property
-    def name(self) -> str:
-        return "skipped" if self.skipped else "performed"
+    name = "performed"
 
     def to_dict(self) -> dict[str, Any]:
         return {"used": self.used, "result": self.result}
@@ -133,7 +130,6 @@ _FAILURE = {"exception": str, "error": str, "backtrace": list}
 _SHAPES: Mapping[Any, Mapping[str, type]] = {
     "read": {"class": str, "portable": bool},
     "performed": {"used": dict, "result": str},
-    "skipped": {"used": dict, "result": str},
     "failed": {
         **_FAILURE, "used": dict, "leaving": bool, "after_term": bool, "final": bool,
         "left_to_worker": bool, "action": str, "seconds": float, "counts": bool,
@@ -148,11 +144,10 @@ WAITING, GIVEN, UNREAD, HANDLING = "waiting", "given", "unread", "failed"
 FOLLOWS: Mapping[str, Sequence[str]] = {
     WAITING: (),
     UNREAD: ("read", "failed"),
-    GIVEN: ("performed", "skipped", "failed"),
-    "read": ("performed", "skipped", "failed"),
+    GIVEN: ("performed", "failed"),
+    "read": ("performed", "failed"),
     "failed": ("handled",),
     "performed": ("exiting",),
-    "skipped": ("exiting",),
     "handled": ("exiting",),
     "exiting": (),
 }
@@ -216,7 +211,7 @@ def parse(body: bytes) -> Report:
     if name == "read":
         return Read(said["class"], said["portable"])
     if "error" not in shape:
-        return Done(said["used"], name == "skipped", said["result"] and _result(said["result"]))
+        return Done(said["used"], said["result"] and _result(said["result"]))
     failure = Failure(said["exception"], said["error"], said["backtrace"])
     if name == "handled":
         return Handled(failure, said["saved"])
@@ -257,6 +252,9 @@ def _told(failure: Failure) -> dict[str, Any]:
         "error": failure.error,
         "backtrace": list(failure.backtrace),
     }
+
+
+EXITING = packed(Exiting())
 
 
 # --- jobs

@@ -61,7 +61,6 @@ FAILURE = Failure("E", "e", ["a:1:in f"])
 REPORTS = [
     Read("Mail", portable=False),
     Done(USED),
-    Done(USED, skipped=True),
     Done(USED, result='{"ü":[1]}'),
     Failed(FAILURE, USED, leaving=True, after_term=True, final=False, action=Action.PUT_BACK),
     Failed(FAILURE, USED, action=Action("later", seconds=1.5, counts=False)),

@@ -58,7 +58,6 @@ def test_a_report_that_is_none(stage: Stage, text: str) -> None:
 
 USED = {"rss_growth_kb": 0, "user_ms": 0, "system_ms": 0, "wall_ms": 0}
 PERFORMED = json.dumps({"report": "performed", "used": USED, "result": ""})
-SKIPPED = json.dumps({"report": "skipped", "used": USED, "result": ""})
 FAILED = json.dumps(
     {
         "report": "failed",
@@ -85,7 +84,6 @@ READ = json.dumps({"report": "read", "class": "quick", "portable": True})
     "bodies",
     [
         [PERFORMED, PERFORMED],
-        [PERFORMED, SKIPPED],
         [PERFORMED, "garbage"],
         [PERFORMED, FAILED],
         [PERFORMED, HANDLED],
