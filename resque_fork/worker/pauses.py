@@ -11,12 +11,13 @@ from ..store.worker_store import Step
 class Pauses:
     """Says once that something is paused, and once that it no longer is.
 
-    `queues` are those of the worker that are paused; `everything` says whether it takes no job.
+    `queues` are those of the worker that are paused; `everything` says whether it takes no job,
+    `any` whether all workers or one of its queues are paused.
     """
 
     def __init__(self) -> None:
         self.queues: list[str] = []
-        self.everything = False
+        self.everything = self.any = False
         self._fleet = False
 
     def note(self, step: Step, queues: Sequence[str]) -> None:
@@ -35,4 +36,5 @@ class Pauses:
             if queue not in all_paused:
                 lifecycle.info("The queue %s is resumed", queue)
         self.queues, self._fleet = paused, fleet
+        self.any = fleet or bool(paused)
         self.everything = fleet or (bool(queues) and len(paused) == len(queues))

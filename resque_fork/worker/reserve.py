@@ -127,7 +127,7 @@ class Reserver:
                 log.error("An equal job has used up its retries: the job has failed")
             if self.if_failed is not None:
                 self.failed.append(self.if_failed)
-        if queues is not None:
+        if queues is not None and (step.found == "paused" or step.paused or self._pauses.any):
             self._pauses.note(step, queues)
         self._stale = self._stale or step.known != len(self._known)
         self.more = step.more
