@@ -79,7 +79,7 @@ class ForkedPerformer(Performer):
         self.open()
         self._stop.busy = True
         with self._shield("passing on what the last job wrote"):
-            self._inherited.begin_job()
+            self._inherited.stderr.forget()
         try:
             child = self._child_for(reservation)
         except (OSError, MemoryError) as error:  # no process, no descriptor: not the job's fault

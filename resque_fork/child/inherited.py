@@ -28,11 +28,6 @@ class Inherited:
         self.asked_stack = StackFile(STACKS)  # written when it is asked where it is
         faulthandler.register(process.DUMP_SIGNAL, self.asked_stack.fd, all_threads=True)
 
-    def begin_job(self) -> None:
-        """Take in what the last job wrote, and forget it."""
-        self.stdout.drain()
-        self.stderr.forget()
-
     def take_stack(self, *, asked: bool) -> list[str]:
         """Where a child crashed, or where it was when it was asked."""
         return self.crash_stack.take() or (self.asked_stack.take() if asked else [])
