@@ -37,7 +37,7 @@ class Procline:
         self._clock = clock
 
     def starting(self) -> None:
-        self._set(STARTING)
+        self._show(STARTING, before="")
 
     def waiting_for(self, expanded: Sequence[str], given: Sequence[str]) -> None:
         """The queues by name; a list beyond 200 bytes is shown as it was given."""
@@ -71,12 +71,12 @@ class Procline:
 
     def restore(self) -> None:
         """The title that was found, for a process that goes on without its worker."""
-        self._set(self._found)
+        setproctitle(self._found)
+        log.debug("%s", self._found)
 
-    def _show(self, what: str) -> None:
-        self._set(self._before + (what if what.isprintable() else printable(what)))
-
-    def _set(self, title: str) -> None:
+    def _show(self, what: str, before: str | None = None) -> None:
+        shown = what if what.isprintable() else printable(what)
+        title = (self._before if before is None else before) + shown
         setproctitle(title)
         log.debug("%s", title)
 
