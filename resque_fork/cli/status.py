@@ -10,7 +10,7 @@ import click
 from ..errors import ResqueError
 from ..ops.statuses import nothing_known, shown_moment, status_row
 from ..text import printable
-from ..wire.status import COMPLETED, WORKING, Status
+from ..wire.status import COMPLETED, KILLED, WORKING, Status
 from .app import App, pass_app
 from .command import Listing, command
 from .output import note, print_json, say
@@ -29,15 +29,17 @@ def status(app: App, /, id: str, follow: bool, kill: bool) -> int:
 
     With --kill, the job is taken out of its queue or the delayed set. If it runs,
     its worker ends it within seconds. The exit status is 1 if nothing is known of
-    the job, and with --follow also if it has ended without being completed. With
-    --json: an object of {"id", "state", "class", "queue", "message", "num", "total",
-    "percent", "result", "created_at", "due_at"}, and with --follow one for each
-    change.
+    the job, and with --follow also if it has ended without being completed, or
+    without being killed if that was asked for. With --json: an object of {"id",
+    "state", "class", "queue", "message", "num", "total", "percent", "result",
+    "created_at", "due_at"}, and with --follow one for each change.
     """
     found = app.resque.kill(id) if kill else app.resque.status(id)
     if not found:
         raise ResqueError(nothing_known(id))
     _show(app, found)
+    if kill and found.ended and found.state != KILLED:
+        note("The job had ended already: nothing was done.")
     if kill and not follow and found.state == WORKING:
         note("Its worker ends the job within seconds; status --follow shows when.")
     while follow and found and not found.ended:
@@ -45,7 +47,7 @@ def status(app: App, /, id: str, follow: bool, kill: bool) -> int:
         before, found = found, app.resque.status(id)
         if found != before:
             _show(app, found)
-    return 1 if follow and found.state != COMPLETED else 0
+    return 1 if follow and found.state != (KILLED if kill else COMPLETED) else 0
 
 
 def _show(app: App, found: Status) -> None:

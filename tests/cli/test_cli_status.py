@@ -120,3 +120,25 @@ def test_kill(run: Any, redis: Redis, receipt: Receipt) -> None:
     assert "state:       working" in ended.stdout
     assert ended.stderr == ("Its worker ends the job within seconds; status --follow shows when.\n")
     assert redis.smembers("resque:_kill") == {receipt.id.encode()}
+
+
+@pytest.mark.parametrize(("end", "status"), [("killed", 0), ("completed", 1)])
+def test_killed_and_followed(
+    start: Any, redis: Redis, receipt: Receipt, end: str, status: int
+) -> None:
+    """Then the job is to end as killed."""
+    written(redis, receipt, "working")
+    options = ("--kill", "--follow", "--json")
+    process = start("status", receipt.id, *options, env={"PYTHONUNBUFFERED": "1"})
+    assert json.loads(process.stdout.readline())["state"] == "working"
+    written(redis, receipt, end)
+    assert json.loads(process.stdout.readline())["state"] == end
+    assert process.wait() == status
+
+
+def test_kill_of_one_that_has_ended(run: Any, redis: Redis, receipt: Receipt) -> None:
+    """It says that nothing was done."""
+    written(redis, receipt, "failed")
+    ended = run("status", receipt.id, "--kill")
+    assert ended.stderr == "The job had ended already: nothing was done.\n"
+    assert not redis.exists("resque:_kill")
