@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from . import scripts
 from .scripts import Commands
 
 RENEWED_SECONDS = 600  # for which a schedule lasts that workers declare; see ticks.lua
+AT_ONCE = 200  # schedules that one script declares or counts
 KEPT_SECONDS = 7 * 86400  # for which its last tick is kept after that
 
 
@@ -105,39 +106,50 @@ class StoredSchedules:
     def load(self) -> FoundSchedules:
         """All that there are, sorted by name."""
         keys = self._keys
-        now, wrong, shared, own, ticks, last, renewals, paused = scripts.run(
-            self._redis,
-            "schedules",
-            [
-                keys.schedules,
-                keys.own_schedules,
-                keys.ticks,
-                keys.last_enqueued,
-                keys.renewals,
-                keys.paused_schedules,
-            ],
-            [],
-        )
-        by_name = _Rows(shared, own, ticks, last, renewals, paused)
-        return FoundSchedules(int(now), [*by_name.schedules()], [to_text(key) for key in wrong])
+        parts: list[list[bytes]] = [[] for _ in range(6)]
+        cursors = [b"0"] * 6
+        wrong: set[str] = set()
+        while any(cursors):
+            now, not_read, *found = scripts.run(
+                self._redis,
+                "schedules",
+                [
+                    keys.schedules,
+                    keys.own_schedules,
+                    keys.ticks,
+                    keys.last_enqueued,
+                    keys.renewals,
+                    keys.paused_schedules,
+                ],
+                cursors,
+            )
+            wrong |= {to_text(key) for key in not_read}
+            cursors = [cursor for cursor, _ in found]
+            for whole, (_, part) in zip(parts, found, strict=True):
+                whole += part
+        return FoundSchedules(int(now), [*_Rows(*parts).schedules()], sorted(wrong))
 
     def count(self, timings: Mapping[str, str]) -> None:
         """From now on, unless that is done: the ticks of schedules, each with its timing."""
-        parts = [part for pair in timings.items() for part in pair]
-        scripts.run(self._redis, "count_ticks", [self._keys.ticks], parts)
+        pairs = [*timings.items()]
+        for start in range(0, len(pairs), AT_ONCE):
+            parts = [part for pair in pairs[start : start + AT_ONCE] for part in pair]
+            scripts.run(self._redis, "count_ticks", [self._keys.ticks], parts)
 
-    def declare(self, schedules: Iterable[Declared], *, anew: bool) -> None:
+    def declare(self, schedules: Sequence[Declared], *, anew: bool) -> None:
         """Say that a worker declares these; `anew` if it has just started, and so knows best.
 
         Raises WrongKeyType.
         """
         keys = self._keys
-        scripts.run(
-            self._redis,
-            "declare_schedules",
-            [keys.own_schedules, keys.renewals, keys.ticks],
-            [int(anew), *(part for each in schedules for part in each)],
-        )
+        for start in range(0, len(schedules), AT_ONCE):
+            parts = [part for each in schedules[start : start + AT_ONCE] for part in each]
+            scripts.run(
+                self._redis,
+                "declare_schedules",
+                [keys.own_schedules, keys.renewals, keys.ticks],
+                [int(anew), *parts],
+            )
 
     def set(self, name: str, timing: str, shared: bytes, own: bytes) -> bool:
         """Set one for all schedulers; False if workers declare one of this name."""

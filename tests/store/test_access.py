@@ -34,9 +34,7 @@ OF_A_CLOCK = (
 def used_by(*names: str) -> list[str]:
     """The commands that these scripts may come to."""
     texts = [(LUA / f"{name}.lua").read_text() for name in names]
-    found = (
-        re.findall(r"(?:redis\.p?call\(|read\('\w+', KEYS\S+ )'(\w+)'", text) for text in texts
-    )
+    found = (re.findall(r"(?:redis\.p?call\(|read\(\w, '\w+', )'(\w+)'", text) for text in texts)
     return sorted({command.lower() for commands in found for command in commands})
 
 

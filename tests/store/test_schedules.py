@@ -280,6 +280,48 @@ def test_wrong_type_beside(schedules: StoredSchedules, client: Any, key: str) ->
     assert client.llen(KEYS.queue("q")) == 1
 
 
+class Watched:
+    """A connection that remembers the sizes of scripts' arguments and replies."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.sent: list[int] = []
+        self.read: list[int] = []
+
+    def execute_command(self, *command: Any) -> Any:
+        reply = self.client.execute_command(*command)
+        self.sent.append(len(command))
+        if isinstance(reply, list):
+            self.read.append(max(len(part) for _, part in reply[2:]))
+        return reply
+
+
+def test_ten_thousand_schedules(client: Any) -> None:
+    """No script holds Redis for long: all are declared, counted and read, in parts."""
+    names = [f"schedule {number:04}" for number in range(10_000)]
+    watched = Watched(client)
+    schedules = StoredSchedules(watched, KEYS)
+    schedules.declare([Declared(name, FIVE.timing, FIVE.to_json()) for name in names], anew=True)
+    schedules.count(dict.fromkeys(names, FIVE.timing))
+    for name in names[:3000]:
+        client.hset(KEYS.schedules, f"of Ruby {name}", SIX.to_ruby())
+        client.sadd(KEYS.paused_schedules, name)
+    found = schedules.load().schedules
+    assert [stored.name for stored in found if not stored.shared] == names
+    assert all(stored.tick and stored.renewed for stored in found if not stored.shared)
+    assert sum(stored.shared for stored in found) == sum(stored.paused for stored in found) == 3000
+    assert max(watched.sent) < 1000
+    assert max(watched.read) < 2000
+
+
+def test_few_schedules_are_read_at_once(client: Any) -> None:
+    """A clock does so every few seconds."""
+    StoredSchedules(client, KEYS).declare(declared(FIVE), anew=True)
+    watched = Watched(client)
+    assert only(StoredSchedules(watched, KEYS).load()).name == "n"
+    assert len(watched.sent) == 1
+
+
 @pytest.mark.parametrize(
     "kind", ["own_schedules", "schedules", "ticks", "last_enqueued", "renewals"]
 )

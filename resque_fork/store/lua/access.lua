@@ -37,5 +37,6 @@ if ARGV[1] == 'clock' then
   try('LREM', KEYS[1], 0, '')
   try('ZRANGEBYSCORE', KEYS[1], 0, 0)
   try('ZSCORE', KEYS[1], '')
+  for _, name in ipairs({'HSCAN', 'SSCAN', 'ZSCAN'}) do try(name, KEYS[1], 0) end
 end
 return refused

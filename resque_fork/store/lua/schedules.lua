@@ -1,21 +1,30 @@
--- Read all schedules, and what is known of their ticks.
+-- Read schedules, and what is known of their ticks: all at once if there are few, else a part.
 --
 -- KEYS  1 persistent_schedules  2 fork:schedules  3 fork:ticks  4 delayed:last_enqueued_at
 --       5 fork:schedules:renewed  6 fork:schedules:paused
--- ARGV  none
--- Returns {seconds, wrong, ...}: the time of this server, the keys that hold something else than
--- they should, and what the keys hold, nothing for those
+-- ARGV  1-6 for each key, where to go on: '0' at first, '' if all of it has been read
+-- Returns {seconds, wrong, {cursor, part}, ...}: the time of this server, the keys that hold
+-- something else than they should, and for each key where to go on, and what was read, nothing
+-- for those
 
+local COUNT = 500 -- entries of a key that are read at once, if there are more
 local wrong = {}
 local reply = {redis.call('TIME')[1], wrong}
 
-local function read(kind, key, ...)
-  local refusal = refuse_unless(kind, key)
-  if refusal then wrong[#wrong + 1] = key end
-  reply[#reply + 1] = refusal and {} or redis.call(...)
+local function read(i, kind, scan)
+  local found = {'', {}}
+  if ARGV[i] ~= '' then
+    if refuse_unless(kind, KEYS[i]) then
+      wrong[#wrong + 1] = KEYS[i]
+    else
+      found = redis.call(scan, KEYS[i], ARGV[i], 'COUNT', COUNT)
+      if found[1] == '0' then found[1] = '' end
+    end
+  end
+  reply[#reply + 1] = found
 end
 
-for i = 1, 4 do read('hash', KEYS[i], 'HGETALL', KEYS[i]) end
-read('zset', KEYS[5], 'ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')
-read('set', KEYS[6], 'SMEMBERS', KEYS[6])
+for i = 1, 4 do read(i, 'hash', 'HSCAN') end
+read(5, 'zset', 'ZSCAN')
+read(6, 'set', 'SSCAN')
 return reply
