@@ -27,8 +27,17 @@ class BadRequest(ResqueError):
 Fields = Mapping[str, Sequence[str]]
 
 
+KEPT = "kept"  # the field that holds a query: a form loses that of its address when it is sent
+
+
 def fields_of(text: str) -> Fields:
     """Of a query or a form. Names of queues may hold bytes that are not UTF-8."""
+    fields = _parsed(text)
+    kept = fields.pop(KEPT, [""])[0]
+    return {**_parsed(kept), **fields}
+
+
+def _parsed(text: str) -> dict[str, list[str]]:
     try:
         return parse_qs(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=2000)
     except ValueError:

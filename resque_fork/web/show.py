@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from ..ops.rows import readable
 from ..text import counted, due_in, duration, printable
 from ..wire.times import read_time
-from .ask import query_of
+from .ask import KEPT, query_of
 from .lines import points
 
 LONGEST = 10_000  # characters of a text
@@ -144,8 +144,13 @@ def environment() -> Environment:
         "took": _took,
         "until": _until,
     }
-    made.globals |= {"counted": _counted}
+    made.globals |= {"counted": _counted, "kept": _kept}
     return made
+
+
+def _kept(**fields: Any) -> Markup:
+    """A hidden field that takes these fields along, whatever bytes they hold."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(KEPT, query_of(fields))
 
 
 def render(template: str, root: str, **values: Any) -> bytes:

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from life.harness import Stage, until
@@ -16,7 +16,7 @@ from resque_fork.web.dashboard import ACTIONS, PAGES
 from resque_fork.wire.delayed import digest_of
 from resque_fork.wire.job import Payload
 
-from .acting import act, act_on, said
+from .acting import act, act_on, hidden, said
 from .records import entries, fail, queued
 from .served import Served
 
@@ -97,6 +97,24 @@ def test_selected_failed_jobs(served: Served, redis: Redis) -> None:
     far = served.get("/failed/retry?entry=1:00000000&entry=100000:00000000")
     assert (far.status, "are too far apart." in far.text) == (400, True)
     assert "No failed job is selected." in served.get("/failed/retry?entry=x").text
+
+
+def test_forms_of_a_list_with_any_name(served: Served, redis: Redis) -> None:
+    """A form takes the list along, also one whose name is not UTF-8, or has control characters."""
+    for name in (b"mail\xff&<failed", b"line\nfeed_failed"):
+        redis.flushdb()
+        fail(redis, 1, 2)
+        redis.rename("resque:failed", b"resque:" + name)
+        redis.sadd("resque:failed_queues", name)
+        page = served.get(f"/failed?list={quote(name)}")
+        job = served.get(f"/failed.json?list={quote(name)}").json["jobs"][0]
+        searched, selected = hidden(page.text)
+        found = served.get(f"/failed?{urlencode([searched, ('class', 'Mail')])}")
+        assert "Searched 2 of them" in found.text
+        entry = ("entry", f"{job['index']}:{job['id']}")
+        page = act(served, f"/failed/remove?{urlencode([selected, entry])}")
+        assert said(page) == "Removed 1 failed job."
+        assert redis.llen(b"resque:" + name) == 1
 
 
 def test_a_job_that_cannot_be_queued_again(served: Served, redis: Redis) -> None:
