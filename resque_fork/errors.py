@@ -47,7 +47,7 @@ import datetime
 import os
 import signal
 
-from .text import parse_seconds
+from .text import LONGEST_DELAY, parse_seconds
 
 NO_FORK = "This system cannot fork, so it runs no worker; applications can enqueue from here."
 
@@ -228,7 +228,8 @@ class RetryLater(Exception):
     """Raise it in a job that declares ``retry=`` to have it performed again, so much later.
 
     `delay` is in seconds, or as in ``"10m"``. It counts as one of the job's attempts, and the
-    job fails when none is left, unless it is told that it `counts` not.
+    job fails when none is left, unless it is told that it `counts` not. Raises ValueError for what
+    is no time, or more than ten years.
     """
 
     def __init__(self, delay: float | str | datetime.timedelta, *, counts: bool = True) -> None:
@@ -236,6 +237,8 @@ class RetryLater(Exception):
             self.seconds = parse_seconds(delay)
         except ValueError as expected:
             raise ValueError(f"RetryLater({delay!r}) is not valid: expected {expected}.") from None
+        if self.seconds > LONGEST_DELAY:
+            raise ValueError(f"RetryLater({delay!r}) is not valid: expected at most ten years.")
         self.counts = counts
         super().__init__(f"again in {self.seconds:g} seconds")
 

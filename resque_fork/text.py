@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 UNITS = {"G": 1024**3, "M": 1024**2, "K": 1024}  # the largest first
+# seconds for which a job may wait; also what Redis and other languages can take
+LONGEST_DELAY = 10 * 366 * 86400.0
 SECONDS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
 

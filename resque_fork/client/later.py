@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 from ..errors import ArgumentsError
-from ..job.retry import LONGEST, Time
-from ..text import parse_seconds
+from ..job.retry import Time
+from ..text import LONGEST_DELAY, parse_seconds
 from ..wire.delayed import delayed_item
 from ..wire.job import Payload
 
@@ -47,7 +47,7 @@ def seconds_of(delay: Time) -> float:
 
 
 def _refuse_far(seconds: float) -> None:
-    if seconds > LONGEST:  # a mistake, such as milliseconds
+    if seconds > LONGEST_DELAY:  # a mistake, such as milliseconds
         raise ArgumentsError("A job cannot be delayed by more than ten years.")
 
 

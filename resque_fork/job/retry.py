@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import SettingsError
-from ..text import parse_seconds
+from ..text import LONGEST_DELAY, parse_seconds
 
 FIRST_DELAY = 15  # seconds; the n-th unless told is 15 + n**4, which Sidekiq has proved
 
@@ -109,7 +109,7 @@ class Retry:
             delay = _grown(_seconds("delay", self.delay), self.growth, number - 1)
         if self.longest is not None:
             delay = min(delay, _seconds("longest", self.longest))
-        return min(delay + choose(0, delay * self.jitter), LONGEST)
+        return min(delay + choose(0, delay * self.jitter), LONGEST_DELAY)
 
     def is_in_time(self, now: float, first: float, seconds: float) -> bool:
         """Whether a retry in so many seconds is not too late after the first failure."""
@@ -120,14 +120,13 @@ class Retry:
 
 
 KINDS = ("on", "never")
-LONGEST = 10 * 366 * 86400.0  # seconds; also what Redis and other languages can take
 
 
 def _grown(delay: float, growth: float, times: int) -> float:
     try:
-        return min(delay * growth**times, LONGEST)
+        return min(delay * growth**times, LONGEST_DELAY)
     except OverflowError:
-        return LONGEST
+        return LONGEST_DELAY
 
 
 def _is_number(value: Any) -> bool:
@@ -139,7 +138,7 @@ def _seconds(name: str, value: Any) -> float:
         seconds = parse_seconds(value)
     except ValueError as expected:
         raise _invalid(name, value, str(expected)) from None
-    if seconds > LONGEST:
+    if seconds > LONGEST_DELAY:
         raise _invalid(name, value, "at most ten years")
     return seconds
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentsError, SettingsError
-from ..text import parse_seconds, shown_size
+from ..text import LONGEST_DELAY, parse_seconds, shown_size
 from ..wire.job import Payload
 from ..wire.json import decode, encode
-from .retry import LONGEST, Time
+from .retry import Time
 from .ticks import CannotEvaluate, Every, Ticks
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Schedule:
             seconds = parse_seconds(value)
         except ValueError as expected:
             raise self._invalid(key, value, str(expected)) from None
-        if seconds > LONGEST:
+        if seconds > LONGEST_DELAY:
             raise self._invalid(key, value, "at most ten years")
         return seconds
 

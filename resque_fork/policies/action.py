@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..failure import Failure
-from ..job.retry import LONGEST
+from ..text import LONGEST_DELAY
 
 DECIDED_IN_CHILD = ("done", "back", "later")
 
@@ -36,7 +36,7 @@ class Action:
     @classmethod
     def reported(cls, verb: str, seconds: float, counts: bool) -> Action:
         """What a child says that a policy has decided. Raises ValueError."""
-        if verb not in DECIDED_IN_CHILD or not 0 <= seconds <= LONGEST:
+        if verb not in DECIDED_IN_CHILD or not 0 <= seconds <= LONGEST_DELAY:
             raise ValueError("not what a policy may decide in a child")
         return cls(verb, seconds=seconds, counts=counts)
 

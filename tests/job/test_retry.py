@@ -10,7 +10,7 @@ import pytest
 from resque_fork import DirtyExit, GiveUp, Retry, RetryLater, SettingsError, job
 from resque_fork.errors import PruneDeadWorkerDirtyExit
 from resque_fork.job.registry import registry
-from resque_fork.job.retry import LONGEST
+from resque_fork.text import LONGEST_DELAY
 
 pytestmark = pytest.mark.usefixtures("own_jobs")
 
@@ -103,7 +103,7 @@ def test_growing_delays() -> None:
     """Each is the one before multiplied, up to the longest."""
     retry = Retry(6, delay=15, growth=3, longest="6m")
     assert [retry.seconds_before(n) for n in (1, 2, 3, 4, 5)] == [15, 45, 135, 360, 360]
-    assert Retry(9, delay=60, growth=1e300).seconds_before(9) == LONGEST
+    assert Retry(9, delay=60, growth=1e300).seconds_before(9) == LONGEST_DELAY
 
 
 def test_jitter_only_lengthens() -> None:
@@ -160,3 +160,7 @@ def test_retry_later_takes_times() -> None:
     problem = r"RetryLater\('soon'\) is not valid: expected a time such as 30, 10m, 6h or 2d\."
     with pytest.raises(ValueError, match=f"^{problem}$"):
         RetryLater("soon")
+    assert RetryLater(LONGEST_DELAY).seconds == LONGEST_DELAY
+    problem = r"RetryLater\('600w'\) is not valid: expected at most ten years\."
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        RetryLater("600w")
