@@ -9,6 +9,7 @@ from ..errors import DirtyExit, GiveUp, JobLost, RetryLater
 from ..failure import Failure
 from ..job.reservation import Reservation
 from ..job.retry import Retry
+from ..text import LONGEST_DELAY, parse_seconds
 from .action import Action
 from .outcome import LOST, STOPPED, Outcome
 from .policy import Policy
@@ -50,10 +51,10 @@ class Retries(Policy):
 def decide(retry: Retry, job: Reservation, error: BaseException, now: float) -> Action | None:
     """What becomes of a job that ended with this error: retried, or None."""
     number = job.failures + 1
-    if isinstance(error, RetryLater):
-        if not error.counts:
-            return Action("later", seconds=error.seconds, counts=False)
-        seconds = error.seconds
+    seconds = _asked_for(error)
+    if seconds is not None:
+        if not getattr(error, "counts", True):
+            return Action("later", seconds=seconds, counts=False)
     elif isinstance(error, GiveUp) or not retry.applies_to(error):
         return None
     else:
@@ -61,3 +62,14 @@ def decide(retry: Retry, job: Reservation, error: BaseException, now: float) -> 
     if number > retry.attempts or not retry.is_in_time(now, job.first_failed or now, seconds):
         return None
     return Action("later", seconds=seconds)
+
+
+def _asked_for(error: BaseException) -> float | None:
+    """The seconds of a RetryLater; None if a subclass has made something else of them."""
+    if not isinstance(error, RetryLater):
+        return None
+    try:
+        seconds = parse_seconds(error.seconds)
+    except (AttributeError, ValueError):  # its __init__ has not called ours
+        return None
+    return seconds if seconds <= LONGEST_DELAY else None

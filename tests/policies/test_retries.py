@@ -65,6 +65,20 @@ def test_retry_later() -> None:
     assert decide(retry, replace(HOOK, failures=9), RetryLater(30, counts=False), NOW) == free
 
 
+def test_retry_later_that_says_no_time() -> None:
+    """A subclass may have forgotten to call ours, or say anything: then it is like other errors."""
+
+    class Forgetful(RetryLater):
+        def __init__(self) -> None: ...
+
+    strange = RetryLater(30)
+    for seconds in ("soon", -1, 1e300, None):
+        vars(strange)["seconds"] = seconds
+        for error in (strange, Forgetful()):
+            assert decide(Retry(2, delay=7), HOOK, error, NOW) == Action("later", seconds=7)
+            assert decide(Retry(2, on=OSError), HOOK, error, NOW) is None
+
+
 def test_give_up() -> None:
     """Fails the job however many attempts it has left."""
     assert decide(Retry(3), HOOK, GiveUp("bad address"), NOW) is None
