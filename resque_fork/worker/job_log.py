@@ -32,10 +32,10 @@ def log_end(job: Reservation, outcome: Outcome, action: Action) -> None:
 def _line(
     job: Reservation, outcome: Outcome, action: Action, failure: Failure | None
 ) -> tuple[int, str]:
-    what = f"{failure.exception}: {failure.error}" if failure else ""
+    what = f"{failure.exception}: {failure.error}".removesuffix(": ") if failure else ""
     place = _place(failure)
     if action.verb == "failed":
-        return logging.ERROR, f"{job} failed: {what}{_number(job)}{place}"
+        return logging.ERROR, f"{job} failed: {_with_number(what, job)}{place}"
     if action.verb == "lost":
         return logging.ERROR, f"{job} was lost: {outcome.error}"
     if action.verb == "killed":
@@ -44,7 +44,7 @@ def _line(
         again = _again_in(action.seconds)
         if failure and failure.exception == RetryLater.__name__:
             return logging.INFO, f"{job} is performed {again}, as it asked"
-        return logging.WARNING, f"{job} failed: {what}{_number(job)}, {again}{place}"
+        return logging.WARNING, f"{job} failed: {_with_number(what, job)}, {again}{place}"
     if outcome.kind == NOT_STARTED and outcome.error is not None:
         return logging.ERROR, f"{job} could not be started: {outcome.error}"
     if outcome.kind == FAILED and outcome.action is not None:
@@ -83,11 +83,11 @@ def _place(failure: Failure | None) -> str:
     return f" ({os.path.basename(found[1])}:{found[2]} in {found[3]})" if found else ""
 
 
-def _number(job: Reservation) -> str:
-    """Which attempt of a job it was, if it has several."""
+def _with_number(what: str, job: Reservation) -> str:
+    """And which attempt of a job it was, if it has several."""
     if job.retry is None:
-        return ""
-    return f". Attempt {job.failures + 1} of {job.retry.attempts + 1}"
+        return what
+    return f"{what.removesuffix('.')}. Attempt {job.failures + 1} of {job.retry.attempts + 1}"
 
 
 def _again_in(seconds: float) -> str:

@@ -63,6 +63,9 @@ def test_failed(caplog: pytest.LogCaptureFixture) -> None:
     assert not told(caplog, outcome, action, level=logging.WARNING).backtrace
     bare = replace(FAILURE, backtrace=["caused by X"])
     assert told(caplog, Outcome("failed", bare), Action("failed", bare)).getMessage() == line
+    mute = replace(bare, exception="KeyboardInterrupt", error="")
+    record = told(caplog, Outcome("failed", mute), Action("failed", mute))
+    assert record.getMessage() == "(Job{mail} | Charge | [7]) failed: KeyboardInterrupt"
 
 
 def test_tried_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -74,3 +77,6 @@ def test_tried_again(caplog: pytest.LogCaptureFixture) -> None:
         "(jobs.py:121 in charge)"
     )
     assert (record.levelno, record.fields["attempt"]) == (logging.WARNING, 2)
+    sentence = replace(FAILURE, error="It is closed.", backtrace=[])
+    record = told(caplog, Outcome("failed", sentence), Action("failed", sentence), job)
+    assert record.getMessage().endswith("failed: ValueError: It is closed. Attempt 2 of 6")
