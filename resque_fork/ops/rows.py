@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from ..wire.json import decode
@@ -36,11 +35,5 @@ def readable(value: Any) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Numbers too large for a float, such as 1e999, become text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
+    """Numbers too large for a float, such as 1e999, become text, however deep they stand."""
+    return json.loads(json.dumps(value, default=str), parse_constant=lambda name: str(float(name)))

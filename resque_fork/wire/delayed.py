@@ -124,11 +124,15 @@ def _sha1(text: bytes) -> str:
 
 
 def _as_others_write(value: Any) -> Any:
-    """Numbers as JavaScript has them: it knows floats alone, and writes 1.0 as 1, 1e20 in full."""
+    """Numbers as JavaScript has them: it knows floats alone, and writes 1.0 as 1, 1e20 in full.
+
+    Nothing but one call of itself stands on the stack for each level: comprehensions would be
+    another, and what is nested as deep as may be would run out of it.
+    """
     if isinstance(value, dict):
-        return {key: _as_others_write(item) for key, item in value.items()}
+        return dict(zip(value, map(_as_others_write, value.values()), strict=True))
     if isinstance(value, list):
-        return [_as_others_write(item) for item in value]
+        return [*map(_as_others_write, value)]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
     try:

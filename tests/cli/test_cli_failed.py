@@ -196,6 +196,14 @@ def test_entries_of_whatever_kind_are_listed(run, redis: Redis) -> None:
     assert run("failed", "show", "2").stdout.startswith("index:       2\n")
 
 
+def test_numbers_beyond_floats_however_deep(run, redis: Redis) -> None:
+    """An entry that is nested deep and holds 1e999 is printed as JSON."""
+    args = "[" * 490 + "1e999" + "]" * 490
+    redis.rpush("resque:failed", f'{{"payload":{{"class":"A","args":{args}}}}}')
+    [row] = json.loads(run("failed", "--json").stdout)
+    assert json.dumps(row["args"]).strip("[]") == '"inf"'
+
+
 def test_show_what_is_not_there(run, redis: Redis) -> None:
     """An index without an entry is an error that says how many there are."""
     fail(redis, 1)

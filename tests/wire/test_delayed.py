@@ -19,6 +19,7 @@ from resque_fork.wire.delayed import (
     payload_of,
 )
 from resque_fork.wire.job import MOST_DECODED, Payload
+from resque_fork.wire.json import MAX_DEPTH
 from resque_fork.wire.unreadable import unwrapped
 
 
@@ -93,6 +94,15 @@ def test_digest_of_a_large_job() -> None:
 def test_digest_of_numbers_beyond_floats() -> None:
     """A whole number that no float holds counts as it is."""
     assert job_digest("A", [10**400]) != job_digest("A", [10**401])
+
+
+@pytest.mark.parametrize(("begin", "end"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_digest_of_what_is_nested_deep(begin: bytes, end: bytes) -> None:
+    """Arguments nested as deep as may be have one, and no worker runs out of stack."""
+    levels = MAX_DEPTH - 2
+    raw = b'{"class":"A","args":[%b1.0%b]}' % (begin * levels, end * levels)
+    as_written = raw.replace(b"1.0", b"1")
+    assert digest_of(Payload.parse(raw)) == digest_of(Payload.parse(as_written))
 
 
 # --- where an item goes
