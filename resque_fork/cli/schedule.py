@@ -18,7 +18,7 @@ from ..job.ticks import CannotEvaluate, Ticks
 from ..ops.rows import Row
 from ..ops.schedule_report import schedule_row
 from ..text import due_in, duration
-from ..wire.times import run_time
+from ..wire.times import read_time, run_time
 from . import application, options
 from .app import App, completing, pass_app
 from .command import Command, Listing, ListingGroup
@@ -206,8 +206,8 @@ def _named(found: list[KnownSchedule], name: str) -> KnownSchedule:
 def _ago(time: str | None, now: int) -> str:
     if time is None:
         return "never"
-    then = datetime.datetime.fromisoformat(time).timestamp()
-    return f"{duration(now - then)} ago"
+    then = read_time(time)  # None beyond the year 9999: others write what they like
+    return "?" if then is None else f"{duration(now - then)} ago"
 
 
 def _ticks(one: KnownSchedule, until: float) -> Iterator[tuple[int, str, Ticks]]:

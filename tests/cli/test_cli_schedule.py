@@ -123,6 +123,16 @@ def test_wrong_type(run, resque: Resque, redis: Redis) -> None:
     assert "Every 10m" in result.stdout
 
 
+def test_a_last_tick_beyond_all_years(run, resque: Resque, redis: Redis) -> None:
+    """Whatever another scheduler has noted as the last tick, all schedules are listed."""
+    declare(resque, every("a"))
+    redis.hset(KEYS.schedules, "b", '{"class":"Mail","queue":"mail","every":"1h"}')
+    redis.hset(KEYS.last_enqueued, "b", "9999-12-31T23:59:59-23:59")
+    a, b = run("schedule").stdout.splitlines()[1:]
+    assert " never " in a
+    assert " ? " in b
+
+
 def test_next(run, resque: Resque, redis: Redis) -> None:
     """A dry run: the ticks of all, in their order, and nothing is queued."""
     declare(resque, every("a", 60), every("b", 100))
