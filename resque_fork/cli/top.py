@@ -150,7 +150,7 @@ def _numbers(now: Snapshot, last: Snapshot, seconds: float) -> Iterator[str]:
     pending = sum(now.queues.values())
     yield (
         f"{len(now.workers):,} workers, {working:,} working · {pending:,} jobs pending · "
-        f"{now.retrying:,} to be retried · {now.failures:,} in the failed list"
+        f"{now.retrying:,} to be retried · {now.failures:,} in failed lists"
     )
     done, failed = now.processed - last.processed, now.failed - last.failed
     yield (

@@ -66,5 +66,5 @@ def count_all(redis: Client, keys: Keys) -> int:
 
 def failed_list_names(redis: Client, keys: Keys) -> list[str]:
     """``failed``, and the lists of redis_multi_queue, sorted."""
-    others = sorted(to_text(name) for name in redis.execute_command("SMEMBERS", keys.failed_queues))
-    return ["failed", *others]
+    others = {to_text(name) for name in redis.execute_command("SMEMBERS", keys.failed_queues)}
+    return ["failed", *sorted(others - {"failed"})]

@@ -22,7 +22,7 @@ class Snapshot:
     `paused_queues` the names of those that are paused, if not all workers are `paused`.
 
     `workers` has by id what each performs, None if it is idle. `processed` and `failed` count
-    jobs since the beginning, `failures` what stands in the failed list.
+    jobs since the beginning, `failures` what stands in all lists of failed jobs.
     """
 
     at: float
@@ -44,6 +44,7 @@ class Snapshots:
         self._keys = keys
         self._queues: Sequence[str] = ()
         self._workers: Sequence[str] = ()
+        self._failed_lists: Sequence[str] = ()  # beside ``failed``
         self._begun = False
 
     def take(self) -> Snapshot:
@@ -55,6 +56,7 @@ class Snapshots:
 
     def _look(self) -> Snapshot:
         keys, queues, workers = self._keys, self._queues, self._workers
+        failed_lists = ["failed", *self._failed_lists]
         replies = self._redis.execute_many(
             [
                 ("TIME",),
@@ -62,11 +64,12 @@ class Snapshots:
                 ("SMEMBERS", keys.paused_queues),
                 ("GET", keys.stat("processed")),
                 ("GET", keys.stat("failed")),
-                ("LLEN", keys.failed),
                 ("ZCARD", keys.retries),
+                ("SMEMBERS", keys.failed_queues),
                 ("SMEMBERS", keys.queues),
                 ("SUNION", keys.workers, keys.own_workers),
                 *(("LLEN", keys.queue(name)) for name in queues),
+                *(("LLEN", keys.failed_list(name)) for name in failed_lists),
                 *commands_of(keys, workers),
             ],
             errors=True,
@@ -74,8 +77,10 @@ class Snapshots:
         if isinstance(replies[0], ResqueError):
             raise replies[0]
         found: list[Any] = [None if isinstance(reply, ResqueError) else reply for reply in replies]
-        time, pause, paused, processed, failed, failures, retrying, names, ids, *rest = found
+        time, pause, paused, processed, failed, retrying, lists, names, ids, *rest = found
         sizes, rest = rest[: len(queues)], rest[len(queues) :]
+        failures, rest = rest[: len(failed_lists)], rest[len(failed_lists) :]
+        self._failed_lists = sorted({*map(to_text, lists or ())} - {"failed"})
         self._queues = sorted(map(to_text, names or ()))
         self._workers = sorted(map(to_text, ids or ()))
         return Snapshot(
@@ -86,6 +91,6 @@ class Snapshots:
             workers={i: work.job for i, work in work_of(workers, rest).items()},
             processed=count_of(processed),
             failed=count_of(failed),
-            failures=failures or 0,
+            failures=sum(number or 0 for number in failures),
             retrying=retrying or 0,
         )

@@ -40,7 +40,7 @@ def test_one_table(run, redis: Redis, redis_url: str) -> None:
     where, counts, done, paused, _, *tables = run("top").stdout.splitlines()
     assert where.endswith(" (namespace resque)")
     assert counts == (
-        "2 workers, 1 working · 1,234 jobs pending · 0 to be retried · 0 in the failed list"
+        "2 workers, 1 working · 1,234 jobs pending · 0 to be retried · 0 in failed lists"
     )
     assert done == "7,000 processed, 2 of them failed"
     assert paused == "All workers are paused; resque-fork resume ends it."

@@ -132,6 +132,8 @@ def test_lists_are_named(client: Any, keys: Keys) -> None:
         push(Failures(client, keys, name), b"x")
     assert failed_list_names(client, keys) == ["failed", "email_failed", "low_failed"]
     assert client.smembers("resque:failed_queues") == {b"email_failed", b"low_failed"}
+    client.sadd("resque:failed_queues", "failed")  # by others: it is not counted twice
+    assert failed_list_names(client, keys) == ["failed", "email_failed", "low_failed"]
 
 
 def test_requeue_that_is_refused_changes_nothing(failures: Failures, client: Any) -> None:

@@ -39,6 +39,8 @@ def test_all_there_is(snapshots: Snapshots, store: WorkerStore, redis: Redis) ->
     redis.sadd("resque:fork:queues:paused", "email")
     redis.mset({"resque:stat:processed": "7", "resque:stat:failed": "2"})
     redis.rpush("resque:failed", "{}")
+    redis.sadd("resque:failed_queues", "email_failed", "failed")
+    redis.rpush("resque:email_failed", "{}", "{}")
     redis.zadd("resque:fork:retries", {"x": 1})
     found = snapshots.take()
     assert found == Snapshot(
@@ -49,7 +51,7 @@ def test_all_there_is(snapshots: Snapshots, store: WorkerStore, redis: Redis) ->
         workers={store.worker_id: RecordHead("email", run_at, "A"), "other:1:q": None},
         processed=7,
         failed=2,
-        failures=1,
+        failures=3,
         retrying=1,
     )
 
@@ -94,4 +96,4 @@ def test_another_look_is_one_round_trip(
     monkeypatch.setattr(Client, "execute_many", counted)
     assert snapshots.take().queues == {}
     assert snapshots.take().queues == {"new": 0}
-    assert trips == [9, 10]
+    assert trips == [10, 11]
