@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..errors import ResqueError
 from ..store.delayed import Item
@@ -42,11 +43,13 @@ class RetriedJobs:
     ) -> Iterator[tuple[Retried, list[Item]]]:
         """Those of a class and a queue, which may be globs."""
         jobs = [job for page in self._pages() for job in page]
-        for job in jobs:
-            items = self.items_of(job)
-            name = self.payload(items).class_name if items else ""
-            if _fits(class_name, name) and _fits(queue, job.queue):
-                yield job, items
+        for moment, due_then in itertools.groupby(jobs, _moment):  # each second is read once
+            waiting = _by_digest(self.delayed.each_at(moment))
+            for job in due_then:
+                items = waiting.get(job.digest, [])
+                name = self.payload(items).class_name if items else ""
+                if _fits(class_name, name) and _fits(queue, job.queue):
+                    yield job, items
 
     def _pages(self) -> Iterator[list[Retried]]:
         start = 0
@@ -54,23 +57,32 @@ class RetriedJobs:
             yield page
             start += PAGE
 
-    def items_of(self, job: Retried) -> list[Item]:
-        """What waits for it, each item once; none if it is in its queue by now, or runs."""
-        waiting = self.delayed.each_at(_moment(job))
-        its = [item for item in waiting if digest_of_item(item.raw) == job.digest]
-        return list({item.raw: item for item in its}.values())
+    def items_of(self, job: Retried, most: int | None = None) -> list[Item]:
+        """What waits for it, each item once; none if it is in its queue by now, or runs.
 
-    def items_of_each(self, jobs: Sequence[Retried], most: int) -> list[list[Item]]:
-        """Likewise for several jobs, in one round trip; `most` items of a second are looked at.
+        With `most` only so many items of its second are looked at: see `is_beyond`.
+        """
+        waiting = itertools.islice(self.delayed.each_at(_moment(job)), most)
+        return _by_digest(waiting).get(job.digest, [])
 
-        Each is looked at once, however many jobs are due in its second.
+    def is_beyond(self, job: Retried, most: int) -> bool:
+        """Whether more than so many items are due in its second."""
+        return self.delayed.sizes([_moment(job)])[0] > most
+
+    def items_of_each(self, jobs: Sequence[Retried], most: int) -> list[list[Item] | None]:
+        """`items_of` for several jobs, in one round trip; `most` items of a second are looked at.
+
+        Each is looked at once, however many jobs are due in its second. None for a job that is not
+        among them, and may be among the others.
         """
         moments = list({_moment(job) for job in jobs})
-        found: dict[tuple[str, str], dict[bytes, Item]] = {}
-        for items in self.delayed.at_each(moments, most):
-            for item in items:
-                found.setdefault((item.moment, digest_of_item(item.raw)), {})[item.raw] = item
-        return [list(found.get((_moment(job), job.digest), {}).values()) for job in jobs]
+        read = dict(zip(moments, self.delayed.at_each(moments, most + 1), strict=True))
+        found = {moment: _by_digest(items[:most]) for moment, items in read.items()}
+        return [
+            found[moment].get(job.digest, None if len(read[moment]) > most else [])
+            for job in jobs
+            for moment in [_moment(job)]
+        ]
 
     @staticmethod
     def payload(items: Sequence[Item]) -> Payload:
@@ -99,6 +111,15 @@ class RetriedJobs:
 def _moment(job: Retried) -> str:
     """The second at which it is due."""
     return str(int(job.due))
+
+
+def _by_digest(items: Iterable[Item]) -> dict[str, list[Item]]:
+    """Each item once, by the digest of its job; without those that cannot be read."""
+    found: dict[str, dict[bytes, Item]] = {}
+    for item in items:
+        if digest := digest_of_item(item.raw):
+            found.setdefault(digest, {})[item.raw] = item
+    return {digest: [*its.values()] for digest, its in found.items()}
 
 
 def _fits(glob: str | None, text: str) -> bool:

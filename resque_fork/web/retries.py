@@ -9,22 +9,27 @@ from ..store.delayed import Item
 from ..store.retried_jobs import Retried
 from ..text import counted
 from .ask import PAGE, Action, Ask, Done, Page, slice_of
+from .search import MOST_LOOKED_AT
 
-MOST_LOOKED_AT = 500  # items of one second, among which those of a job are looked for
+LOOKED_AT = 500  # items of one second, among which those of a page are looked for
 
 
 def show_all(ask: Ask) -> Row:
-    """Those that are due next first."""
+    """Those that are due next first; ``waits`` is None of one that was not found among many."""
     start = ask.number("start")
     found = RetriedJobs(ask.site)
     jobs = found.retries.page(start, PAGE + 1)
-    items = found.items_of_each(jobs[:PAGE], MOST_LOOKED_AT)
+    items = found.items_of_each(jobs[:PAGE], LOOKED_AT)
     return {
         "now": ask.site.workers.now(),
         "count": found.retries.count(),
         **slice_of(start, more=len(jobs) > PAGE),
         "jobs": [
-            {"digest": job.digest, **found.row(job, waiting)}
+            {
+                "digest": job.digest,
+                "waits": None if waiting is None else bool(waiting),
+                **found.row(job, waiting or []),
+            }
             for job, waiting in zip(jobs, items, strict=False)
         ],
     }
@@ -51,7 +56,13 @@ def _named(ask: Ask) -> tuple[RetriedJobs, Retried, list[Item]]:
     """The job that the address names, and what waits for it. Raises ResqueError."""
     found = RetriedJobs(ask.site)
     job = found.named(ask.named("id"))
-    [items] = found.items_of_each([job], MOST_LOOKED_AT)
+    items = found.items_of(job, MOST_LOOKED_AT)
+    if not items and found.is_beyond(job, MOST_LOOKED_AT):
+        id = job.digest[:SHOWN]
+        raise ResqueError(
+            f"More than {MOST_LOOKED_AT:,} jobs are due in the second of {id}, too many to look "
+            f"for it here: resque-fork retries now {id} and retries remove {id} find it."
+        )
     return found, job, items
 
 

@@ -251,6 +251,16 @@ def test_retries_of_what_others_cannot_read(run, redis: Redis) -> None:
     assert run("retries", "now", first).stdout == "Queued 1 job.\n"
 
 
+def test_many_retries_of_one_second(run, redis: Redis) -> None:
+    """What waits in a second is read once, however many jobs are retried in it."""
+    for n in range(30):
+        retried(redis, b'{"class":"A","args":[%d]}' % n, LATER)
+    before = redis.info("commandstats").get("cmdstat_lrange", {"calls": 0})["calls"]
+    assert len(run("retries", "--class", "A").stdout.splitlines()) == 21
+    assert redis.info("commandstats")["cmdstat_lrange"]["calls"] - before == 2
+    assert run("retries", "now", "--all").stdout == "Queued 30 jobs.\n"
+
+
 @pytest.mark.parametrize("verb", ["now", "remove"])
 def test_which_retries(run, redis: Redis, verb: str) -> None:
     """It has to be clear which are meant."""

@@ -10,10 +10,10 @@ from life.harness import Stage, until
 from redis import Redis
 
 from resque_fork import Resque
-from resque_fork.web import dashboard, failed
+from resque_fork.web import dashboard, failed, retries
 from resque_fork.web.access import everybody
 from resque_fork.web.dashboard import ACTIONS, PAGES
-from resque_fork.wire.delayed import digest_of
+from resque_fork.wire.delayed import digest_of, item_of
 from resque_fork.wire.job import Payload
 
 from .acting import act, act_on, hidden, said
@@ -24,7 +24,7 @@ from .served import Served
 def test_nothing_is_changed_by_looking(served: Served) -> None:
     """No action is done by a GET: it asks, or is not allowed."""
     for action in ACTIONS:
-        assert served.get(action.path).status in (200, 400) if action.question else 405
+        assert served.get(action.path).status in ((200, 400) if action.question else (405,))
     assert {page.path for page in PAGES} & {action.path for action in ACTIONS} == set()
 
 
@@ -193,25 +193,68 @@ def test_retries(served: Served, resque: Resque, stage: Stage) -> None:
     assert "No job that is retried begins with" in served.get("/retries/remove?id=abc").text
 
 
+def retried(redis: Redis, due: int, payload: dict[str, object]) -> str:
+    """A job that waits for its retry; its digest."""
+    raw = json.dumps(payload).encode()
+    digest = digest_of(Payload.take(raw))
+    redis.zadd("resque:fork:retries", {digest: due})
+    redis.hset(f"resque:fork:retry:{digest}", mapping={"due": due, "attempt": 1})
+    redis.zadd("resque:delayed_queue_schedule", {str(due): due})
+    redis.rpush(f"resque:delayed:{due}", item_of(raw, "mail"))
+    return digest
+
+
 def test_round_trips_of_retries(served: Served, redis: Redis) -> None:
     """What waits for fifty retries is read at once, each second once."""
-
-    def delay(count: int) -> None:
-        for n in range(count):
-            payload = {"class": "Mail", "args": [n]}
-            digest = digest_of(Payload.take(json.dumps(payload).encode()))
-            due = 2_000_000_000 + n // 10
-            item = json.dumps({**payload, "queue": "mail"})
-            redis.zadd("resque:fork:retries", {digest: due})
-            redis.hset(f"resque:fork:retry:{digest}", mapping={"due": due, "attempt": 1})
-            redis.rpush(f"resque:delayed:{due}", item)
-
-    delay(50)
+    for n in range(50):
+        retried(redis, 2_000_000_000 + n // 10, {"class": "Mail", "args": [n]})
     before = redis.info("commandstats").get("cmdstat_lrange", {"calls": 0})["calls"]
     rows = served.get("/retries.json").json["jobs"]
     assert redis.info("commandstats")["cmdstat_lrange"]["calls"] - before == 5
     assert sorted(row["args"][0] for row in rows) == [*range(50)]
     assert '<td class="n">1 time</td>' in served.get("/retries").text
+
+
+def test_many_retries_of_one_second(
+    served: Served, redis: Redis, resque: Resque, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that is due in the same second as many others is found, and not said to run."""
+    jobs: list[dict[str, object]] = [{"class": "Mail", "args": [n]} for n in range(6)]
+    *_, last, other = [retried(redis, 2_000_000_000, job) for job in jobs]
+    monkeypatch.setattr(retries, "LOOKED_AT", 2)
+    rows = served.get("/retries.json").json["jobs"]
+    assert sorted(str(row["waits"]) for row in rows) == ["None"] * 4 + ["True"] * 2
+    page = served.get("/retries").text
+    assert page.count("not among the first jobs that are due then") == 4
+    assert "or running" not in page
+    assert page.count(">Run now</a>") == 6
+    assert said(act(served, f"/retries/now?id={last}")) == "Queued 1 job."
+    assert queued(redis) == [4]
+    monkeypatch.setattr(retries, "MOST_LOOKED_AT", 4)
+    for verb in ("now", "remove"):
+        problem = act(served, f"/retries/{verb}?id={other}").text
+        assert f"resque-fork retries now {other[:8]} and" in problem
+    assert resque.info()["retrying"] == 6
+    monkeypatch.undo()
+    assert said(act(served, f"/retries/remove?id={other}")) == "Removed 1 job."
+
+
+def test_a_retry_that_is_too_large_to_show(served: Served, redis: Redis) -> None:
+    """It waits as others do, and can be queued."""
+    digest = retried(redis, 2_000_000_000, {"class": "Mail", "args": ["x" * 70_000]})
+    page = served.get("/retries").text
+    assert "too large to show" in page
+    assert f'href="/retries/now?id={digest}">Run now</a>' in page
+    assert said(act(served, f"/retries/now?id={digest}")) == "Queued 1 job."
+
+
+def test_a_retry_without_a_name(served: Served, redis: Redis) -> None:
+    """What cannot be read is the job of nobody."""
+    retried(redis, 2_000_000_000, {"class": "Mail", "args": []})
+    redis.rpush("resque:delayed:2000000000", "?")
+    redis.zadd("resque:fork:retries", {"": 2_000_000_000})
+    redis.hset("resque:fork:retry:", "due", 2_000_000_000)
+    assert [row["waits"] for row in served.get("/retries.json").json["jobs"]] == [False, True]
 
 
 def test_delayed(served: Served, resque: Resque) -> None:
