@@ -18,7 +18,7 @@ ENDED = "ended"  # no worker declares it any more
 INVALID = "invalid"
 NOT_HERE = "not here"  # this host lacks what it takes to tell its ticks
 
-FAR_SECONDS = 60  # a last tick that is so far in the future was one of a wrong clock
+WRONG_CLOCK = 60  # seconds: of two clocks that are further apart, one is wrong
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ def _state(stored: Stored, schedule: Schedule, now: int) -> str:
 def _base(stored: Stored, schedule: Schedule, now: int) -> int | None:
     """The second from which ticks are counted; None if that is still to be set."""
     tick = stored.tick
-    if tick is None or tick.timing != schedule.timing or tick.second > now + FAR_SECONDS:
+    if tick is None or tick.timing != schedule.timing or tick.second > now + WRONG_CLOCK:
         return None
     return max(tick.second, _rubys_last(stored, now))
 
@@ -97,4 +97,4 @@ def _base(stored: Stored, schedule: Schedule, now: int) -> int | None:
 def _rubys_last(stored: Stored, now: int) -> int:
     """When Ruby's scheduler had its last tick, of a schedule that it keeps too; 0 if never."""
     last = (read_time(stored.last) if stored.shared else None) or 0.0
-    return int(last) if last <= now + FAR_SECONDS else 0
+    return int(last) if last <= now + WRONG_CLOCK else 0

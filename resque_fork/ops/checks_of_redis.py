@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from ..clock.known import WRONG_CLOCK
 from ..store.about import config, info, types_of
 from ..store.client import Client
 from ..store.worker_connection import WorkerConnection
@@ -14,7 +15,7 @@ from ..text import counted
 from .checks import FAIL, OK, WARN, Finding, Judgement, looked_at
 from .site import Site
 
-SKEW, WRONG_CLOCK = 2.0, 60.0  # seconds
+SKEW = 2.0  # seconds by which clocks may differ unnoticed
 
 
 def look_at_redis(site: Site) -> Iterator[Finding]:
