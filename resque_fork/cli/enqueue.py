@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from ..errors import ArgumentsError, NoClassError, ResqueError
+from ..ops.how_far import of_changes
 from ..ops.rows import readable
 from ..text import counted, duration
 from ..wire.job import Payload
 from .app import App, complete_queue, pass_app
 from .command import TakesArguments, command
-from .how_far import of_changes, saying_how_far
+from .how_far import saying_how_far
 from .options import Seconds
 from .output import note, progress, say
 from .queues import refuse_unknown

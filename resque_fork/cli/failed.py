@@ -13,6 +13,7 @@ import click
 
 from ..client.failed import FailedJob, FailedJobs, Filter
 from ..errors import ResqueError
+from ..ops.how_far import of_changes
 from ..ops.rows import Row, readable
 from ..text import counted
 from . import options
@@ -25,7 +26,7 @@ from .failed_options import (
     selectors,
     which_list,
 )
-from .how_far import of_changes, saying_how_far
+from .how_far import saying_how_far
 from .output import Column, listing, note, print_json, progress, say
 
 LONG = 20_000  # jobs; to look through as many takes a second

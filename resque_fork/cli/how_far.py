@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
 
 from ..errors import ResqueError
-from ..text import counted
+from ..ops.how_far import Words
 from .output import note
 
 STATUS = 128  # and the signal's number: what a shell reports of a death by it
@@ -20,19 +20,8 @@ class Terminated(BaseException):
     """TERM came."""
 
 
-def of_changes(noun: str, what: str) -> Callable[[BaseException], str]:
-    """Words for an error's ``done`` and ``perhaps``, such as ``3 jobs had been removed.``"""
-
-    def words(error: BaseException) -> str:
-        done, perhaps = getattr(error, "done", 0), getattr(error, "perhaps", 0)
-        more = f", and {perhaps} more may have been" if perhaps else ""
-        return f"{counted(done, noun)} had been {what}{more}."
-
-    return words
-
-
 @contextlib.contextmanager
-def saying_how_far(words: Callable[[BaseException], str]) -> Iterator[None]:
+def saying_how_far(words: Words) -> Iterator[None]:
     """An error says how far the command came, and so does one that Ctrl-C or TERM ends."""
     try:
         with _term_raises():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote
 
 from ..errors import ResqueError
+from ..ops.how_far import Words
 from ..ops.rows import Row
 from ..ops.site import Site
 from .memory import Memory
@@ -22,6 +24,19 @@ class NotFound(ResqueError):
 
 class BadRequest(ResqueError):
     """The address or the form says something that is not valid."""
+
+
+class Partly(ResqueError):
+    """Something was done before the error that is its cause."""
+
+
+@contextlib.contextmanager
+def saying_how_far(words: Words) -> Iterator[None]:
+    """An error says what was done before it. Raises Partly."""
+    try:
+        yield
+    except ResqueError as error:
+        raise Partly(f"{error} Before that, {words(error)}") from error
 
 
 Fields = Mapping[str, Sequence[str]]

@@ -24,7 +24,7 @@ from ..version import __version__
 from ..wire.json import sayable
 from . import delayed, failed, jobs, overview, queues, retries, schedules, show, statuses, workers
 from .access import AccessOf
-from .ask import Action, Ask, BadRequest, Fields, NotFound, Page, Shown, fields_of, query_of
+from .ask import Action, Ask, BadRequest, Fields, NotFound, Page, Partly, Shown, fields_of, query_of
 from .guard import Guard
 from .memory import Memory
 from .prometheus import metrics
@@ -186,6 +186,8 @@ class _Served:
             ask = self._ask(request, fields_of(body))
             done = action.do(ask)
         except ResqueError as error:
+            who, what = printable(request.state.who), printable(str(error))
+            lifecycle.info("%s: %s failed: %s", who, action.path, what)
             return self._problem(request, error)
         lifecycle.info("%s: %s", printable(ask.who), printable(done.said))
         if isinstance(done, Shown):
@@ -252,4 +254,6 @@ def _file(name: str) -> Endpoint:
 
 
 def _status_of(error: ResqueError) -> int:
+    if isinstance(error, Partly) and isinstance(error.__cause__, ResqueError):
+        error = error.__cause__
     return next((status for kind, status in HTTP_STATUSES.items() if isinstance(error, kind)), 409)

@@ -11,7 +11,7 @@ from ..store.delayed import Item
 from ..store.delayed_jobs import DelayedJobs
 from ..text import counted
 from ..wire.delayed import is_second
-from .ask import PAGE, Action, Ask, BadRequest, Done, NotFound, Page, slice_of
+from .ask import PAGE, Action, Ask, BadRequest, Done, NotFound, Page, saying_how_far, slice_of
 from .queues import payload_row
 
 SLICE = 500  # different jobs that one request acts on
@@ -72,7 +72,10 @@ def _each(act: Callable[[DelayedJobs, Item], int], what: str) -> Callable[[Ask],
 
     def do(ask: Ask) -> Done:
         jobs, moment = delayed_jobs(ask), moment_of(ask)
-        done = sum(act(jobs, item) for item in itertools.islice(each_at(jobs, moment), SLICE))
+        done = 0
+        with saying_how_far(lambda _: f"{counted(done, 'delayed job')} had been {what.lower()}."):
+            for item in itertools.islice(each_at(jobs, moment), SLICE):
+                done += act(jobs, item)
         [left] = jobs.sizes([moment])
         if left:
             said = f"{what} {counted(done, 'delayed job')}; {left:,} are left."

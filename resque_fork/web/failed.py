@@ -14,9 +14,10 @@ from collections.abc import Collection
 
 from ..client.failed import FailedJob, FailedJobs, Filter
 from ..errors import StaleEntry
+from ..ops.how_far import of_changes
 from ..ops.rows import Row
 from ..text import counted, parse_seconds
-from .ask import Action, Ask, BadRequest, Done, NotFound, Page, Shown
+from .ask import Action, Ask, BadRequest, Done, NotFound, Page, Shown, saying_how_far
 from .search import MOST_LOOKED_AT, MOST_SECONDS, search
 
 READ_AT_ONCE = 500  # entries
@@ -25,6 +26,7 @@ NEARBY = 500  # places on each side in which an entry is looked for that has mov
 MOST_GROUPS = 20
 SLICE = 500  # entries that one request acts on
 
+QUEUED, REMOVED = "queued again", "removed"
 FILTERS = ("class", "queue", "exception", "text", "newer", "older")
 
 
@@ -151,7 +153,8 @@ def _back(ask: Ask) -> Row:
 def retry(ask: Ask) -> Done:
     """Queue the selected jobs again."""
     jobs, chosen = _chosen(ask)
-    done = jobs.requeue(chosen)
+    with saying_how_far(of_changes("failed job", QUEUED)):
+        done = jobs.requeue(chosen)
     left = len(chosen) - done
     why = f"; left out {left}: gone, redacted, or without a queue or class" if left else ""
     return Done(f"Queued {counted(done, 'failed job')} again{why}.", "/failed", _back(ask))
@@ -160,7 +163,8 @@ def retry(ask: Ask) -> Done:
 def remove(ask: Ask) -> Done:
     """Remove the selected entries."""
     jobs, chosen = _chosen(ask)
-    done = jobs.remove(chosen)
+    with saying_how_far(of_changes("failed job", REMOVED)):
+        done = jobs.remove(chosen)
     return Done(f"Removed {counted(done, 'failed job')}.", "/failed", _back(ask))
 
 
@@ -175,8 +179,10 @@ def _on_all(path: str, button: str, question: str, *, removes: bool) -> Action:
         jobs = list_of(ask)
         at, until = ask.sent("at"), ask.sent("until", jobs.count())
         chosen, place = _slice(jobs, filter_of(ask), at, until, skip_retried=not removes)
-        done = jobs.remove(chosen) if removes else jobs.requeue(chosen)
-        total = ask.sent("done") + done
+        before = ask.sent("done")
+        with saying_how_far(of_changes("failed job", REMOVED if removes else QUEUED, before)):
+            done = jobs.remove(chosen) if removes else jobs.requeue(chosen)
+        total = before + done
         changed = counted(total, "failed job")
         said = f"Removed {changed}." if removes else f"Queued {changed} again."
         if place >= until:

@@ -1,13 +1,15 @@
 """What the buttons do, each after a page that asks."""
 
+import html
 import json
 import logging
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 from life.harness import Stage, until
-from redis import Redis
+from redis import ConnectionError, Redis
 
 from resque_fork import Resque
 from resque_fork.web import dashboard, failed, retries
@@ -269,6 +271,58 @@ def test_delayed(served: Served, resque: Resque) -> None:
     page = act(served, "/delayed/remove?time=2000000001")
     assert said(page) == "Removed 2 delayed jobs."
     assert resque.info()["delayed"] == 0
+
+
+def test_delayed_up_to_one_that_is_no_job(
+    served: Served, resque: Resque, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The problem says how many were queued before it, and so does the log."""
+    caplog.set_level(logging.INFO)
+    resque.enqueue_at_to("mail", 2_000_000_000, "Mail", 1)
+    redis.rpush("resque:delayed:2000000000", "oops")
+    page = act(served, "/delayed/now?time=2000000000")
+    problem = "it is not JSON (Expecting value: line 1 column 1 (char 0))."
+    problem = (
+        f"The delayed job cannot be read: {problem} Before that, 1 delayed job had been queued."
+    )
+    assert (page.status, problem in html.unescape(page.text)) == (409, True)
+    assert f"ada: /delayed/now failed: {problem}" in caplog.messages
+    assert queued(redis) == [1]
+
+
+@pytest.mark.parametrize(("path", "what"), [("retry", "queued again"), ("remove", "removed")])
+def test_an_error_among_failed_jobs(
+    served: Served,
+    resque: Resque,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    what: str,
+) -> None:
+    """Redis fails with the third slice: the page says what was done with those before."""
+    fail(redis, *range(9))
+    monkeypatch.setattr(failed, "SLICE", 3)
+    page = served.post(f"/failed/{path}-all")
+    page = act_on(served, f"/failed/{path}-all", page)
+    resque.client.redis = Breaks(resque.client.redis)
+    page = act_on(served, f"/failed/{path}-all", page)
+    assert page.status == 503
+    assert f"Before that, 6 failed jobs had been {what}, and 3 more may have been." in page.text
+
+
+class Breaks:
+    """A client that loses Redis when it is to run a script."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+    def execute_command(self, *command: Any) -> Any:
+        if command[0] == "EVALSHA":
+            raise ConnectionError("Connection closed by server.")
+        return self._redis.execute_command(*command)
 
 
 def test_schedules(served: Served, resque: Resque) -> None:
