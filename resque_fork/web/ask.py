@@ -179,10 +179,10 @@ class Action:
         return self.question.format(self.about(ask))
 
 
-def slice_of(start: int, *, more: bool) -> Row:
+def slice_of(start: int, *, more: bool, page: int = PAGE) -> Row:
     """Where a page of rows begins, and where those before and behind it do."""
     return {
         "start": start,
-        "next": start + PAGE if more else None,
-        "previous": max(0, start - PAGE) if start else None,
+        "next": start + page if more else None,
+        "previous": max(0, start - page) if start else None,
     }

@@ -81,6 +81,7 @@ def show(ask: Ask) -> Row:
     size, queue_paused = resque.size(name), name in resque.paused_queues()
     if not size and not queue_paused and name not in resque.queues():
         raise NotFound(f"There is no queue {name!r}.")
+    workers = [row for row in worker_rows(ask.site) if row["queue"] == name]
     payloads = Queues(resque.client, resque.key_names).peek(name, start, PAGE)
     return {
         "now": ask.site.workers.now(),
@@ -90,7 +91,8 @@ def show(ask: Ask) -> Row:
         **_waits(ask, {name: size})[name],
         **slice_of(start, more=start + PAGE < size),
         "jobs": [payload_row(start + i, raw) for i, raw in enumerate(payloads)],
-        "workers": [row for row in worker_rows(ask.site) if row["queue"] == name],
+        "running": len(workers),
+        "workers": workers[:MOST_ITEMS],
         "served": not unserved(ask.site, [name]),
         "paused": resque.paused(),
     }

@@ -9,17 +9,21 @@ from ..clock.known import KnownSchedule, all_known
 from ..errors import ResqueError, WrongKeyType
 from ..ops.rows import Row
 from ..ops.schedule_report import schedule_row
-from .ask import Action, Ask, Done, NotFound, Page
+from .ask import Action, Ask, Done, NotFound, Page, slice_of
 
 TICKS = 5  # that are shown of each
+LISTED = 500  # schedules of a page
 
 
 def show_all(ask: Ask) -> Row:
-    """All schedules, in words, with their next ticks."""
-    stored = ask.site.resque.schedules.load()
-    found = all_known(stored.schedules, stored.now)
+    """A page of the schedules, in words, with their next ticks."""
+    start, stored = ask.number("start"), ask.site.resque.schedules.load()
+    there = [one for one in stored.schedules if not one.left]
+    found = all_known(there[start : start + LISTED], stored.now)
     return {
         "now": stored.now,
+        "count": len(there),
+        **slice_of(start, more=start + LISTED < len(there), page=LISTED),
         "problems": [str(WrongKeyType(key)) for key in stored.wrong],
         "schedules": [
             {**schedule_row(one, stored.now), "ticks": [*itertools.islice(_ticks(one), TICKS)]}

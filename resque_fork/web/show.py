@@ -23,13 +23,17 @@ LONGEST = 10_000  # characters of a text
 BRIEF = 300  # characters in a table
 MOST_ITEMS = 1000  # of a list or an object, and so rows of a page
 DEEPEST = 20  # levels of JSON
+ROWS = 1  # the level at which those of a page stand
 CUT = "…"
 # what changes by itself from second to second; a reader's browser counts on from there
 _AGES = re.compile(rb"(<time[^>]*>)[^<]*")
 
 
 def bounded(value: Any, depth: int = 0) -> Any:
-    """JSON of any size and depth, cut to what a page can show."""
+    """JSON of any size and depth, cut to what a page can show.
+
+    What is cut says so, but for the rows of the page itself: its template expects rows alone.
+    """
     if isinstance(value, str):
         return value if len(value) <= LONGEST else f"{value[:LONGEST]}{CUT} ({len(value)} long)"
     if isinstance(value, (dict, list, tuple)) and depth == DEEPEST:
@@ -39,7 +43,8 @@ def bounded(value: Any, depth: int = 0) -> Any:
         more = {CUT: f"{len(value)} entries"} if len(value) > MOST_ITEMS else {}
         return {str(key)[:BRIEF]: bounded(item, depth + 1) for key, item in items} | more
     if isinstance(value, (list, tuple)):
-        more_items = [f"{CUT} ({len(value)} items)"] if len(value) > MOST_ITEMS else []
+        is_cut = len(value) > MOST_ITEMS and depth > ROWS
+        more_items = [f"{CUT} ({len(value)} items)"] if is_cut else []
         return [*(bounded(item, depth + 1) for item in value[:MOST_ITEMS]), *more_items]
     return value
 

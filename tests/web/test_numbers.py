@@ -183,6 +183,30 @@ def test_more_than_a_thousand_workers(served: Served, redis: Redis) -> None:
 # --- Prometheus
 
 
+def test_more_than_a_thousand_schedules_and_findings(served: Served, redis: Redis) -> None:
+    """They are shown page by page; of paused queues as many as a page can hold."""
+    schedule = '{"class":"A","cron":"0 0 1 1 *","queue":"q"}'
+    redis.hset("resque:persistent_schedules", mapping={f"s{n:04}": schedule for n in range(1101)})
+    first, last = served.get("/schedules").text, served.get("/schedules?start=1000").text
+    assert ("s0499" in first, "s0500" in first, "s1100" in last) == (True, False, True)
+    assert 'href="/schedules?start=500">Next</a>' in first
+    assert len(served.get("/schedules.json?start=1000").json["schedules"]) == 101
+    redis.sadd("resque:fork:queues:paused", *(f"q{n}" for n in range(1101)))
+    until(lambda: served.get("/overview.json").json["findings"] is not None)
+    assert served.get("/").status == 200
+    assert {*map(type, served.get("/overview.json").json["findings"])} == {dict}
+
+
+def test_more_than_a_thousand_jobs_of_a_queue_run(served: Served, redis: Redis) -> None:
+    """All of them are counted."""
+    ids = [f"host:{n}:mail" for n in range(1, 1102)]
+    record = '{"queue":"mail","run_at":"2026-01-01T00:00:00Z","payload":{"class":"A","args":[]}}'
+    redis.sadd("resque:workers", *ids)
+    redis.sadd("resque:queues", "mail")
+    redis.mset({f"resque:worker:{worker}": record for worker in ids})
+    assert "and 1,096 more." in served.get("/queue?name=mail").text
+
+
 def test_what_prometheus_scrapes(served: Served, resque: Resque) -> None:
     """All metrics are there in its text format, whatever queues are called."""
     resque.enqueue_to('a"\udcff', "Mail", 1)
