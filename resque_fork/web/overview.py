@@ -38,6 +38,7 @@ def show(ask: Ask) -> Row:
     queues = read(lambda: queue_rows(ask), None)
     workers = read(lambda: worker_rows(ask.site), None)
     working = [row for row in workers or () if row["state"] == "working"]
+    delayed = read(lambda: delayed_numbers(ask), {"times": None, "jobs": None})
     check_up = ask.memory.check_up
     check_up.refresh()
     return {
@@ -46,7 +47,8 @@ def show(ask: Ask) -> Row:
         "numbers": {
             "pending": None if queues is None else sum(row["size"] for row in queues),
             "working": None if workers is None else len(working),
-            "delayed": read(lambda: delayed_numbers(ask)["jobs"], None),
+            "delayed": delayed["jobs"],
+            "delayed_times": delayed["times"],
             "retrying": read(lambda: Retries(resque.client, resque.key_names).count(), None),
             "failed": read(lambda: count_all(resque.client, resque.key_names), None),
             "processed": read(lambda: resque.stats.get("processed"), None),

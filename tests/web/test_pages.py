@@ -12,7 +12,7 @@ from pages import access_rules
 from redis import Redis
 
 from resque_fork import Resque, embedded
-from resque_fork.web import search, show
+from resque_fork.web import overview, search, show
 from resque_fork.web.access import everybody
 from resque_fork.web.dashboard import PAGES, dashboard
 
@@ -172,12 +172,12 @@ def test_a_key_of_another_type(served: Served, redis: Redis) -> None:
     redis.rpush("resque:queue:mail", "{}")
     redis.sadd("resque:queues", "mail")
     sentence = "The Redis key 'resque:workers' does not hold what Resque keeps there"
-    overview = html.unescape(served.get("/").text)
-    assert sentence in overview
-    assert ">mail</a>" in overview
-    assert "<b>1</b> pending" in overview
-    assert "<b>?</b> running" in overview
-    assert "No job runs." not in overview
+    page = html.unescape(served.get("/").text)
+    assert sentence in page
+    assert ">mail</a>" in page
+    assert "<b>1</b> pending" in page
+    assert "<b>?</b> running" in page
+    assert "No job runs." not in page
     assert served.get("/workers").status == 500
     assert sentence in html.unescape(served.get("/workers").text)
 
@@ -185,10 +185,22 @@ def test_a_key_of_another_type(served: Served, redis: Redis) -> None:
 def test_queues_that_cannot_be_read(served: Served, redis: Redis) -> None:
     """Nobody is told that there are none."""
     redis.set("resque:queues", "text")
-    overview = served.get("/").text
-    assert "<b>?</b> pending" in overview
-    assert "There are no queues." not in overview
+    page = served.get("/").text
+    assert "<b>?</b> pending" in page
+    assert "There are no queues." not in page
     assert served.get("/overview.json").json["numbers"]["pending"] is None
+
+
+def test_delayed_jobs_that_cannot_be_counted(
+    served: Served, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are many, or it is not known how many."""
+    monkeypatch.setattr(overview, "MOST_TIMES", 1)
+    redis.zadd("resque:delayed_queue_schedule", {"2000000000": 2e9, "2000000001": 2e9})
+    assert "<b>many</b> delayed" in served.get("/").text
+    redis.delete("resque:delayed_queue_schedule")
+    redis.set("resque:delayed_queue_schedule", "text")
+    assert "<b>?</b> delayed" in served.get("/").text
 
 
 def test_json_of_a_page(served: Served, redis: Redis) -> None:
