@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 INLINE = "RESQUE_INLINE"
 BULK = 1000  # payloads a round trip
 BULK_BYTES = 4 * 1024 * 1024
+LAST_SECOND = 253402300799  # since the epoch, that a datetime can hold
 
 
 class Resque:
@@ -211,9 +212,12 @@ class Resque:
         return self._enqueuer.delay(name, declaration, args, kwargs, delay=delay, inline=inline)
 
     def delayed(self, job: Any, /, *args: Any, queue: str | None = None) -> list[datetime.datetime]:
-        """When a job with exactly these arguments is due, the earliest first; times are UTC."""
+        """When a job with exactly these arguments is due, the earliest first; times are UTC.
+
+        A job that another scheduler has delayed beyond the year 9999 is due at its end.
+        """
         return [
-            datetime.datetime.fromtimestamp(int(found.moment), datetime.UTC)
+            datetime.datetime.fromtimestamp(min(int(found.moment), LAST_SECOND), datetime.UTC)
             for found in self._waiting(job, args, queue)
         ]
 

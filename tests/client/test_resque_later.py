@@ -204,6 +204,36 @@ def test_when_it_is_due(resque: Resque, redis: Redis) -> None:
     assert resque.delayed("Mail", 3, queue="low") == []
 
 
+def test_due_beyond_the_year_9999(resque: Resque, redis: Redis) -> None:
+    """Others may write milliseconds; it is due when times end."""
+    redis.zadd(KEYS.delayed_times, {"1790000000000": 1790000000000})
+    redis.rpush(KEYS.delayed(1790000000000), b'{"class":"Mail","args":[1],"queue":"low"}')
+    redis.sadd(
+        KEYS.timestamps(b'{"class":"Mail","args":[1],"queue":"low"}'), "delayed:1790000000000"
+    )
+    last = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert resque.delayed("Mail", 1, queue="low") == [last]
+
+
+def test_how_many_are_delayed(resque: Resque, redis: Redis, redis_url: str) -> None:
+    """At however many times, in steps of a moment each; also without the right to run scripts."""
+    moments = range(LATER, LATER + 2500)
+    redis.zadd(KEYS.delayed_times, {str(moment): moment for moment in moments})
+    for moment in moments[1:]:
+        redis.rpush(KEYS.delayed(moment), "a", "b")
+    redis.set(KEYS.delayed(LATER), "no list")
+    assert resque.info()["delayed"] == 2 * 2499
+    redis.execute_command(
+        "ACL", "SETUSER", "reader", "reset", "on", ">pw", "~*", "+@all", "-evalsha"
+    )
+    reader = Resque(redis_url.replace("unix://", "unix://reader:pw@"))
+    assert reader.info()["delayed"] == 2 * 2499
+    reader.close()
+    redis.set(KEYS.delayed_times, "text")
+    with pytest.raises(WrongKeyType, match=KEYS.delayed_times):
+        resque.info()
+
+
 def test_remove_delayed(resque: Resque, redis: Redis) -> None:
     """All that are equal, at all times; nothing of them is left."""
     for moment in (LATER, LATER, LATER + 60):
