@@ -103,6 +103,11 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def a_or_an(noun: str) -> str:
+    """The noun with its article: ``a set``, ``an int``."""
+    return f"{'an' if noun[:1].lower() in ('a', 'e', 'i', 'o') else 'a'} {noun}"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 job``, ``2 jobs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

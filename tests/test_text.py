@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from resque_fork.text import (
+    a_or_an,
     duration,
     exact_duration,
     parse_seconds,
@@ -91,6 +92,12 @@ def test_no_times(value: Any) -> None:
     """What is no time is refused with examples of times, however Python would read it."""
     with pytest.raises(ValueError, match=r"^a time such as 30, 10m, 6h or 2d$"):
         parse_seconds(value)
+
+
+def test_articles() -> None:
+    """A noun gets the article that is spoken before it."""
+    shown = [a_or_an(noun) for noun in ("set", "int", "app.Order", "Enum", "uuid.UUID")]
+    assert shown == ["a set", "an int", "an app.Order", "an Enum", "a uuid.UUID"]
 
 
 def test_exact_duration() -> None:

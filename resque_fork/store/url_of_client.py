@@ -20,6 +20,7 @@ from redis.sentinel import (
 )
 
 from ..errors import SettingsError
+from ..text import a_or_an
 from .options import OPTIONS
 
 RedisClient = Redis | RedisCluster
@@ -50,10 +51,10 @@ def url_of_client(client: object) -> str:
     if isinstance(client, RedisCluster):
         return _of_cluster(client)
     if not isinstance(client, Redis):
-        kind = type(client)
+        name = f"{type(client).__module__}.{type(client).__qualname__}"
         raise SettingsError(
             "Give Resque a URL, or a client of redis-py, which is a redis.Redis or a "
-            f"redis.RedisCluster, not a {kind.__module__}.{kind.__qualname__}."
+            f"redis.RedisCluster, not {a_or_an(name)}."
         )
     pool = client.connection_pool
     options = pool.connection_kwargs

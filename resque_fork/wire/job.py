@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentsError, UnreadablePayload
+from ..text import a_or_an
 from .json import DEPTH_FOR_OTHERS, MAX_DEPTH, decode, depth_of, encode
 from .unreadable import UNREADABLE
 
@@ -57,7 +58,7 @@ class Payload:
         class_name, args = item["class"], item.get("args") or []
         if not isinstance(args, (list, tuple)):
             raise ArgumentsError(
-                f"{class_name}: args must be a list of arguments, not a {_type_name(args)}."
+                f"{class_name}: args must be a list of arguments, not {_a_type(args)}."
             )
         check_arguments(class_name, args)
         if found := _not_json({**item, "args": None}, "", 1):
@@ -178,11 +179,11 @@ def _not_json(value: Any, path: str, depth: int) -> tuple[str, str] | None:
     elif isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                return path, f"has the key {key!r}, a {_type_name(key)} and not a string"
+                return path, f"has the key {key!r}, {_a_type(key)} and not a string"
         inside = value.items()
     else:
         of_model = any(hasattr(value.__class__, mark) for mark in MARKS_OF_MODELS)
-        return path, f"is a {_type_name(value)}, {OF_MODEL if of_model else 'which is not JSON'}"
+        return path, f"is {_a_type(value)}, {OF_MODEL if of_model else 'which is not JSON'}"
     for key, item in inside:
         found = _not_json(item, f"{path}[{key!r}]", depth + 1)
         if found:
@@ -190,7 +191,7 @@ def _not_json(value: Any, path: str, depth: int) -> tuple[str, str] | None:
     return None
 
 
-def _type_name(value: Any) -> str:
+def _a_type(value: Any) -> str:
     kind: type = value.__class__  # of a proxy that of what it stands for
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return module + kind.__qualname__
+    return a_or_an(module + kind.__qualname__)

@@ -54,7 +54,7 @@ def test_rows_are_refused(shop: Shop) -> None:
         "except Exception as error: print(error)\n",
     )
     assert said == (
-        "ship_order: argument 1 is a app.Order, which stands for a row of a database; pass its "
+        "ship_order: argument 1 is an app.Order, which stands for a row of a database; pass its "
         "primary key, and load it in the job.\n"
     )
 

@@ -47,8 +47,8 @@ class Colour(enum.Enum):
         (Decimal(1), "argument 2 is a decimal.Decimal, which is not JSON"),
         (float("nan"), "argument 2 is nan, which JSON cannot express"),
         ({"a": [1, float("inf")]}, "argument 2 at ['a'][1] is inf, which JSON cannot express"),
-        ({"a": {3: 4}}, "argument 2 at ['a'] has the key 3, a int and not a string"),
-        ([[object()]], "argument 2 at [0][0] is a object, which is not JSON"),
+        ({"a": {3: 4}}, "argument 2 at ['a'] has the key 3, an int and not a string"),
+        ([[object()]], "argument 2 at [0][0] is an object, which is not JSON"),
         (Colour.RED, f"argument 2 is a {__name__}.Colour, which is not JSON"),
     ],
 )

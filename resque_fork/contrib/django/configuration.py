@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ...client.resque import INLINE, Resque
 from ...errors import SettingsError
 from ...settings import DEFAULT_URL, refuse_unknown
+from ...text import a_or_an
 from ...wire.keys import DEFAULT_NAMESPACE
 
 # Each key: the variable that it stands for, and what its value must be.
@@ -63,7 +64,7 @@ def _read(given: Any) -> dict[str, str]:
         if value is not None and not isinstance(value, kind):
             # without the value, which may hold a password
             raise SettingsError(
-                f'RESQUE_FORK["{key}"] must be {expected}, not a {type(value).__name__}.'
+                f'RESQUE_FORK["{key}"] must be {expected}, not {a_or_an(type(value).__name__)}.'
             )
         if value:  # as an empty variable is one that is not set
             texts[variable] = str(value)
