@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..callables import does_nothing_when_called
+from ..errors import HookError
 from ..system.closers import closers
+
+ASYNC = (
+    "dispose_before_fork cannot dispose of an AsyncEngine, whose connections belong to an event "
+    "loop. Create the engine with poolclass=NullPool, or end each coroutine that uses it with "
+    "await engine.dispose()."
+)
 
 
 class Engine(Protocol):
@@ -30,4 +38,6 @@ def dispose_before_fork(*engines: Engine) -> None:
     in the event loop that its connections belong to.
     """
     for engine in engines:
+        if does_nothing_when_called(engine.dispose):
+            raise HookError(ASYNC)
         closers.add(engine.dispose)
