@@ -85,7 +85,10 @@ def failed(ctx: click.Context, app: App, /, start: int, count: int | None, **whi
 def _list(app: App, jobs: FailedJobs, found: list[FailedJob], start: int, count: int) -> None:
     """So many of them, and whether there are more."""
     others = [name for name in jobs.names() if name != jobs.name] if not found else []
-    empty = f"No failed job in {jobs.name}{' matches' if jobs.count() else ''}."
+    if jobs.count():
+        empty = f"No job in the list {jobs.name} matches."
+    else:
+        empty = f"The list {jobs.name} is empty."
     if others:
         empty += f" There are other lists: {', '.join(others)}."
     listing(app, [job.to_dict() for job in found[:count]], COLUMNS, empty)

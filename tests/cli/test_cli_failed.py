@@ -131,10 +131,10 @@ def test_wrong_age(run, age: str) -> None:
 
 def test_no_failed_jobs(run, redis: Redis) -> None:
     """Where none is found it says so, and which other lists there are."""
-    assert run("failed").stderr == "No failed job in failed.\n"
+    assert run("failed").stderr == "The list failed is empty.\n"
     assert run("failed", "--json").stdout == "[]\n"
     redis.sadd("resque:failed_queues", "mail_failed")
-    assert run("failed").stderr.endswith("in failed. There are other lists: mail_failed.\n")
+    assert run("failed").stderr.endswith("empty. There are other lists: mail_failed.\n")
 
 
 def test_other_lists(run, redis: Redis) -> None:

@@ -55,7 +55,7 @@ def test_the_page_from_the_beginning(stage: Stage, postgres: Postgres) -> None:
     assert "System check identified no issues" in check
     assert "1 job known" in work
     assert workers == "No worker is registered.\n"
-    assert failed == "No failed job in failed.\n"
+    assert failed == "The list failed is empty.\n"
     assert postgres.rows("SELECT number, shipped FROM shop_order") == [(7, True)]
 
 
@@ -297,7 +297,10 @@ class TestSettings:
                 "RESQUE_FORK = {'INLINE': 'no'}",
                 'RESQUE_FORK["INLINE"] must be True or False, not a str.',
             ),
-            ("RESQUE_FORK = {'NAMESPACE': 7}", 'RESQUE_FORK["NAMESPACE"] must be text, not a int.'),
+            (
+                "RESQUE_FORK = {'NAMESPACE': 7}",
+                'RESQUE_FORK["NAMESPACE"] must be text, not an int.',
+            ),
             (
                 "RESQUE_FORK = {'REDIS': 'localhost'}",
                 "The Redis URL 'localhost' must begin with redis://",
