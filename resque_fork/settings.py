@@ -196,7 +196,7 @@ class Settings:
     prune_interval: float = _setting(
         300.0, SECONDS, "Time without a heartbeat after which a worker counts as dead.")
     pidfile: str | None = _setting(
-        None, FILE, "Write the worker's process id to this file.", "PIDFILE")
+        None, FILE, "File that holds the worker's process id.", "PIDFILE")
     logfile: str | None = _setting(
         None, FILE, "Append output and log lines to this file; HUP reopens it.", "LOGFILE")
     daemon: bool = _setting(

@@ -17,7 +17,7 @@ def clock(app: App) -> int:
 
     Every worker does this beside its jobs, so you need it only where all workers
     are of another language, or run with --no-clock. Several may run: one of
-    them works, the others wait for its end. While Ruby's scheduler runs, it moves
+    them works, the others take over when it ends. While Ruby's scheduler runs, it moves
     delayed jobs, and this waits. TERM, INT and QUIT end it.
     """
     settings = app.settings

@@ -38,7 +38,7 @@ class Moment(click.ParamType[str]):
         try:
             parsed = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
         except ValueError:
-            self.fail(f"{value!r} is no such time. {TIME}", param, ctx)
+            self.fail(f"{value!r} is not a time. {TIME}", param, ctx)
         return str(int(parsed.replace(tzinfo=datetime.UTC).timestamp()))
 
 
@@ -97,7 +97,7 @@ def show(app: App, /, moment: str, start: int, count: int | None) -> None:
 @click.argument("moments", metavar="TIME...", type=Moment(), nargs=-1, required=True)
 @pass_app
 def now(app: App, /, moments: tuple[str, ...]) -> None:
-    """Queue the jobs that are due at a time now."""
+    """Queue the jobs that are due at a time, without waiting for it."""
     jobs = _jobs(app)
     done = _act_on_all(jobs, moments, jobs.enqueue, "queued")
     say(f"Queued {counted(done, 'delayed job')}.")
@@ -107,7 +107,7 @@ def now(app: App, /, moments: tuple[str, ...]) -> None:
 @click.argument("moments", metavar="TIME...", type=Moment(), nargs=-1, required=True)
 @pass_app
 def remove(app: App, /, moments: tuple[str, ...]) -> None:
-    """Remove the jobs that are due at a time for good."""
+    """Delete the jobs that are due at a time."""
     jobs = _jobs(app)
     done = _act_on_all(jobs, moments, jobs.remove, "removed")
     say(f"Removed {counted(done, 'delayed job')}.")
@@ -117,7 +117,7 @@ def remove(app: App, /, moments: tuple[str, ...]) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_app
 def clear(app: App, /, yes: bool) -> None:
-    """Remove all delayed jobs for good, those to be retried too; in a terminal it asks first."""
+    """Delete all delayed jobs, including those to be retried; in a terminal it asks first."""
     jobs = _jobs(app)
     count = jobs.count_jobs()
     question = f"Remove {counted(count, 'delayed job')} for good?"

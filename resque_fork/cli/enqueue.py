@@ -68,10 +68,18 @@ rest = click.argument("args", metavar="[ARG]...", nargs=-1, type=click.UNPROCESS
 @rest
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read one JSON array of args per line.")
 @click.option(
-    "--in", "delay", metavar="TIME", type=Seconds("a time"), help="Queue it so much later: 90, 10m."
+    "--in",
+    "delay",
+    metavar="TIME",
+    type=Seconds("a time"),
+    help="Queue it after this time: 90, 10m.",
 )
 @click.option(
-    "--at", "when", metavar="TIME", type=When(), help="Queue it then: 2027-01-31T09:00:00+01:00."
+    "--at",
+    "when",
+    metavar="TIME",
+    type=When(),
+    help="Queue it at this time: 2027-01-31T09:00:00+01:00.",
 )
 @pass_app
 def enqueue(

@@ -24,11 +24,11 @@ MISSED = 2  # heartbeats in a row after which a worker is not alive
 @command(params=options.of_settings("pidfile", "heartbeat_interval"))
 @pass_app
 def health(app: App) -> None:
-    """See whether Redis answers, and a worker of this host is alive.
+    """Check whether Redis answers and a worker of this host is alive.
 
     A worker is alive if its process is there and its last heartbeat is younger than two
-    heartbeat intervals. With --pidfile it is the worker that has written this file, or one of
-    those that a supervisor has. The exit status is 0 or 1.
+    heartbeat intervals. With --pidfile it is the worker that wrote this file, or a worker of
+    the supervisor that wrote it. The exit status is 0 or 1.
     """
     host = socket.gethostname()
     ids = [each for each in map(WorkerId.parse, app.workers.own_ids()) if each.host == host]

@@ -99,7 +99,7 @@ def window(start: str, of: str = "jobs") -> Decorator:
             show_default=True,
             metavar="N",
             callback=_all_for_programs,
-            help=f"Number of {of} to show; with --json all of them, unless told.",
+            help=f"Number of {of} to show; with --json the default is all.",
         ),
     )
 

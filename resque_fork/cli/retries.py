@@ -48,7 +48,7 @@ COLUMNS = (
 @pass_app
 @click.pass_context
 def retries(ctx: click.Context, app: App, /, start: int, count: int | None, **which: Any) -> None:
-    """Show the jobs that have failed and are tried again, those that are due next first.
+    """Show the jobs that have failed and wait for a retry, the next one first.
 
     Equal jobs share a line. NAMEs may be globs. With --json: an array of {"id",
     "due_at", "in_seconds", "queue", "class", "args", "failures",
@@ -68,7 +68,7 @@ def retries(ctx: click.Context, app: App, /, start: int, count: int | None, **wh
 @click.argument("id", metavar="ID")
 @pass_app
 def show(app: App, /, id: str) -> None:
-    """Show everything about a job that is tried again.
+    """Show everything about a job that waits for a retry.
 
     With --json: an object, as in the listing.
     """
@@ -88,7 +88,7 @@ def show(app: App, /, id: str) -> None:
 @selectors
 @pass_app
 def now(app: App, /, ids: tuple[str, ...], everything: bool, **which: Any) -> None:
-    """Queue jobs that wait for their retry now. This acts on all equal jobs."""
+    """Queue jobs at once, without waiting for their retry. This acts on all equal jobs."""
     found = RetriedJobs(app.site)
     done = 0
     for job, items in _chosen(found, ids, everything, which):
@@ -103,9 +103,9 @@ def now(app: App, /, ids: tuple[str, ...], everything: bool, **which: Any) -> No
 @selectors
 @pass_app
 def remove(app: App, /, ids: tuple[str, ...], everything: bool, **which: Any) -> None:
-    """Remove jobs that wait for their retry for good. This acts on all equal jobs.
+    """Delete jobs that wait for their retry. This acts on all equal jobs.
 
-    One that is in its queue or runs by now stays, and begins its attempts anew.
+    A job that is already in its queue or running stays, and starts its attempts over.
     """
     found = RetriedJobs(app.site)
     done = 0

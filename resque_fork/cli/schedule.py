@@ -76,6 +76,7 @@ def schedule(ctx: click.Context, app: App, /) -> None:
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_schedule)
 @click.option(
     "--until",
+    metavar="TIME",
     type=Seconds("a time"),
     default="7d",
     show_default=True,
@@ -158,7 +159,7 @@ def run(app: App, /, name: str) -> None:
 @name_argument
 @pass_app
 def pause(app: App, /, name: str) -> None:
-    """Let a schedule have no ticks until resume."""
+    """Stop the ticks of a schedule until resume."""
     _of_name(app, name)
     app.resque.schedules.pause(name)
     say(f"Paused {name}: it queues nothing until resque-fork schedule resume {name}.")
@@ -168,7 +169,7 @@ def pause(app: App, /, name: str) -> None:
 @name_argument
 @pass_app
 def resume(app: App, /, name: str) -> None:
-    """End the pause of a schedule. What it missed is made up for as its catch_up says."""
+    """End the pause of a schedule. Its catch_up decides whether a missed tick is made up for."""
     _of_name(app, name)
     if not app.resque.schedules.resume(name):
         raise ResqueError(f"{name} is not paused.")

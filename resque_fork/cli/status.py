@@ -28,11 +28,11 @@ def status(app: App, /, id: str, follow: bool, kill: bool) -> int:
     """Show what has become of a tracked job, by the id of its receipt.
 
     With --kill, the job is taken out of its queue or the delayed set. If it runs,
-    its worker ends it within seconds. The exit status is 1 if nothing is known of
-    the job, and with --follow also if it has ended without being completed, or
-    without being killed if that was asked for. With --json: an object of {"id",
-    "state", "class", "queue", "message", "num", "total", "percent", "result",
-    "created_at", "due_at"}, and with --follow one for each change.
+    its worker ends it within seconds. The exit status is 1 if nothing is known of the
+    job. With --follow it is 0 only if the job was completed or, with --kill, killed.
+    With --json: an object of {"id", "state", "class", "queue", "message", "num",
+    "total", "percent", "result", "created_at", "due_at"}, and with --follow one for
+    each change.
     """
     found = app.resque.kill(id) if kill else app.resque.status(id)
     if not found:

@@ -57,7 +57,7 @@ class Used(NamedTuple):
 @command()
 @pass_app
 def top(app: App) -> None:
-    """Show queues and workers, anew every two seconds; q ends it.
+    """Show queues and workers, refreshed every two seconds; q ends it.
 
     CHANGE is how much a queue grows in a second. CPU and MEMORY are those of jobs
     on this host. Without a terminal it prints one table.

@@ -38,17 +38,17 @@ PORT = 5678  # resque-web's
     "names",
     metavar="NAME",
     multiple=True,
-    help="A name under which browsers reach it, beside localhost and addresses.",
+    help="A name under which browsers reach it, besides localhost and addresses.",
 )
 @click.option(
     "--password-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Let in who knows a name and password of this file, one name:password a line.",
+    help="Let in whoever knows a name and password of this file; each line is name:password.",
 )
 @click.option(
     "--trusted-header",
     metavar="NAME",
-    help="Let in whom a proxy has let in, and names in this header.",
+    help="Let in whoever a proxy has let in and named in this header.",
 )
 @click.option("--read-only", is_flag=True, help="Leave out everything that changes something.")
 @pass_app
@@ -65,7 +65,7 @@ def web(
     """Serve the dashboard until Ctrl-C or TERM.
 
     Without --password-file or --trusted-header it listens on this host only. With
-    --trusted-header, let nobody but the proxy reach it: who does can set the header.
+    --trusted-header, let nobody but the proxy reach it: anyone else could set the header.
     """
     made = _web()
     if password_file and trusted_header:

@@ -134,7 +134,7 @@ def test_delayed_remove(run, redis: Redis) -> None:
     assert redis.keys("*") == []
     result = run("delayed", "remove", str(LATER + 900), status=1)
     assert f"No job is due at {iso(LATER + 900)}." in result.stderr
-    assert "'soon' is no such time" in run("delayed", "now", "soon", status=2).stderr
+    assert "'soon' is not a time" in run("delayed", "now", "soon", status=2).stderr
 
 
 def test_delayed_now_with_what_is_no_job(run, redis: Redis) -> None:

@@ -116,6 +116,12 @@ def test_there_are_no_other_commands(run) -> None:
     assert all(f"\n  {name} " in help for name in COMMANDS)
 
 
+def test_values_of_options_are_words(run) -> None:
+    """What the help writes behind an option is a name or a choice, and no phrase."""
+    help = run("schedule", "next", "--help").stdout
+    assert "--until TIME " in help
+
+
 def test_environment_variables_are_in_the_help(run) -> None:
     """The help of `work` names for each option its environment variable and default."""
     help = " ".join(run("work", "--help").stdout.split())
