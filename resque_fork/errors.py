@@ -225,11 +225,11 @@ class DontPerform(Exception):
 
 
 class RetryLater(Exception):
-    """Raise it in a job that declares ``retry=`` to have it performed again, so much later.
+    """Raise it in a job that declares ``retry=`` to have it performed again after a delay.
 
     `delay` is in seconds, or as in ``"10m"``. It counts as one of the job's attempts, and the
-    job fails when none is left, unless it is told that it `counts` not. Raises ValueError for what
-    is no time, or more than ten years.
+    job fails when none is left, unless `counts` is False. Raises ValueError
+    unless `delay` is a time of at most ten years.
     """
 
     def __init__(self, delay: float | str | datetime.timedelta, *, counts: bool = True) -> None:
@@ -254,8 +254,8 @@ class ResultError(GiveUp):
 class TermException(SystemExit):
     """Raised once in a job whose worker was told to stop.
 
-    No Exception, so that ``except Exception`` in a job does not swallow it; a SystemExit,
-    because event loops swallow all others.
+    It is not an Exception, so that ``except Exception`` in a job does not swallow it. It is a
+    SystemExit, because event loops swallow all others.
     """
 
     wire_name = "Resque::TermException"
@@ -267,7 +267,7 @@ class TermException(SystemExit):
 class JobTimeout(SystemExit):
     """Raised in a job that is over its limit of time or CPU; TERM and KILL follow if it goes on.
 
-    No Exception, but a SystemExit, for the same reasons as TermException.
+    It is a SystemExit and not an Exception, for the same reasons as TermException.
     """
 
     wire_name = "ResqueFork::JobTimeout"
@@ -279,7 +279,7 @@ class JobTimeout(SystemExit):
 class JobKilled(SystemExit):
     """Raised in a tracked job that somebody kills; TERM and KILL follow if it goes on.
 
-    No Exception, but a SystemExit, for the same reasons as TermException.
+    It is a SystemExit and not an Exception, for the same reasons as TermException.
     """
 
     wire_name = "ResqueFork::JobKilled"

@@ -56,11 +56,11 @@ kept = Kept()
 
 
 def keep(pid: int) -> None:
-    """Leave a process alone that the application has started in the worker, and its session.
+    """Leave alone a process that the application has started in the worker, and its session.
 
     It is not killed with the job that runs meanwhile, and its exit status is left to the
-    application. Only what is started in a session of its own needs it. Raises ResqueError for
-    what is no pid, and in a job.
+    application. Only what is started in a session of its own needs it. Raises ResqueError if
+    `pid` is not a process id, and in a job.
     """
     kept.add(pid)
 

@@ -300,9 +300,9 @@ class Resque:
     ) -> None:
         """Queue a job again and again, from now on, until `remove_schedule`; see `Schedule`.
 
-        It stands where resque-scheduler has its dynamic schedules, and replaces one of the same
-        name. Raises SettingsError for what is not valid, also if workers declare a schedule of
-        this name, and if cronsim is missing for `cron`.
+        It is stored where resque-scheduler keeps its dynamic schedules, and replaces one of the
+        same name. Raises SettingsError for what is not valid, also if workers declare a schedule
+        of this name, and if cronsim is missing for `cron`.
         """
         declaration = declaration_of(job)
         schedule = Schedule(
@@ -414,7 +414,7 @@ class Resque:
         servers (URLs).
 
         delayed counts jobs that wait for their time, those to be retried among them; failed
-        counts what stands in all lists of failed jobs.
+        counts the jobs in all lists of failed jobs.
         """
         sizes = self._queues.sizes()
         workers = self._workers.ids()

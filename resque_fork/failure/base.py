@@ -76,10 +76,10 @@ class ListBackend(ABC):
 class Backend(ABC):
     """A backend of another kind; define `save`.
 
-    It is made for each failure, in the child that failed, with the live
-    exception; for a dead child in a short-lived process of the worker's, with
-    the exception that explains the death. What `save` raises is logged. If no
-    backend that is a list has the failure, it goes to the list ``failed``.
+    One is made for each failure: in the child that failed, with the live exception, or if the
+    child has died, in a short-lived process of the worker, with the exception that explains the
+    death. What `save` raises is logged. If no backend that is a list has the failure, it goes
+    to the list ``failed``.
 
     `attempt` is 1 unless the job was retried before.
     """

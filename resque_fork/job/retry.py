@@ -22,12 +22,13 @@ Kinds = type[BaseException] | str | Sequence[type[BaseException] | str]
 class Retry:
     """Retry a job up to `attempts` more times.
 
-    `delays` are the times before each of them. Without, the n-th comes ``15 + n**4`` seconds
-    later; with `delay` it is that, multiplied by `growth` each time. No delay is over
-    `longest`, and `jitter` lengthens each by up to this share of it. A retry that would begin
-    more than `within` after the first failure is not made. Times are seconds, or as in
-    ``"10m"``. Only errors of the classes in `on` are retried, and none of those in `never`.
-    The retries go to `queue`, if it is given. Raises SettingsError.
+    `delays` are the times before each of them. Without them, the n-th retry comes ``15 + n**4``
+    seconds later; with `delay` it comes after that time, which is multiplied by `growth` for
+    each retry. No delay is longer than `longest`, and `jitter` lengthens each by up to this
+    share of it. A retry that would begin more than `within` after the first failure is not
+    made. Times are seconds, or as in ``"10m"``. Only errors of the classes in `on` are retried,
+    and none of those in `never`. The retries go to `queue`, if it is given. Raises
+    SettingsError.
     """
 
     attempts: int

@@ -21,8 +21,8 @@ class Action:
     nothing. ``failed`` writes its failed entry. ``lost`` puts it in front of its queue, or
     writes its failed entry if it has been lost too often, which only the step knows. ``killed``
     counts it as processed, and writes that it was killed if it is tracked. ``later``
-    has it performed again in so many `seconds`; that is one of its retries if it `counts`, and
-    if none is left, which again only the step knows, its failed entry is written.
+    has it performed again after `seconds`. If it `counts`, that is one of its retries, and the
+    step writes its failed entry instead if none is left.
     """
 
     verb: str

@@ -21,7 +21,7 @@ class Policy:
     options: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     def of_exception(self, job: Reservation, error: BaseException) -> Action | None:
-        """In the child, of what the job raised: ``Action.DONE``, ``Action.PUT_BACK`` or None.
+        """In the child, with what the job raised: ``Action.DONE``, ``Action.PUT_BACK`` or None.
 
         With an action the job has no failed entry, and neither on_failure hooks nor failure
         backends run. What is raised here fails the job, together with its own exception.

@@ -87,8 +87,9 @@ class Status:
 
     `state` is ``queued``, ``working``, ``delayed`` until `due`, ``completed``, ``failed``,
     ``killed``, or ``unknown``. `name` is the class of the job and `message` what was said last.
-    `num` of `total` are done, if the job has told its progress. `result` is what it returned, if
-    that is kept. Times are UTC. `raw` is all that was written, by whatever language.
+    `num` of `total` are done, if the job has reported its progress. `result` is what it
+    returned, if that is kept. Times are UTC. `raw` is all that was written, by whatever
+    language.
     """
 
     id: str
@@ -114,7 +115,7 @@ class Status:
 
     @property
     def percent(self) -> int | None:
-        """How much of the job is done, from 0 to 100; None if it has not told."""
+        """How much of the job is done, from 0 to 100; None if it has reported no progress."""
         if self.num is None or self.total is None:
             return None
         return math.floor(100 * min(max(0.0, self.num / self.total), 1.0))
