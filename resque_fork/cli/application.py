@@ -105,7 +105,9 @@ def _load(name: str) -> None:
                 f"--require={OF_DJANGO}: both set it up, and load the jobs of all apps."
             ) from error
         kind = "" if isinstance(error, ResqueError) else f"{type(error).__name__}: "
-        told = str(error).strip().partition("\n")[0].removesuffix(".")
+        # that of a SyntaxError has the place too, but no folder
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        told = text.strip().partition("\n")[0].removesuffix(".")
         raise ResqueError(f"{name} cannot be loaded: {kind}{told}{place}.") from error
 
 
@@ -144,8 +146,8 @@ def _hidden(directory: str) -> str:
 
 def _where(error: BaseException) -> str:
     """The innermost line of the application that was being run, or else of what is installed."""
-    if isinstance(error, SyntaxError):  # says so itself
-        return ""
+    if isinstance(error, SyntaxError):
+        return f" ({error.filename}, line {error.lineno})" if error.filename else ""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

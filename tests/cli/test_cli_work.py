@@ -130,7 +130,7 @@ def test_wrong_credentials_end_it_at_once(call) -> None:
             "broken cannot be loaded: fetch cannot be a job: it is async, and nothing would await "
             "it; call asyncio.run() in a plain function ({}, line 3).",
         ),
-        ("def f(:", "broken cannot be loaded: SyntaxError: invalid syntax (broken.py, line 1)."),
+        ("def f(:", "broken cannot be loaded: SyntaxError: invalid syntax ({}, line 1)."),
         ("raise SystemExit(3)", "broken cannot be loaded: SystemExit: 3 ({}, line 1)."),
         (
             "import json\njson.loads('{')",
