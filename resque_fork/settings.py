@@ -17,6 +17,7 @@ from .text import did_you_mean, parse_seconds, parse_size
 from .wire.job import MAX_PAYLOAD
 from .wire.keys import DEFAULT_NAMESPACE
 
+FEW = 12  # names that an error lists
 DEFAULT_URL = "redis://localhost:6379/0"
 SCHEDULE = "schedule"  # the table of a config file that has schedules
 RUBY_PRUNES_AFTER = 300.0  # seconds without a heartbeat
@@ -385,4 +386,6 @@ def refuse_unknown(given: Collection[str], names: Collection[str], where: str) -
     for name in given:
         if name not in names:
             hint = did_you_mean(name, names)
+            if hint == "." and len(names) <= FEW:
+                hint = f": expected one of {', '.join(sorted(names))}."
             raise SettingsError(f"{where} sets {name!r}, which is unknown{hint}")

@@ -104,7 +104,9 @@ def duration(seconds: float) -> str:
 
 
 def a_or_an(noun: str) -> str:
-    """The noun with its article: ``a set``, ``an int``."""
+    """The noun with its article, if it has one: ``a set``, ``an int``, ``bytes``."""
+    if noun == "bytes":
+        return noun
     return f"{'an' if noun[:1].lower() in ('a', 'e', 'i', 'o') else 'a'} {noun}"
 
 

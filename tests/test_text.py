@@ -95,9 +95,9 @@ def test_no_times(value: Any) -> None:
 
 
 def test_articles() -> None:
-    """A noun gets the article that is spoken before it."""
-    shown = [a_or_an(noun) for noun in ("set", "int", "app.Order", "Enum", "uuid.UUID")]
-    assert shown == ["a set", "an int", "an app.Order", "an Enum", "a uuid.UUID"]
+    """A noun gets the article that is spoken before it; one that is plural gets none."""
+    shown = [a_or_an(noun) for noun in ("set", "int", "app.Order", "Enum", "uuid.UUID", "bytes")]
+    assert shown == ["a set", "an int", "an app.Order", "an Enum", "a uuid.UUID", "bytes"]
 
 
 def test_exact_duration() -> None:

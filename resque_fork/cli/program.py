@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -153,7 +154,7 @@ def _report(error: Exception, app: App) -> int:
 def _sentence(error: Exception, app: App) -> tuple[int, str]:
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else PROGRAM
-        message = error.format_message()
+        message = re.sub(r"\((Did you mean .*\?)\)$", r"\1", error.format_message())
         stop = "" if message.endswith((".", "?")) else "."
         return error.exit_code, f"{message}{stop} See {path} --help."
     if isinstance(error, click.ClickException):

@@ -116,6 +116,15 @@ def test_there_are_no_other_commands(run) -> None:
     assert all(f"\n  {name} " in help for name in COMMANDS)
 
 
+def test_misspelt_option(run) -> None:
+    """The error names those that are alike, and where to read on."""
+    error = run("work", "--queue=mail", status=2).stderr
+    assert error == (
+        "resque-fork: No such option '--queue'. Did you mean one of: '--queues', '--require'? "
+        "See resque-fork work --help.\n"
+    )
+
+
 def test_values_of_options_are_words(run) -> None:
     """What the help writes behind an option is a name or a choice, and no phrase."""
     help = run("schedule", "next", "--help").stdout

@@ -288,6 +288,10 @@ class TestSettings:
         ("line", "error"),
         [
             ("RESQUE_FORK = 'redis://h'", 'RESQUE_FORK must be a dictionary, such as {"REDIS": '),
+            (
+                "RESQUE_FORK = {'FOO': ''}",
+                "RESQUE_FORK sets 'FOO', which is unknown: expected one of ",
+            ),
             ("RESQUE_FORK = {'REDIZ': ''}", "RESQUE_FORK sets 'REDIZ', which is unknown; did you"),
             (
                 "RESQUE_FORK = {'REDIS': {'PASSWORD': 'hunter2'}}",

@@ -41,7 +41,7 @@ class Colour(enum.Enum):
     ("argument", "message"),
     [
         (datetime.date(2026, 1, 1), "argument 2 is a datetime.date, which is not JSON"),
-        (b"x", "argument 2 is a bytes, which is not JSON"),
+        (b"x", "argument 2 is bytes, which is not JSON"),
         ({1, 2}, "argument 2 is a set, which is not JSON"),
         (uuid.UUID(int=1), "argument 2 is a uuid.UUID, which is not JSON"),
         (Decimal(1), "argument 2 is a decimal.Decimal, which is not JSON"),
