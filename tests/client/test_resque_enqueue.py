@@ -166,7 +166,7 @@ def test_enqueue_many_says_how_far_it_came(resque: Resque) -> None:
             yield [i]
         yield [object()]
 
-    with pytest.raises(ArgumentsError, match=r"^A: argument 1 is a object") as caught:
+    with pytest.raises(ArgumentsError, match=r"^A: argument 1 is an object") as caught:
         resque.enqueue_many("A", many(), queue="q")
     assert caught.value.enqueued == BULK  # type: ignore[attr-defined]
     assert resque.size("q") == BULK
